@@ -1,0 +1,47 @@
+# What the README's commands call. Needs Python 3.11+ with pip and venv, make and git; everything else is set up here.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+RUN := $(UV) run --frozen --no-sync
+export UV_PROJECT_ENVIRONMENT := .venv
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types bench clean
+
+help: ## show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "copydesk needs Python 3.11 or newer; call make with PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.ready: $(UV) uv.lock pyproject.toml core/pyproject.toml panel/pyproject.toml $(wildcard plugins/*/pyproject.toml panel/hatch_build.py)
+	$(UV) sync --frozen --all-packages --python $$(command -v $(PYTHON))
+	@touch $@
+
+setup: .venv/.ready ## set everything up in .venv
+
+demo: setup ## a rehearsal venue, a parent, three children, a bot, and the panel's address
+	$(RUN) copydesk demo
+
+test: setup ## all tests
+	$(RUN) pytest -n 2 --dist loadgroup
+
+check: setup ## format, lint, types and the tests of what is pure: before every commit
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) pytest -q -m "not slow and not browser" tests/core
+
+format: setup ## put the sources in order
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+bench: setup ## measure the fan-out against plain ccxt
+	$(RUN) python benchmarks/fanout.py
+
+clean: ## remove what was set up
+	rm -rf .venv .tools dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,111 @@
+"""What the outside sees of a running engine: plain records that the control API serves and the panel shows.
+
+Everything here is derived; nothing decides by it. Amounts are `Decimal` (strings in JSON), times nanoseconds or milliseconds
+since the Unix epoch as the name says.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from copydesk.model import Balance, Fill, Order, Position, Record
+
+
+class ConnectionState(StrEnum):
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DOWN = "down"
+    REFUSED = "refused"
+
+
+class AccountView(Record):
+    """One account of a connection. `key` is how the rest names it: `connection` or `connection/account`."""
+
+    key: str
+    connection: str
+    kind: str
+    title: str
+    state: ConnectionState
+    message: str = ""
+    rehearsal: bool = False
+    balance: Balance | None = None
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()
+
+
+class DriftView(Record):
+    """One link's position against what it should be. `cause` is empty only where `difference` is zero."""
+
+    bot: str
+    child: str
+    symbol: str
+    position_side: str
+    target: Decimal
+    attributed: Decimal
+    foreign: Decimal
+    in_flight: Decimal
+    difference: Decimal
+    cause: str = ""
+    since_ns: int = 0
+
+
+class ChildView(Record):
+    account: str
+    mode: str
+    value: Decimal
+    health: str
+    copied: int = 0
+    missed: int = 0
+    latency_us: int | None = None
+    message: str = ""
+
+
+class BotView(Record):
+    name: str
+    parent: str
+    kind: str
+    status: str  # "Working" or "Stopped", nothing else
+    children: tuple[ChildView, ...]
+    copied: int = 0
+    missed: int = 0
+    latency_us: int | None = None
+
+
+class LogEntry(Record):
+    """One line of the log of actions. `kind` is a short stable word, `data` what a machine may want of it."""
+
+    seq: int = 0
+    at_ns: int
+    level: str  # "info", "warn", "error"
+    kind: str
+    text: str
+    bot: str = ""
+    account: str = ""
+    symbol: str = ""
+    data: dict[str, Any] = {}
+
+
+class DeskView(Record):
+    """The whole picture at one moment; `seq` is the last event that it includes."""
+
+    seq: int
+    at_ns: int
+    version: str
+    bots: tuple[BotView, ...] = ()
+    accounts: tuple[AccountView, ...] = ()
+    drift: tuple[DriftView, ...] = ()
+    fills: tuple[tuple[str, Fill], ...] = ()  # the latest of each account, as (account key, fill)
+    log: tuple[LogEntry, ...] = ()  # the latest lines, oldest first
+    prices: dict[str, Decimal] = {}
+
+
+class DeskEvent(Record):
+    """One change, numbered without gaps. `kind`: `log`, `bot`, `bot-removed`, `account`, `order`, `fill`, `position`,
+    `balance`, `drift`; `body` is the matching record of this module or of `copydesk.model`, `account` the account key."""
+
+    seq: int
+    kind: str
+    account: str = ""
+    body: Any = None
