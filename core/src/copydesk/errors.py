@@ -19,7 +19,7 @@ class CopydeskError(Exception):
     """Base of all. `str(error)` is a sentence for people."""
 
 
-# --- a person's input ----------------------------------------------------------------------------------------------------
+# --- a person's input ---------------------------------------------------------------------------------------
 
 
 class UsageError(CopydeskError):
@@ -38,7 +38,7 @@ class PluginError(CopydeskError):
     """An installed plugin cannot be used: wrong API number, missing hook, hook that no spec knows."""
 
 
-# --- the venue -----------------------------------------------------------------------------------------------------------
+# --- the venue ----------------------------------------------------------------------------------------------
 
 
 class VenueError(CopydeskError):
@@ -79,7 +79,7 @@ class OutcomeUnknown(VenueError):
     """Sent, and nobody knows what became of it. Look it up."""
 
 
-# --- this machine ----------------------------------------------------------------------------------------------------------
+# --- this machine -------------------------------------------------------------------------------------------
 
 
 class JournalError(CopydeskError):

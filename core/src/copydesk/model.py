@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 import msgspec
 
 ZERO = Decimal(0)
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of every record: immutable, keyword-only, encodes to compact JSON and back without loss."""
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
 class Side(StrEnum):
@@ -112,7 +113,7 @@ class Contract(StrEnum):
     INVERSE = "inverse"
 
 
-# --- what is traded ----------------------------------------------------------------------------------------------------
+# --- what is traded -----------------------------------------------------------------------------------------
 
 
 class Instrument(Record):
@@ -133,7 +134,7 @@ class Instrument(Record):
     trading: bool = True
 
 
-# --- orders ------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 class Terms(Record):
@@ -262,7 +263,7 @@ class Candle(Record):
     volume: Decimal
 
 
-# --- what a session tells ------------------------------------------------------------------------------------------------
+# --- what a session tells -----------------------------------------------------------------------------------
 
 
 class OrderEvent(Record, tag="order"):
@@ -350,7 +351,7 @@ class CandleRequest(Record):
     limit: int = 500
 
 
-# --- outcomes of what was asked of a venue --------------------------------------------------------------------------------
+# --- outcomes of what was asked of a venue ------------------------------------------------------------------
 
 
 class RejectReason(StrEnum):
@@ -400,7 +401,7 @@ class Unknown(Record, tag="unknown"):
 Outcome = Accepted | Rejected | Unknown
 
 
-# --- what a plugin says of itself -------------------------------------------------------------------------------------------
+# --- what a plugin says of itself ---------------------------------------------------------------------------
 
 
 class Capabilities(Record):
@@ -456,7 +457,8 @@ class ConnectionSettings(Record):
     secrets: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"ConnectionSettings(name={self.name!r}, kind={self.kind!r}, options={self.options!r}, secrets=<{len(self.secrets)} hidden>)"
+        hidden = f"<{len(self.secrets)} hidden>"
+        return f"ConnectionSettings(name={self.name!r}, kind={self.kind!r}, options={self.options!r}, secrets={hidden})"
 
 
 class RehearsalSettings(Record):
@@ -493,7 +495,7 @@ class RehearsalReady(Record):
     control_url: str
 
 
-# --- encoding ------------------------------------------------------------------------------------------------------------
+# --- encoding -----------------------------------------------------------------------------------------------
 
 _encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """What the outside sees of a running engine: plain records that the control API serves and the panel shows.
 
-Everything here is derived; nothing decides by it. Amounts are `Decimal` (strings in JSON), times nanoseconds or milliseconds
-since the Unix epoch as the name says.
+Everything here is derived; nothing decides by it. Amounts are `Decimal` (strings in JSON), times nanoseconds or
+milliseconds since the Unix epoch as the name says.
 """
 
 from __future__ import annotations
