@@ -131,10 +131,8 @@ def seal(secrets: Mapping[str, Mapping[str, str]], passphrase: str) -> bytes:
     """The content of a sealed file, with a fresh salt and nonce."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-    header = Header(salt=os.urandom(16), nonce=os.urandom(12))
-    line = msgspec.json.encode(
-        msgspec.to_builtins(header) | {"format": header.format, "version": header.version} | _costs(header)
-    )
+    header = Header.fresh()
+    line = to_json(header)
     sealed = ChaCha20Poly1305(_derive(header, passphrase)).encrypt(header.nonce, to_json(secrets), line)
     return line + b"\n" + base64.b64encode(sealed) + b"\n"
 
