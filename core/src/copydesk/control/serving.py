@@ -104,7 +104,7 @@ async def _listen(host: str, port: int) -> socket.socket:
 
 
 _REMEDIES = {
-    errno.EADDRINUSE: "another program has that port; choose another 'port' in [control] of copydesk.toml, or 0 for a free one",
+    errno.EADDRINUSE: "another program has it; choose another 'port' in [control] of copydesk.toml, or 0 for a free one",
     errno.EACCES: "this user may not use that port; choose one above 1023 in [control] of copydesk.toml",
     errno.EADDRNOTAVAIL: "this machine does not have that address; correct 'host' in [control] of copydesk.toml",
 }
