@@ -92,7 +92,7 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         """Put a fault in force. At most `KEPT` are kept: the oldest is dropped for it."""
-        del self._faults[: len(self._faults) - KEPT + 1]
+        del self._faults[: max(0, len(self._faults) - KEPT + 1)]
         self._faults.append(_Scheduled(fault))
 
     def clear(self, name: str = "") -> None:
