@@ -1,8 +1,8 @@
 """Client order ids: a pure function of (bot, child, parent order, leg, generation).
 
 Shape: `cdk-` + 20 characters of a hash + `-` + leg + generation in base 36, at most 29 characters of `[a-z0-9-]`; it fits
-every venue that takes text. Repeating a send repeats the id, so the venue can be asked what became of it; and whoever knows the
-bot and the parent's order can make the id again, even after losing the journal.
+every venue that takes text. Repeating a send repeats the id, so the venue can be asked what became of it; and whoever
+knows the bot and the parent's order can make the id again, even after losing the journal.
 """
 
 from __future__ import annotations
