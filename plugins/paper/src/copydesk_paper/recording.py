@@ -1,8 +1,8 @@
 """Reads recorded Binance-futures sessions: the raw HTTP answers and websocket messages of a day, one JSON object per line.
 
 First line a header; then `{"t": "http", "url": ..., "data": ...}` with `exchangeInfo` and `/fapi/v1/depth` snapshots, and
-`{"t": "recv", "data": ...}` with combined-stream messages, of which `depthUpdate` and `aggTrade` are replayed. This is the format
-of cryptofeed's raw data collection.
+`{"t": "recv", "data": ...}` with combined-stream messages, of which `depthUpdate` and `aggTrade` are replayed. This is the
+format of cryptofeed's raw data collection.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Recording:
             try:
                 self._read(number, json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
-                message = f"market recording {path}, line {number}: {type(error).__name__} {error}; is it a raw Binance recording?"
-                raise UsageError(message) from error
+                what = f"{type(error).__name__} {error}"
+                raise UsageError(f"{path}, line {number}: {what}; is it a raw recording of Binance futures?") from error
         self.instruments = tuple(_instrument(entry) for entry in self._entries())
         if not self.instruments:
             raise UsageError(

@@ -1,8 +1,8 @@
 """The shipped market: a seeded generator, so that every run sees the same prices, books and trades in the same order.
 
-Each symbol's middle is a random walk of whole ticks, pulled gently back to where it began; each step prints a trade or two and
-shows twenty levels on both sides. It imitates no real day; it is lively enough to fill limit orders and to trigger stops near
-the price, and calm enough to stay within a few percent.
+Each symbol's middle is a random walk of whole ticks, pulled gently back to where it began; each step prints a trade and
+shows twenty levels on both sides. It imitates no real day; it is lively enough to fill limit orders and to trigger stops
+near the price, and calm enough to stay within a few percent.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Walker:
         self._home = self._ticks = int(character.start / character.instrument.price_tick)
 
     def depth(self) -> MarketDepth:
-        """The book now: the best bid at the walk's tick, the best ask one tick above, then levels further and further apart."""
+        """The book now: the best bid at the walk's tick, the best ask one tick above, then levels some ticks apart."""
         gaps = [self._random.randint(1, 4) for _ in range(LEVELS)]
         bids, asks, away = [], [], 0
         for gap in gaps:
@@ -116,16 +116,15 @@ class Walker:
         return MarketDepth(symbol=self._character.instrument.symbol, bids=tuple(bids), asks=tuple(asks), snapshot=True)
 
     def step(self) -> list[MarketEvent]:
-        """One move: trades up to where the price goes, then the book there."""
+        """One move: a trade up (or down) to where the price goes, then the book there."""
         pull = (self._home - self._ticks) * 0.0005
         move = round(self._random.gauss(pull, self._character.swing))
         if self._random.random() < 0.02:
             move *= 3
         rises = move > 0 or (move == 0 and self._random.random() < 0.5)
         self._ticks += move
-        touched = self._ticks if rises and move else self._ticks + 1
-        if move <= 0 and not rises:
-            touched = self._ticks
+        at_ask = rises if move == 0 else not rises
+        touched = self._ticks + 1 if at_ask else self._ticks
         trade = MarketTrade(
             symbol=self._character.instrument.symbol,
             price=self._price(touched),
