@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from copydesk.bots import BotStore
+from copydesk.bots import BotStore, pick
 from copydesk.config import BotSettings, Config, load_config
-from copydesk.datafolder import lock_folder
+from copydesk.datafolder import lock_folder, read_control
 from copydesk.plugins import find_kind
+
+if TYPE_CHECKING:
+    from copydesk.client import ControlClient
 
 
 class BotDesk(Protocol):
@@ -78,7 +81,49 @@ class StoredDesk:
         return config
 
 
+class EngineDesk:
+    """The bots of the engine that runs, through its control API."""
+
+    when = ""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    def bots(self) -> Sequence[BotSettings]:
+        return self._client.bots()
+
+    def get(self, name: str) -> BotSettings:
+        return pick(name, {bot.name: bot for bot in self._client.bots()})
+
+    def check_names(self, names: Sequence[str]) -> None:
+        bots = {bot.name: bot for bot in self._client.bots()}
+        for name in names:
+            pick(name, bots)
+
+    def add(self, bot: BotSettings) -> None:
+        self._client.add_bot(bot)
+
+    def change(self, name: str, bot: BotSettings) -> None:
+        self._client.change_bot(name, bot)
+
+    def remove(self, name: str) -> None:
+        self._client.remove_bot(name)
+
+    def set_working(self, name: str, working: bool) -> None:
+        if working:
+            self._client.start_bot(name)
+        else:
+            self._client.stop_bot(name)
+
+
 @contextmanager
 def open_desk(folder: Path) -> Iterator[BotDesk]:
     """The bots of the folder, wherever they are changed now."""
-    yield StoredDesk(folder)
+    control = read_control(folder)
+    if control is None:
+        yield StoredDesk(folder)
+        return
+    from copydesk.client import ControlClient  # costs a quarter of a second, and only where an engine runs
+
+    with ControlClient(control.url, control.token) as client:
+        yield EngineDesk(client)

@@ -12,7 +12,9 @@ from copydesk.cli.common import Json, folder_of, print_json, print_table
 
 def accounts(context: typer.Context, as_json: Json = False) -> None:
     """List accounts: their connection and kind, closed venues, the bots that use them; with an engine their state too."""
-    found = configured_accounts(folder_of(context))
+    folder = folder_of(context)
+    states = _states(folder)
+    found = [{**account, **states.get(account["account"], {})} for account in configured_accounts(folder)]
     if as_json:
         print_json(found)
         return
@@ -41,6 +43,22 @@ def configured_accounts(folder: Path) -> list[dict[str, Any]]:
         }
         for key in keys
     ]
+
+
+def _states(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the engine says of its accounts by key; nothing where none runs."""
+    from copydesk.datafolder import read_control
+
+    control = read_control(folder)
+    if control is None:
+        return {}
+    from copydesk.client import ControlClient
+
+    with ControlClient(control.url, control.token) as client:
+        return {
+            view.key: {"state": view.state, "message": view.message, "rehearsal": view.rehearsal, "balance": view.balance}
+            for view in client.accounts()
+        }
 
 
 def _kind(kind: str) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +32,8 @@ def rehearse(
     as_json: Json = False,
 ) -> None:
     """Serve a rehearsal venue that speaks the venue's real wire, until Ctrl-C. Its keys are made up and of no value."""
+    import asyncio
+
     from copydesk.errors import UsageError
     from copydesk.model import RehearsalSettings
     from copydesk.plugins import load_plugin
@@ -41,10 +44,11 @@ def rehearse(
     names = _names(accounts)
     if not names or len(set(names)) < len(names):
         raise UsageError(f"--accounts {accounts!r} must name one account or more, each once, with commas between")
-    each = _positive("--cash", cash)
+    if market and not Path(market).is_file():
+        raise UsageError(f"--market {market!r} is no file: name a market recording, or leave it out for the shipped one")
     settings = RehearsalSettings(
         kind=kind,
-        accounts=dict.fromkeys(names, each),
+        accounts=dict.fromkeys(names, _positive("--cash", cash)),
         host=host,
         port=port,
         market=market,
@@ -56,7 +60,9 @@ def rehearse(
 
 async def _serve(start: Callable[..., Awaitable[RunningRehearsal]], settings: RehearsalSettings, as_json: bool) -> None:
     """Start, tell, wait for SIGINT or SIGTERM, stop within a deadline."""
-    from copydesk.errors import UsageError
+    import asyncio
+
+    from copydesk.errors import CopydeskError, UsageError
 
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -65,9 +71,9 @@ async def _serve(start: Callable[..., Awaitable[RunningRehearsal]], settings: Re
     try:
         running = await start(settings=settings)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(
-            f"{where} cannot be listened on ({error.strerror}): choose another --port, or 0 for any free one"
+            f"{settings.host}:{settings.port} cannot be served on ({reason}): choose another --port, or 0 for any free one"
         ) from None
     try:
         if as_json:
@@ -76,8 +82,11 @@ async def _serve(start: Callable[..., Awaitable[RunningRehearsal]], settings: Re
             _tell(running.ready)
         await asked.wait()
     finally:
-        async with asyncio.timeout(STOP_SECONDS):
-            await running.stop()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await running.stop()
+        except TimeoutError:
+            raise CopydeskError(f"the rehearsal of {settings.kind} did not stop within {STOP_SECONDS} s") from None
 
 
 def _tell(ready: RehearsalReady) -> None:
