@@ -1,8 +1,8 @@
 """Folds a conditional order and the ordinary order that it becomes into one order for life. Pure: no clock, no I/O.
 
-Binance keeps conditional orders in a service of their own. When one is triggered, an ordinary order with an id of its own comes
-into being, and both services report, in either order. Here the conditional order keeps its `venue_id` and `client_id`; what the
-ordinary one does shows in its status and in what is filled.
+Binance keeps conditional orders in a service of their own. When one is triggered, an ordinary order with an id of its own
+comes into being, and both services report, in either order. Here the conditional order keeps its `venue_id` and `client_id`;
+what the ordinary one does shows in its status and in what is filled.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _working(filled: Decimal) -> OrderStatus:
 
 
 def fold_all(orders: Iterable[Order], reports: Iterable[AlgoReport]) -> tuple[Order, ...]:
-    """What reads of both services tell, folded. Read the ordinary orders first: then every triggered one among them is named
-    by the conditional orders read after it. Each order comes once, in its newest state."""
+    """What reads of both services tell, folded. Read the ordinary orders first: then every triggered one among them is
+    named by the conditional orders read after it. Each order comes once, in its newest state."""
     plain: dict[str, Order] = {}
     for order in orders:
         known = plain.get(order.venue_id)
@@ -125,6 +125,10 @@ class Fold:
             if order.venue_id not in self._became:
                 self.learn_plain(order.venue_id)
 
+    def known(self, order_id: str) -> AlgoReport | None:
+        """The conditional order that became this ordinary one, if one did."""
+        return self._conditional.get(self._became.get(order_id, ""))
+
     def learn_plain(self, order_id: str) -> None:
         """This id is an ordinary order's."""
         self._plain[order_id] = None
@@ -134,6 +138,11 @@ class Fold:
         """The id of the ordinary order that a conditional order became; empty where it is not known to have become one."""
         report = self._conditional.get(venue_id)
         return report.becomes if report else ""
+
+    def is_triggering(self, symbol: str) -> bool:
+        """Whether a conditional order of this symbol has been triggered and does not say yet what it became."""
+        reports = (report for report in self._conditional.values() if report.order.terms.symbol == symbol)
+        return any(report.order.triggered and not report.becomes and report.order.is_working for report in reports)
 
     # --- what is reported ---
 
@@ -153,14 +162,15 @@ class Fold:
             return Told(order=order, fill=report.fill)
         venue_id = self._became.get(order.venue_id) or self._of_same_name(order)
         if venue_id:
-            return self._child(venue_id, report)
+            return self.became(venue_id, report)
         certain = order.client_id in self._own or order.terms.type.is_conditional
         if not certain and (not is_first or any(_resembles(order, known) for known in self._conditional.values())):
             return Doubt(symbol=order.terms.symbol, order_id=order.venue_id)
         self.learn_plain(order.venue_id)
         return Told(order=order, fill=report.fill)
 
-    def _child(self, venue_id: str, report: OrderReport) -> Told:
+    def became(self, venue_id: str, report: OrderReport) -> Told:
+        """Fold a report of the ordinary order that the known conditional order `venue_id` became."""
         order = report.order
         self._became[order.venue_id] = venue_id
         kept = self._conditional[venue_id]

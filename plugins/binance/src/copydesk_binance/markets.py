@@ -1,7 +1,7 @@
 """What all accounts at one address share: the ccxt client with its markets, one connection pool, the clock's offset.
 
-ccxt's markets of this venue take about 8 MB and its import 85 MB: both are paid once. An account's own part is a shallow copy of
-the client, which shares everything but the key.
+ccxt's markets of this venue take about 8 MB and its import 85 MB: both are paid once. An account's own part is a shallow copy
+of the client, which shares everything but the key.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from copydesk.errors import NotReady, UsageError
 from copydesk.model import Instrument
+from yarl import URL
 
 from copydesk_binance import translate
 from copydesk_binance.errors import NoReply, NotSent, Reply, Unreadable, raise_for, read_reply
@@ -81,7 +82,7 @@ class Venue:
         try:
             async with self.http.request(
                 request["method"],
-                aiohttp.client.URL(request["url"], encoded=True),
+                URL(request["url"], encoded=True),
                 data=body.encode() if body else None,
                 headers=request.get("headers"),
                 timeout=timeout,
@@ -103,6 +104,7 @@ class Venue:
         client = copy.copy(self.client)
         client.apiKey = key
         client.secret = secret
+        client.session = None  # it only signs; requests go through the shared pool
         return client
 
     async def release(self) -> None:

@@ -343,6 +343,12 @@ def order_update(event: Payload, account: str = "") -> OrderReport:
     return OrderReport(order=order, fill=fill)
 
 
+def is_first_report(event: Payload) -> bool:
+    """Whether an ORDER_TRADE_UPDATE is the one that tells that its order is new."""
+    body = event.get("o", event)
+    return isinstance(body, Mapping) and body.get("x") == "NEW"
+
+
 def order(payload: Any, account: str = "") -> Order:
     """An order as REST and the websocket API answer it."""
     body = _object(payload, "an order")
