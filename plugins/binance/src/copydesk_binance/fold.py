@@ -1,8 +1,8 @@
 """Folds a conditional order and the ordinary order that it becomes into one order for life. Pure: no clock, no I/O.
 
 Binance keeps conditional orders in a service of their own. When one is triggered, an ordinary order with an id of its own
-comes into being, and both services report, in either order. Here the conditional order keeps its `venue_id` and `client_id`;
-what the ordinary one does shows in its status and in what is filled.
+comes into being, and both services report, in either order. Here the conditional order keeps its `venue_id` and
+`client_id`; what the ordinary one does shows in its status and in what is filled.
 """
 
 from __future__ import annotations

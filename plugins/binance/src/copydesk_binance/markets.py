@@ -1,7 +1,7 @@
 """What all accounts at one address share: the ccxt client with its markets, one connection pool, the clock's offset.
 
-ccxt's markets of this venue take about 8 MB and its import 85 MB: both are paid once. An account's own part is a shallow copy
-of the client, which shares everything but the key.
+ccxt's markets of this venue take about 8 MB and its import 85 MB: both are paid once. An account's own part is a shallow
+copy of the client, which shares everything but the key.
 """
 
 from __future__ import annotations

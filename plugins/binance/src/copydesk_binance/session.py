@@ -1,4 +1,4 @@
-"""One account's live link: signed requests, placing, amending, cancelling, looking up, and what its stream has told so far."""
+"""One account's live link: signed requests, placing, amending, cancelling, looking up, and what its stream has told."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Session:
         self.closed = False
         self._wallets: dict[str, Decimal] = {}
         self._signer = venue.signer(key, secret)
-        self._hidden = (key, secret)
+        self._hidden: tuple[str, ...] = (key, secret)
 
     def __repr__(self) -> str:
         return f"Session(name={self.name!r}, url={self.venue.url!r}, hedge_mode={self.hedge_mode})"
@@ -80,7 +80,8 @@ class Session:
     # --- requests ---
 
     async def request(self, method: str, path: str, params: Params | None = None, *, version: str = "") -> Reply:
-        """Send a signed request. A time stamp that the venue refuses is corrected once: it was refused before anything else.
+        """Send a signed request. Where the venue refuses the time stamp, which it does before anything else, the clock is
+        measured and the request signed and sent once more.
 
         Raises `NotSent`, `NoReply`, or `RateLimited` while the venue has asked for quiet.
         """

@@ -1,9 +1,9 @@
 """Reads the truth of one account.
 
-What is read, and in which order. Ordinary orders are read before conditional ones, so that a conditional order triggered in
-between is seen as triggered and never as a new ordinary order. `time_ms` is the venue's time before the first request: each
-part is at least as new as that. Where the private stream tells of anything while parts are read, all is read once more, so that
-in quiet times the parts fit together exactly.
+What is read, and in which order. Ordinary orders are read before conditional ones, so that a conditional order triggered
+in between is seen as triggered and never as a new ordinary order. `time_ms` is the venue's time before the first request:
+each part is at least as new as that. Where the private stream tells of anything while parts are read, all is read once
+more, so that in quiet times the parts fit together exactly.
 
 A whole read asks for all symbols (openOrders, openAlgoOrders: weight 40 each; income: 30). It is done when the stream was
 connected anew; afterwards the stream has told which symbols matter, and only those are asked for (weight 1 each).
@@ -124,10 +124,8 @@ class _Reading:
             params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
             before = len(found)
             page = await self._page(path, params, id_, found)
-            if len(page) < PAGE or len(found) == before:
-                start = end + 1
-            else:
-                start = max(int(row["time"]) for row in page)
+            is_all = len(page) < PAGE or len(found) == before
+            start = end + 1 if is_all else max(int(row["time"]) for row in page)
         return list(found.values())
 
     async def _page(self, path: str, params: Params, id_: str, found: dict[Any, dict[str, Any]]) -> list[Any]:

@@ -1,7 +1,7 @@
 """The streams of one session, as events. Every private frame is read raw, in order, and none is merged.
 
-ccxt's own `watch_orders` merges and defers updates and renews its listen key only once; so the sockets are opened here, at the
-addresses that ccxt knows, and the frames are read as they come. Prices are the exception: only the latest one is kept.
+ccxt's own `watch_orders` merges and defers updates and renews its listen key only once; so the sockets are opened here, at
+the addresses that ccxt knows, and the frames are read as they come. Prices are the exception: only the latest is kept.
 """
 
 from __future__ import annotations
