@@ -14,7 +14,9 @@ from decimal import Decimal
 from itertools import count
 from typing import Protocol, TypeVar
 
-from copydesk.model import ZERO, Fill, Order, OrderStatus, Position, PositionSide, Side
+from msgspec.structs import replace
+
+from copydesk.model import ZERO, Fill, Order, OrderStatus, OrderType, Position, PositionSide, Side
 from copydesk_binance.rehearsal import algo as algos
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.algo import AlgoOrder
@@ -25,7 +27,6 @@ from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_a
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
-from msgspec.structs import replace
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
@@ -533,7 +534,9 @@ class Venue:
             return
         isolated = [one.symbol for one in report.positions if self.exchange.isolated(account.name, one.symbol)]
         asset, now = report.balance.currency, self.now_ms()
-        self._tell(account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now))
+        self._tell(
+            account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now)
+        )
 
     def _transfer(self, account: Account, report: AccountReport) -> None:
         account.income.append(
