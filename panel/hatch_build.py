@@ -66,7 +66,9 @@ def fetch() -> bytes:
         archive = Path(folder, f"{PACKAGE}-{VERSION}.tgz").read_bytes()
     found = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
     if found != INTEGRITY:
-        raise BuildError(f"{PACKAGE} {VERSION} from the npm registry has the hash {found}, not {INTEGRITY}: it is not used.")
+        raise BuildError(
+            f"{PACKAGE} {VERSION} from the npm registry has the hash {found}, not {INTEGRITY}: it is not used."
+        )
     return archive
 
 
@@ -78,19 +80,31 @@ def npm_pack(folder: str) -> None:
     on_windows = os.name == "nt"
     node = root / "node.exe" if on_windows else root / "bin" / "node"
     npm = root / ("" if on_windows else "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [str(node), str(npm), "pack", f"{PACKAGE}@{VERSION}", "--prefer-offline", "--ignore-scripts", "--fetch-retries=1"]
+    command = [
+        str(node),
+        str(npm),
+        "pack",
+        f"{PACKAGE}@{VERSION}",
+        "--prefer-offline",
+        "--ignore-scripts",
+        "--fetch-retries=1",
+    ]
     remedy = "Check the network or the npm registry setting (npm_config_registry), then run the same command again."
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(  # noqa: S603 - every word of the command is ours
+            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         raise BuildError(f"the npm registry did not send {PACKAGE} {VERSION} within {TIMEOUT_S} s. {remedy}") from None
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        raise BuildError(f"{PACKAGE} {VERSION} could not be fetched from the npm registry. {remedy}\n" + "\n".join(errors[:8]))
+        raise BuildError(
+            f"{PACKAGE} {VERSION} could not be fetched from the npm registry. {remedy}\n" + "\n".join(errors[:8])
+        )
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Write the wanted files of the archive into `folder`, the stamp last, so that a broken write is never taken for whole."""
+    """Write the wanted files of the archive into `folder`, the stamp last: a broken write is never taken for whole."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as file:
         file.write(archive)
