@@ -17,8 +17,15 @@ import msgspec
 ZERO = Decimal(0)
 
 
+class _KeywordOnly(msgspec.StructMeta):
+    """Makes `kw_only` hold for derived records too: msgspec takes it for the class that says it only."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        return super().__new__(mcls, name, bases, namespace, **{"kw_only": True, **options})
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, metaclass=_KeywordOnly):
     """Base of every record: immutable, keyword-only, encodes to compact JSON and back without loss."""
 
 
