@@ -26,9 +26,7 @@ MAX_FRAME = 16 << 20
 MAX_STREAMS = 64
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=3)
 CONNECT_TIMEOUT_S = 5.0
-ENGINE_ABSENT = 4503  # websocket close code: there is no engine to stream from
 ENGINE_LOST = 4502  # websocket close code: the engine's end of the stream went away
-TOO_MANY = 4429
 
 
 class EngineAbsent(Exception):
@@ -130,35 +128,29 @@ class Link:
                 status=503,
             )
 
-    async def stream(self, request: web.Request) -> web.WebSocketResponse:
-        """Pass the event stream on to the browser until either end closes; close codes of the engine are passed on."""
-        page = web.WebSocketResponse(heartbeat=20, max_msg_size=4096)
-        await page.prepare(request)
-        if self._streams >= MAX_STREAMS:
-            await page.close(code=TOO_MANY, message=b"too many streams")
-            return page
-        self._streams += 1
-        try:
-            await self._relay(request, page)
-        finally:
-            self._streams -= 1
-        return page
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Pass the event stream on to the browser until either end closes; close codes of the engine are passed on.
 
-    async def _relay(self, request: web.Request, page: web.WebSocketResponse) -> None:
+        The browser's websocket opens only once the engine's is open, so that "open" means "current" to the page.
+        """
+        if self._streams >= MAX_STREAMS:
+            return web.json_response({"error": f"More than {MAX_STREAMS} pages are open: close some."}, status=429)
+        self._streams += 1
         try:
             control = self.source.read()
             url = URL(f"{control.url}{request.rel_url.raw_path_qs}", encoded=True)
-            timeout = aiohttp.ClientWSTimeout(ws_close=CONNECT_TIMEOUT_S)
-            async with (
-                asyncio.timeout(CONNECT_TIMEOUT_S) as deadline,
-                self._client.ws_connect(
-                    url, headers=control.headers, max_msg_size=MAX_FRAME, timeout=timeout, heartbeat=20
-                ) as engine,
-            ):
-                deadline.reschedule(None)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                engine = await self._client.ws_connect(url, headers=control.headers, max_msg_size=MAX_FRAME, heartbeat=20)
+            async with engine:
+                page = web.WebSocketResponse(heartbeat=20, max_msg_size=4096)
+                await page.prepare(request)
                 await _pump(engine, page)
-        except (EngineAbsent, aiohttp.ClientError, TimeoutError):
-            await page.close(code=ENGINE_ABSENT, message=b"engine absent")
+                return page
+        except (EngineAbsent, aiohttp.ClientError, TimeoutError) as error:
+            sentence = str(error) if isinstance(error, EngineAbsent) else "The engine does not answer."
+            return web.json_response({"error": sentence}, status=503)
+        finally:
+            self._streams -= 1
 
 
 async def _pump(engine: aiohttp.ClientWebSocketResponse, page: web.WebSocketResponse) -> None:
