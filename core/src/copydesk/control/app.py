@@ -55,6 +55,7 @@ def create_app(desk: Desk, *, token: str, host: str = "127.0.0.1", limits: Strea
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.desk = desk
     app.state.limits = limits or StreamLimits()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from copydesk.config import BotSettings
 from copydesk.control.stream import GONE, TOO_SLOW
+from copydesk.model import from_json, to_json
 from copydesk.view import EVENT_BODIES, DeskEvent, Failure
 
 _REF = "#/components/schemas/{name}"
@@ -50,7 +51,13 @@ def schema(shape: Any) -> dict[str, Any]:
 
 
 def answers(
-    shape: Any, *, status: int = 200, body: Any = None, optional: bool = False, refusals: tuple[int, ...] = (), venue: bool = False
+    shape: Any,
+    *,
+    status: int = 200,
+    body: Any = None,
+    optional: bool = False,
+    refusals: tuple[int, ...] = (),
+    venue: bool = False,
 ) -> dict[str, Any]:
     """What a route's decorator needs to describe it: the answer's shape (`None`: no content), the body's, the refusals."""
     listed = sorted({*_ALWAYS, *refusals, *(_VENUE if venue else ())})
@@ -89,7 +96,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
     }
     document["security"] = [{"token": []}]
-    return document
+    document["paths"]["/api/v1/health"]["get"].update(security=[], responses=_health_responses(document))
+    plain: dict[str, Any] = from_json(to_json(document), dict[str, Any])  # defaults of records are tuples and Decimals
+    return plain
+
+
+def _health_responses(document: dict[str, Any]) -> dict[str, Any]:
+    responses = document["paths"]["/api/v1/health"]["get"]["responses"]
+    return {code: response for code, response in responses.items() if code in ("200", "403")}
 
 
 def _stream() -> dict[str, Any]:

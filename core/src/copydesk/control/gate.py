@@ -110,5 +110,7 @@ class Gate:
         offered = [given.strip()] if scheme.lower() == "bearer" else []
         if scope["type"] == "websocket":
             protocols = scope.get("subprotocols", [])
-            offered += [protocol.removeprefix(BEARER_PROTOCOL) for protocol in protocols if protocol.startswith(BEARER_PROTOCOL)]
+            offered += [
+                protocol.removeprefix(BEARER_PROTOCOL) for protocol in protocols if protocol.startswith(BEARER_PROTOCOL)
+            ]
         return any(hmac.compare_digest(one.encode(), self._token) for one in offered)

@@ -281,15 +281,16 @@ async def cancel(
     key: str,
     request: Request,
     symbol: str = "",
-    type: OrderType = OrderType.LIMIT,
+    type: OrderType | None = None,
     client_id: str = "",
     venue_id: str = "",
 ) -> Response:
-    """Cancel a working order of a rehearsal account, named in the body or in the query."""
+    """Cancel a working order of a rehearsal account, named in the query (with its `type`) or in the body."""
     _rehearsed(desk, key)
-    order = OrderRef(symbol=symbol, type=type, client_id=client_id, venue_id=venue_id)
-    if (await request.body()).strip():
+    if type is None:
         order = await _body(request, OrderRef)
+    else:
+        order = OrderRef(symbol=symbol, type=type, client_id=client_id, venue_id=venue_id)
     if not order.symbol or not (order.client_id or order.venue_id):
-        raise UsageError("name the order to cancel: its symbol, and its client_id or its venue_id")
+        raise UsageError("name the order to cancel: its symbol, its type, and its client_id or its venue_id")
     return _json(TicketOutcome(outcome=await desk.cancel(key, order), client_id=order.client_id))

@@ -20,11 +20,12 @@ _STOP_S = 5.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers (the engine has its own), and with a way to wait until it serves."""
+    """uvicorn without its signal handlers (the engine has its own) and without its tick of 100 ms: it waits for events."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
+        self.leaving = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -33,6 +34,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.serving.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # renews the Date header
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.leaving.wait(), 1.0)
 
 
 class Running:
@@ -48,6 +54,7 @@ class Running:
     async def stop(self) -> None:
         """Stop listening, let the requests under way finish, close the streams. Calling it again does nothing."""
         self._server.should_exit = True
+        self._server.leaving.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._task, 2 * _STOP_S)
 
@@ -104,7 +111,7 @@ async def _listen(host: str, port: int) -> socket.socket:
 
 
 _REMEDIES = {
-    errno.EADDRINUSE: "another program has that port; choose another 'port' in [control] of copydesk.toml, or 0 for a free one",
+    errno.EADDRINUSE: "another program has it; choose another 'port' in [control] of copydesk.toml, or 0 for a free one",
     errno.EACCES: "this user may not use that port; choose one above 1023 in [control] of copydesk.toml",
     errno.EADDRNOTAVAIL: "this machine does not have that address; correct 'host' in [control] of copydesk.toml",
 }

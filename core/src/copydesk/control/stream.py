@@ -1,8 +1,8 @@
 """The event stream: one websocket reader, which loses nothing and costs the engine next to nothing.
 
 The desk itself keeps the latest events, numbered; that is the queue, and it is bounded. A reader is a cursor into it: woken
-by the next event, it takes what follows its cursor in pages and sends each as a frame. So a slow reader holds no memory, and
-one that falls behind what is kept, or takes nothing for `patience_s`, is closed with `TOO_SLOW` and comes back with `after`.
+by the next event, it takes what follows its cursor in pages and sends each as a frame. So a slow reader holds no memory; if
+it falls behind what is kept, or takes nothing for `patience_s`, it is closed with `TOO_SLOW` and comes back with `after`.
 Prices are not numbered: only the latest of each symbol is sent.
 """
 
@@ -72,7 +72,9 @@ class EventReader:
                     async with asyncio.timeout(self._limits.patience_s):
                         await send(frame)
                 except TimeoutError:
-                    raise Closed(TOO_SLOW, f"nothing was read for {self._limits.patience_s:g} s: resume with after=") from None
+                    raise Closed(
+                        TOO_SLOW, f"nothing was read for {self._limits.patience_s:g} s: resume with after="
+                    ) from None
             if len(page) < self._limits.page:
                 await asyncio.sleep(self._limits.pause_s)
                 await self._wake.wait()
