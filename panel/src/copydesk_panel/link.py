@@ -15,6 +15,8 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from aiohttp import web
+from copydesk.datafolder import CONTROL_NAME, ControlFile
+from copydesk.model import from_json
 from yarl import URL
 
 URL_VARIABLE = "COPYDESK_CONTROL_URL"
@@ -31,12 +33,6 @@ ENGINE_LOST = 4502  # websocket close code: the engine's end of the stream went 
 
 class EngineAbsent(Exception):
     """No engine can be reached; the message is the sentence for the person in front of the panel."""
-
-
-class _ControlFile(msgspec.Struct):
-    url: str
-    token: str
-    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,14 +70,14 @@ class ControlSource:
             return Control(_base(self.url), self.token)
         if self.folder is None:
             raise EngineAbsent(f"Neither a data folder nor {URL_VARIABLE} tells where the engine is.")
-        path = self.folder / "control.json"
+        path = self.folder / CONTROL_NAME
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=_ControlFile)
+            found = from_json(path.read_bytes(), ControlFile)
         except FileNotFoundError:
             raise EngineAbsent(
                 f"The engine is not running on {self.folder}: start it with `copydesk run`, the panel connects by itself."
             ) from None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.MsgspecError) as error:
             raise EngineAbsent(f"{path} cannot be read ({type(error).__name__}): restart the engine.") from None
         return Control(_base(found.url), found.token)
 

@@ -6,15 +6,14 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from aiohttp import web
+from copydesk.datafolder import resolve_folder
 
 from copydesk_panel.gate import Gate, guard
 from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
@@ -22,7 +21,6 @@ from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
 LIBRARY = STATIC / "vendor" / "lightweight-charts.mjs"
-DATA_VARIABLE = "COPYDESK_DATA"
 NOT_ALLOWED = (
     "This page needs the address that copydesk-panel printed: it carries a one-time key. "
     "The key works once; after that the panel prints the next one, for another browser."
@@ -115,8 +113,9 @@ async def serve(
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="copydesk-panel", description="The web panel of copydesk, on loopback.")
-    default = os.environ.get(DATA_VARIABLE) or platformdirs.user_data_dir("copydesk", appauthor=False)
-    parser.add_argument("--data", type=Path, default=Path(default), metavar="DIR", help="the engine's data folder")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="the engine's data folder (else COPYDESK_DATA, else the user's own)"
+    )
     parser.add_argument(
         "--port", type=int, default=0, metavar="N", help="port to listen on; 0, the default, for any free one"
     )
@@ -138,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve(ControlSource.find(options.data), port=options.port, announce=announce, stop=stop)
+        await serve(ControlSource.find(resolve_folder(options.data)), port=options.port, announce=announce, stop=stop)
 
     try:
         asyncio.run(run())
