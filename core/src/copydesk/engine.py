@@ -19,7 +19,7 @@ import msgspec
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
-from copydesk.bots import BotStore, UnknownBot
+from copydesk.bots import BotStore
 from copydesk.config import BotSettings, ChildSettings, Config, account_of, connection_of
 from copydesk.connection import Connection
 from copydesk.connections import settings_for
@@ -553,12 +553,6 @@ class Engine:
     def bots(self) -> tuple[BotSettings, ...]:
         return tuple(self._store.bots.values())
 
-    def _bot(self, name: str) -> BotSettings:
-        try:
-            return self._store.get(name)
-        except UnknownBot as error:
-            raise UnknownName(str(error)) from None
-
     async def add_bot(self, bot: BotSettings) -> None:
         working = bot.working
         self._store.add(bot.model_copy(update={"working": False}), self._config)
@@ -570,7 +564,7 @@ class Engine:
         await self._read_children(bot)
 
     async def change_bot(self, name: str, bot: BotSettings) -> None:
-        old = self._bot(name)
+        old = self._store.get(name)
         if old.working and (bot.parent != old.parent or bot.name != name):
             raise Conflict(f"bot {name!r} is Working: stop it before its name or parent is changed")
         self._store.change(name, bot.model_copy(update={"working": old.working}), self._config)
@@ -581,7 +575,7 @@ class Engine:
         await self._read_children(bot)
 
     async def remove_bot(self, name: str) -> None:
-        if self._bot(name).working:
+        if self._store.get(name).working:
             raise Conflict(
                 f"bot {name!r} is Working: stop it first; its children's orders and positions are left as they are"
             )
@@ -591,7 +585,7 @@ class Engine:
         self._events.tell("bot-removed", {"name": name})
 
     async def start_bot(self, name: str) -> None:
-        bot = self._bot(name)
+        bot = self._store.get(name)
         if bot.working and self._copier.desk.bots[name].working:
             return
         connection = self._connections[connection_of(bot.parent)]
@@ -606,7 +600,7 @@ class Engine:
         self._refresh_soon()
 
     async def stop_bot(self, name: str) -> None:
-        if not self._bot(name).working:
+        if not self._store.get(name).working:
             return
         self.feed(BotStopped(at_ns=time.time_ns(), bot=name))
         self._store.set_working(name, False)
