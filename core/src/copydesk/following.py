@@ -375,8 +375,9 @@ def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
             continue
         if is_exit(bot, pair.parent):
             # An exit that the parent's side has got further with: the child's own is still working on it.
-            if pair.open:
-                beyond -= max(ZERO, pair.total * pair.parent.filled / pair.parent.order.terms.quantity - pair.filled)
+            total = max(pair.parent.order.terms.quantity, pair.parent.filled)
+            if pair.open and total:
+                beyond -= max(ZERO, pair.total * pair.parent.filled / total - pair.filled)
             continue
         for order in pair.orders:
             if order.terms.side.sign * held > 0:
