@@ -65,6 +65,7 @@ def test_a_rehearsal_serves_until_it_is_stopped(toy: Path, tmp_path: Path, numbe
         venue.send_signal(number)
         out, err = venue.communicate(timeout=60)
     assert (venue.returncode, out, err) == (0, "", "")
+    assert (toy / "stopped").exists()
 
 
 def test_a_reader_that_has_enough_gets_no_traceback(tmp_path: Path) -> None:
