@@ -89,14 +89,18 @@ class MemoryDesk:
 
     def view(self) -> DeskView:
         seq = self.events[-1].seq if self.events else 0
-        accounts = (
-            AccountView(key="demo/parent", connection="demo", kind="paper", title="Demo", state=ConnectionState.CONNECTED),
-            AccountView(key="real", connection="real", kind="paper", title="Real", state=ConnectionState.CONNECTED),
+        accounts = tuple(
+            AccountView(
+                key=key,
+                connection=key.partition("/")[0],
+                kind="paper",
+                title=key,
+                state=ConnectionState.CONNECTED,
+                rehearsal=key != "real",
+            )
+            for key in ("demo/parent", "real")
         )
-        rehearsed = AccountView(
-            **{name: getattr(accounts[0], name) for name in accounts[0].__struct_fields__} | {"rehearsal": True}
-        )
-        return DeskView(seq=seq, at_ns=1, version="test", accounts=(rehearsed, accounts[1]), log=tuple(self.lines[-50:]))
+        return DeskView(seq=seq, at_ns=1, version="test", accounts=accounts, log=tuple(self.lines[-50:]))
 
     def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
         first = self.events[0].seq if self.events else 1
