@@ -201,7 +201,7 @@ class Exchange:
             return
         self._check_book(order)
         if not order.reduces:
-            self._check_margin(holder, instrument, order)
+            self._check_margin(holder, instrument, order, self._floor.margin.bound(holder, order.symbol))
 
     def _reference(self, terms: Terms) -> Decimal:
         """The price at which an order without a limit is sized: the best one on the other side."""
@@ -223,8 +223,8 @@ class Exchange:
                 RejectReason.OTHER, "no-liquidity", f"nobody stands against a {terms.side} of {terms.symbol}"
             )
 
-    def _check_margin(self, holder: Account, instrument: Instrument, order: WorkingOrder) -> None:
-        if not self._floor.margin.affords(holder, order):
+    def _check_margin(self, holder: Account, instrument: Instrument, order: WorkingOrder, bound_before: Decimal) -> None:
+        if not self._floor.margin.affords(holder, order, bound_before):
             size = notional(instrument, order.remaining, order.terms.price or self._reference(order.terms))
             available = self._floor.margin.pool(holder, instrument.settle).available
             message = f"an order worth {size} needs more margin than the {available} {instrument.settle} available"
@@ -273,9 +273,10 @@ class Exchange:
     def _amend(self, order: WorkingOrder, changes: dict[str, Decimal]) -> None:
         before = order.terms
         book_side = self._floor.books[order.symbol].side(order.side)
+        bound_before = self._floor.margin.bound(self._floor.account(order.account), order.symbol)
         order.change(**changes)
         try:
-            self._check_amended(order)
+            self._check_amended(order, bound_before)
         except ExchangeRefusal:
             order.terms = before
             raise
@@ -296,7 +297,7 @@ class Exchange:
         self._floor.report_order(order, Execution.AMENDED)
         self._matching.run(order)
 
-    def _check_amended(self, order: WorkingOrder) -> None:
+    def _check_amended(self, order: WorkingOrder, bound_before: Decimal) -> None:
         holder, instrument, terms = self._floor.account(order.account), self._floor.instrument(order.symbol), order.terms
         rules.check_form(instrument, terms)
         rules.check_size(instrument, terms, self._reference(terms))
@@ -304,7 +305,7 @@ class Exchange:
         if order.is_dormant:
             rules.check_trigger(terms, self._triggers.price(order.symbol, terms.trigger_by))
         elif not order.reduces:
-            self._check_margin(holder, instrument, order)
+            self._check_margin(holder, instrument, order, bound_before)
 
     # --- what follows from trades ---
 
@@ -331,6 +332,7 @@ class Exchange:
     def _trigger(self, order: WorkingOrder) -> None:
         """A conditional order's price was met: it becomes a market or limit order, or expires where that cannot be."""
         holder = self._floor.account(order.account)
+        bound_before = self._floor.margin.bound(holder, order.symbol)
         order.triggered = True
         closable = holder.closable(order.symbol, order.terms.position_side, order.side)
         if order.terms.close_position and closable:
@@ -338,7 +340,7 @@ class Exchange:
         self._floor.report_order(order, Execution.TRIGGERED)
         if order.reduces and not closable:
             self._floor.end(order, OrderStatus.EXPIRED, "nothing to reduce")
-        elif not order.reduces and not self._floor.margin.affords(holder, order):
+        elif not order.reduces and not self._floor.margin.affords(holder, order, bound_before):
             self._floor.end(order, OrderStatus.EXPIRED, "insufficient margin")
         else:
             self._matching.run(order)

@@ -30,8 +30,9 @@ class Triggers:
         self._dormant[order.symbol].pop(order.venue_id, None)
 
     def price(self, symbol: str, trigger_by: TriggerBy) -> Decimal:
-        """The price that triggers look at: last, or mark (which stands for the index too)."""
-        return self._floor.tapes[symbol].last if trigger_by is TriggerBy.LAST else self._floor.mark(symbol)
+        """The price that triggers look at: last (before any trade: mark), or mark (which stands for the index too)."""
+        last = self._floor.tapes[symbol].last if trigger_by is TriggerBy.LAST else None
+        return last or self._floor.mark(symbol)
 
     def due(self, symbol: str) -> Iterator[WorkingOrder]:
         """Orders that the present prices trigger, each taken out as it is yielded. Moves trailing stops along."""

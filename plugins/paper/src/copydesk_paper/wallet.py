@@ -206,15 +206,21 @@ class Margin:
                 locked += order.remaining
         return locked
 
-    def affords(self, account: Account, order: WorkingOrder) -> bool:
-        """True where the account can carry this order too, or where the order binds no more than is bound already."""
+    def bound(self, account: Account, symbol: str) -> Decimal:
+        """The initial margin that is bound now in the settle currency of `symbol`."""
+        return self.pool(account, self._instruments[symbol].settle).initial
+
+    def affords(self, account: Account, order: WorkingOrder, bound_before: Decimal) -> bool:
+        """True where the account can carry this order too, or where no more is bound with it than before.
+
+        The order itself counts once, whether it is working already or not.
+        """
         instrument = self._instruments[order.symbol]
-        asset = instrument.settle
         if instrument.contract is Contract.SPOT:
             asset = instrument.quote if order.side is Side.BUY else instrument.base
             return self.pool(account, asset, order).wallet >= 0
-        after = self.pool(account, asset, order)
-        return after.cross_equity >= after.initial or after.initial <= self.pool(account, asset).initial
+        after = self.pool(account, instrument.settle, order)
+        return after.cross_equity >= after.initial or after.initial <= bound_before
 
     def balance(self, account: Account, time_ms: int) -> Balance:
         """The account in its currency; spot holdings count in equity at the mark price."""
