@@ -205,7 +205,9 @@ async def test_requests_are_the_ones_that_ccxt_would_make() -> None:
         _, ours = translate.place_params("my-id", terms, hedge_mode=False)
         kind = "limit" if terms.type.has_price else "market"
         price = float(terms.price) if terms.price else None
-        extra = extra | {"clientOrderId": "my-id", "stopLossOrTakeProfit": "stopLoss"}
+        extra = extra | {"clientOrderId": "my-id", "isAlgoOrder": terms.type.is_conditional}
+        if terms.type is OrderType.TRAILING_STOP:
+            extra = extra | {"stopLossOrTakeProfit": "stopLoss"}
         theirs = exchange.create_order_request("BTC/USDT:USDT", kind, "buy", float(terms.quantity), price, extra)
         theirs = {name: str(value).lower() if value is True else value for name, value in theirs.items()}
         same_name = {"stopPrice": "triggerPrice"}
