@@ -89,7 +89,6 @@ class Listing:
         self._rules = {one.symbol: _rules(one, symbol) for one, symbol in zip(listed, self._symbols, strict=True)}
         self._assets = (recorded or {}).get("assets") or _assets(listed)
 
-
     @property
     def symbols(self) -> tuple[str, ...]:
         return tuple(self._rules)
@@ -101,7 +100,9 @@ class Listing:
             raise Refusal(-1121)
         return rules
 
-    def exchange_info(self, now_ms: int, *, weight: int, orders_per_minute: int, orders_per_ten_seconds: int) -> dict[str, Any]:
+    def exchange_info(
+        self, now_ms: int, *, weight: int, orders_per_minute: int, orders_per_ten_seconds: int
+    ) -> dict[str, Any]:
         return {
             "timezone": "UTC",
             "serverTime": now_ms,

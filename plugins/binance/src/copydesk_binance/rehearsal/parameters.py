@@ -30,10 +30,14 @@ CONDITIONAL = {
 }
 WORKING_TYPES = {"CONTRACT_PRICE": TriggerBy.LAST, "MARK_PRICE": TriggerBy.MARK}
 PREVENTION_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
-_TIMES = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTC, "GTD": TimeInForce.GTC}
-_PRICE_MATCHES = frozenset(
-    f"{kind}{depth}" for kind in ("OPPONENT", "QUEUE") for depth in ("", "_5", "_10", "_20")
-)
+_TIMES = {
+    "GTC": TimeInForce.GTC,
+    "IOC": TimeInForce.IOC,
+    "FOK": TimeInForce.FOK,
+    "GTX": TimeInForce.GTC,
+    "GTD": TimeInForce.GTC,
+}
+_PRICE_MATCHES = frozenset(f"{kind}{depth}" for kind in ("OPPONENT", "QUEUE") for depth in ("", "_5", "_10", "_20"))
 _GOOD_TILL_MIN_MS = 600_000
 _GOOD_TILL_MAX = 253402300799000
 
