@@ -44,7 +44,8 @@ class Misbehaviour:
         """How far the venue's clock is behind now, for whoever asks for the time."""
         if not self.armed or not self.faults.has("clock-skew"):
             return 0
-        return max(round(fault["seconds"] * 1000) for fault in self.faults.state() if fault["name"] == "clock-skew")
+        seconds: float = max(fault["seconds"] for fault in self.faults.state() if fault["name"] == "clock-skew")
+        return round(seconds * 1000)
 
     def skew_ms(self, account: str) -> int:
         """How far the venue's clock is behind for this request, which counts as an opportunity for the fault."""
