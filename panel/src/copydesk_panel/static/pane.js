@@ -241,5 +241,5 @@ const OPTIONS = /** @type {any} */ ({
   grid: { vertLines: { color: "#171e29" }, horzLines: { color: "#171e29" } },
   crosshair: { mode: 0, vertLine: { color: "#5a6a80", labelBackgroundColor: "#2a3545" }, horzLine: { color: "#5a6a80", labelBackgroundColor: "#2a3545" } },
   rightPriceScale: { borderColor: "#1d2632", minimumWidth: 72 },
-  timeScale: { borderColor: "#1d2632", timeVisible: true, secondsVisible: false, rightOffset: 6, barSpacing: 7 },
+  timeScale: { borderColor: "#1d2632", timeVisible: true, secondsVisible: false, rightOffset: 17, barSpacing: 7 },
 });
