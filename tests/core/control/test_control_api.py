@@ -120,23 +120,23 @@ async def test_a_bots_life(http, desk, new_bot):
     assert desk.stored == {}
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"parent": "demo/child"}, "both parent and child"),
-        ({"children": []}, "at least 1"),
-        ({"children": [{"account": "demo/child", "mode": "multiplier", "value": 0}]}, "other than 0"),
-        ({"children": [{"account": "demo/child", "mode": "guess", "value": 1}]}, "'mode' must be"),
-        ({"speed": 3}, "'speed' is not a setting"),
-        ({"parent": "nowhere"}, "unknown connection 'nowhere'"),
-        ({"name": ""}, "bot's name"),
-    ],
-)
-async def test_a_wrong_bot_is_refused_with_a_sentence_and_nothing_is_stored(http, desk, new_bot, change, says):
-    table = {**json.loads(new_bot("grid").model_dump_json()), **change}
-    response = await http.post("/api/v1/bots", content=json.dumps(table))
-    assert response.status_code == 422
-    assert says in sentence(response)
+WRONG_BOTS = [
+    ({"parent": "demo/child"}, "both parent and child"),
+    ({"children": []}, "at least 1"),
+    ({"children": [{"account": "demo/child", "mode": "multiplier", "value": 0}]}, "other than 0"),
+    ({"children": [{"account": "demo/child", "mode": "guess", "value": 1}]}, "'mode' must be"),
+    ({"speed": 3}, "'speed' is not a setting"),
+    ({"parent": "nowhere"}, "unknown connection 'nowhere'"),
+    ({"name": ""}, "bot's name"),
+]
+
+
+async def test_a_wrong_bot_is_refused_with_a_sentence_and_nothing_is_stored(http, desk, new_bot):
+    for change, says in WRONG_BOTS:
+        table = {**json.loads(new_bot("grid").model_dump_json()), **change}
+        response = await http.post("/api/v1/bots", content=json.dumps(table))
+        assert response.status_code == 422, change
+        assert says in sentence(response)
     assert desk.stored == {}
 
 
@@ -182,33 +182,33 @@ async def test_the_ticket_is_refused_on_a_real_account(http, desk):
     assert desk.placed == {}
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "says"),
-    [
-        ("POST", ORDERS, b"", 422, "needs a body"),
-        ("POST", ORDERS, b"{nonsense", 422, "not JSON"),
-        ("POST", ORDERS, b'{"symbol": "BTCUSDT"}', 422, "missing required field `side`"),
-        ("POST", ORDERS, to_json(TERMS).replace(b'"0.010"', b'"many"'), 422, "$.quantity"),
-        ("DELETE", ORDERS, b'{"symbol": "BTCUSDT", "type": "limit"}', 422, "name the order to cancel"),
-        ("DELETE", ORDERS + "?symbol=BTCUSDT&client_id=x", b"", 422, "needs a body"),
-        ("POST", "/api/v1/bots", b"[]", 422, "Expected `object`"),
-        ("POST", "/api/v1/bots", b"x" * (1 << 21), 413, "too large"),
-        ("GET", "/api/v1/events", b"", 422, "query.after is wrong"),
-        ("GET", "/api/v1/log?limit=0", b"", 422, "query.limit is wrong"),
-        ("GET", "/api/v1/log?level=loud", b"", 422, "query.level is wrong"),
-        ("GET", "/api/v1/accounts/real/candles?symbol=BTCUSDT&interval=2m", b"", 422, "query.interval is wrong"),
-        ("GET", "/api/v1/accounts/real/candles?symbol=DOWN", b"", 503, "it is tried again"),
-        ("GET", "/api/v1/accounts/real/candles?symbol=BUSY", b"", 429, "asks for a pause"),
-        ("GET", "/api/v1/nothing", b"", 404, "has no GET /api/v1/nothing"),
-        ("GET", "/", b"", 404, "has no GET /"),
-        ("PUT", "/api/v1/view", b"", 405, "does not do PUT /api/v1/view"),
-        ("GET", "/api/v1/view/", b"", 404, "has no GET"),
-    ],
-)
-async def test_every_refusal_is_a_sentence(http, desk, method, path, body, status, says):
-    response = await http.request(method, path, content=body)
-    assert response.status_code == status
-    assert says in sentence(response)
+REFUSED = [
+    ("POST", ORDERS, b"", 422, "needs a body"),
+    ("POST", ORDERS, b"{nonsense", 422, "not JSON"),
+    ("POST", ORDERS, b'{"symbol": "BTCUSDT"}', 422, "missing required field `side`"),
+    ("POST", ORDERS, to_json(TERMS).replace(b'"0.010"', b'"many"'), 422, "$.quantity"),
+    ("DELETE", ORDERS, b'{"symbol": "BTCUSDT", "type": "limit"}', 422, "name the order to cancel"),
+    ("DELETE", ORDERS + "?symbol=BTCUSDT&client_id=x", b"", 422, "needs a body"),
+    ("POST", "/api/v1/bots", b"[]", 422, "Expected `object`"),
+    ("POST", "/api/v1/bots", b"x" * (1 << 21), 413, "too large"),
+    ("GET", "/api/v1/events", b"", 422, "query.after is wrong"),
+    ("GET", "/api/v1/log?limit=0", b"", 422, "query.limit is wrong"),
+    ("GET", "/api/v1/log?level=loud", b"", 422, "query.level is wrong"),
+    ("GET", "/api/v1/accounts/real/candles?symbol=BTCUSDT&interval=2m", b"", 422, "query.interval is wrong"),
+    ("GET", "/api/v1/accounts/real/candles?symbol=DOWN", b"", 503, "it is tried again"),
+    ("GET", "/api/v1/accounts/real/candles?symbol=BUSY", b"", 429, "asks for a pause"),
+    ("GET", "/api/v1/nothing", b"", 404, "has no GET /api/v1/nothing"),
+    ("GET", "/", b"", 404, "has no GET /"),
+    ("PUT", "/api/v1/view", b"", 405, "does not do PUT /api/v1/view"),
+    ("GET", "/api/v1/view/", b"", 404, "has no GET"),
+]
+
+
+async def test_every_refusal_is_a_sentence(http, desk):
+    for method, path, body, status, says in REFUSED:
+        response = await http.request(method, path, content=body)
+        assert response.status_code == status, (method, path)
+        assert says in sentence(response)
     assert desk.placed == {}
 
 

@@ -16,7 +16,7 @@ from copydesk.control.stream import StreamLimits
 from copydesk.errors import CopydeskError, UsageError
 
 _START_S = 10.0
-_STOP_S = 5.0
+_STOP_S = 2
 
 
 class _Server(uvicorn.Server):
@@ -52,11 +52,14 @@ class Running:
         self._task = task
 
     async def stop(self) -> None:
-        """Stop listening, let the requests under way finish, close the streams. Calling it again does nothing."""
+        """Stop listening, close the streams, give the requests under way two seconds. Calling it again does nothing."""
         self._server.should_exit = True
         self._server.leaving.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._task, 2 * _STOP_S)
+        for connection in tuple(self._server.server_state.connections):
+            connection.transport.abort()  # a reader that reads nothing: what is buffered for it would wait for ever
+        await asyncio.sleep(0)
 
 
 async def serve(desk: Desk, *, host: str, port: int, token: str, limits: StreamLimits | None = None) -> Running:
@@ -75,7 +78,7 @@ async def serve(desk: Desk, *, host: str, port: int, token: str, limits: StreamL
         ws_per_message_deflate=False,  # on loopback it would only cost the engine time
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(_STOP_S),
+        timeout_graceful_shutdown=_STOP_S,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]), name="control API")

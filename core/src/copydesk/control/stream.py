@@ -118,6 +118,7 @@ async def serve_stream(websocket: WebSocket, desk: Desk, after: int | None, limi
     leaving = asyncio.create_task(_until_gone(websocket))
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        stop_listening()
         if sending.done():
             await _close(websocket, sending, limits)
     finally:
