@@ -105,8 +105,9 @@ def test_real_recording_gives_its_instruments_and_book():
 def test_real_recording_drives_the_exchange_and_starts_over_smoothly():
     market, exchange = primed(str(RECORDING))
     exchange.open_account("a", D(1_000_000))
+    exchange.open_account("b", D(1_000_000))
     resting = exchange.place(
-        "a", Terms(symbol="CTKUSDT", side=Side.SELL, type=OrderType.LIMIT, quantity=D(2_000), price=D("1.012"))
+        "b", Terms(symbol="CTKUSDT", side=Side.SELL, type=OrderType.LIMIT, quantity=D(2_000), price=D("1.012"))
     )
     once = len(market._recording.events)
     marks = {symbol: [exchange.quote(symbol).mark] for symbol in exchange.instruments}
@@ -124,7 +125,7 @@ def test_real_recording_drives_the_exchange_and_starts_over_smoothly():
         jumps = [abs(b / a - 1) for a, b in itertools.pairwise(series)]
         assert max(jumps) < D("0.003"), symbol
         assert len(set(series)) > 1
-    assert exchange.find("a", venue_id=resting.venue_id).filled > 0
+    assert exchange.find("b", venue_id=resting.venue_id).filled > 0
 
 
 def header():

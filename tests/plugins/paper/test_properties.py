@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 D = Decimal
-PRICES = st.integers(1980, 2020).map(lambda half: D(half) / 2)
-QUANTITIES = st.integers(1, 4000).map(lambda thousandths: D(thousandths) / 1000)
+PRICES = st.integers(1988, 2012).map(lambda half: D(half) / 2)
+QUANTITIES = st.integers(10, 4000).map(lambda thousandths: D(thousandths) / 1000)
 ACCOUNTS = st.sampled_from("abc")
 SIDES = st.sampled_from(["buy", "sell"])
 TYPES = st.sampled_from(list(OrderType))
@@ -24,7 +24,7 @@ TYPES = st.sampled_from(list(OrderType))
 @st.composite
 def orders(draw):
     kind = draw(TYPES)
-    fields = {"type": kind.value, "reduce_only": draw(st.booleans())}
+    fields = {"type": kind.value, "reduce_only": draw(st.integers(0, 3)) == 0}
     if kind.has_trigger:
         fields["trigger_price"] = draw(PRICES)
     if kind is OrderType.TRAILING_STOP:
@@ -36,16 +36,22 @@ def orders(draw):
     return ("place", draw(ACCOUNTS), draw(SIDES), draw(QUANTITIES), price, fields)
 
 
+LIMITS = st.tuples(st.just("place"), ACCOUNTS, SIDES, QUANTITIES, PRICES, st.just({}))
 DEPTHS = st.tuples(st.just("depth"), PRICES, st.lists(QUANTITIES, min_size=1, max_size=4), st.booleans())
 TRADES = st.tuples(st.just("trade"), PRICES, QUANTITIES, st.booleans())
 CANCELS = st.tuples(st.just("cancel"), ACCOUNTS, st.integers(0, 5))
 AMENDS = st.tuples(st.just("modify"), ACCOUNTS, st.integers(0, 5), PRICES, QUANTITIES)
 SLICES = st.tuples(st.just("slices"), st.integers(0, 4))
-STEPS = st.lists(st.one_of(orders(), orders(), orders(), DEPTHS, TRADES, CANCELS, AMENDS, SLICES), max_size=40)
+STEPS = st.lists(
+    st.one_of(LIMITS, LIMITS, LIMITS, LIMITS, orders(), orders(), DEPTHS, TRADES, CANCELS, AMENDS, SLICES),
+    min_size=12,
+    max_size=50,
+)
 
 
 def play(bench, steps):
-    """Do it all; refusals are part of the game."""
+    """Do it all; refusals are part of the game. The recording stands far enough away that users meet each other."""
+    bench.depth([(995, 3), (990, 20)], [(1005, 3), (1010, 20)])
     for what, *rest in steps:
         with contextlib.suppress(ExchangeRefusal):
             act(bench, what, *rest)
@@ -84,7 +90,7 @@ def trades_of(bench):
     return [r for r in bench.reports if isinstance(r, OrderReport) and r.execution is Execution.TRADE]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_positions_and_cash_are_the_sum_of_the_fills(new_bench, steps):
     bench = new_bench()
@@ -102,7 +108,7 @@ def test_positions_and_cash_are_the_sum_of_the_fills(new_bench, steps):
         assert balance.cash == 10_000 + realised - fees
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_what_one_user_trades_with_another_is_equal_on_both_sides(new_bench, steps):
     bench = new_bench()
@@ -120,7 +126,7 @@ def test_what_one_user_trades_with_another_is_equal_on_both_sides(new_bench, ste
             assert one.account != other.account
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_orders_fill_no_more_than_they_ask_and_at_no_worse_price(new_bench, steps):
     bench = new_bench()
@@ -186,7 +192,8 @@ def test_inverse_money_is_conserved_too(new_bench, steps):
     for name in "abc":
         bench.exchange.deposit(name, D(50), asset="BTC")
     for account, side, quantity, price in steps:
-        bench.place(account, side, quantity, price, symbol="BTCUSD")
+        with contextlib.suppress(ExchangeRefusal):
+            bench.place(account, side, quantity, price, symbol="BTCUSD")
     for name in "abc":
         fills = bench.exchange.fills(name)
         realised = sum((report.realised for report in trades_of(bench) if report.account == name), ZERO)
@@ -194,4 +201,4 @@ def test_inverse_money_is_conserved_too(new_bench, steps):
         assert bench.exchange.wallets(name)["BTC"] == 50 + realised - fees
         if not bench.held(name, "BTCUSD"):
             paid = sum((worth(instrument, f.quantity * f.side.sign, f.price) for f in fills), ZERO)
-            assert realised == -paid
+            assert abs(realised + paid) <= len(fills) * D("0.00000001"), "but for the last place of each fill"
