@@ -80,12 +80,12 @@ class FolderLock:
         self.release()
 
 
-def lock_folder(folder: Path) -> FolderLock:
-    """Take the folder. Raises `DataFolderInUse`, with the holder's process id, where another has it."""
-    path = make_folder(folder) / LOCK_NAME
+def lock_folder(folder: Path, name: str = LOCK_NAME) -> FolderLock:
+    """Take the folder, or by another `name` a part of it. Raises `DataFolderInUse`, with the holder's process id."""
+    path = make_folder(folder) / name
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not _lock_soon(descriptor):
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _holder(path) or "unknown"
         os.close(descriptor)
         raise DataFolderInUse(
             f"the data folder {folder} is in use by another copydesk (process {holder}): stop that one, "
@@ -109,6 +109,12 @@ def is_locked(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _holder(path: Path) -> int:
+    """The process that took the lock last; 0 where the file does not say."""
+    text = path.read_bytes()[:32].strip()
+    return int(text) if text.isdigit() else 0
 
 
 def _lock_soon(descriptor: int) -> bool:
@@ -151,15 +157,16 @@ def write_control(folder: Path, control: ControlFile) -> None:
 
 
 def read_control(folder: Path) -> ControlFile | None:
-    """How to reach the engine of this folder; `None` where none runs (a file left by a crash does not count)."""
+    """How to reach the engine of this folder; `None` where none runs (a file that a crash left behind does not count)."""
     if not is_locked(folder):
         return None
     try:
-        return from_json((folder / CONTROL_NAME).read_bytes(), ControlFile)
+        control = from_json((folder / CONTROL_NAME).read_bytes(), ControlFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{folder / CONTROL_NAME} cannot be read: {error}; restart the engine") from None
+    return control if control.pid == _holder(folder / LOCK_NAME) else None
 
 
 def remove_control(folder: Path) -> None:

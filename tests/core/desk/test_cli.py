@@ -138,6 +138,7 @@ def test_a_bot_is_added_started_changed_stopped_and_removed(toy: Path, run: Run,
     [
         (("add", "b", "--parent", "parent", "--child", "parent=x1"), "account 'parent' is both parent and child"),
         (("add", "b", "--parent", "parent", "--child", "another=x1"), "must be of one connection kind"),
+        (("add", "b", "--parent", "parent", "--child", "child/2=x1"), "has one account, written 'child'"),
         (("add", "b", "--parent", "parent", "--child", "child=x0"), "K must be a decimal other than 0"),
         (("add", "b", "--parent", "parent", "--child", "child=xhalf"), "'value' is wrong"),
         (("add", "b", "--parent", "parent", "--child", "child"), "child 'child' needs its size: child=x0.5"),
