@@ -25,7 +25,7 @@ VERSION = "5.2.1"
 INTEGRITY = "sha512-IVwoK1RLFiLPubaKIjNbtjWLnpPMqiABSrTay6whmNa8L1+19292VtHJ+BWyPUuLCwF0tcQlhEWd1CLB2a1nsQ=="
 FILES = {
     "package/dist/lightweight-charts.standalone.production.mjs": "lightweight-charts.mjs",
-    "package/dist/typings.d.ts": "lightweight-charts.d.ts",
+    "package/dist/typings.d.ts": "lightweight-charts.d.mts",
     "package/LICENSE": "LICENSE",
 }
 NOTICE = f"""TradingView Lightweight Charts(TM) {VERSION}

@@ -252,7 +252,9 @@ class GeneratorDesk:
 
     def kinds(self) -> tuple[KindInfo, ...]:
         kinds = sorted({connection.kind for connection in self.config.connections.values()})
-        return tuple(KindInfo(kind=kind, title=kind, capabilities=Capabilities()) for kind in kinds)
+        return tuple(
+            KindInfo(kind=kind, title=kind.replace("-", " ").title(), capabilities=Capabilities()) for kind in kinds
+        )
 
     def instruments(self, account: str) -> tuple[Instrument, ...]:
         return tuple(instrument(symbol) for symbol in START)

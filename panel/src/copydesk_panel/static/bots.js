@@ -238,8 +238,7 @@ function showCounts(cell, counts) {
 /** @param {import("./store.js").Store} store @param {string} key */
 function accountText(store, key) {
   const account = store.accounts.get(key);
-  if (!account) return key;
-  return account.title && account.title !== account.connection ? `${account.title} (${account.connection})` : `${account.key} (${account.kind})`;
+  return account ? `${account.title || key} (${store.kindTitle(account.kind)})` : key;
 }
 
 /** @param {import("./types.js").ChildView[]} children */

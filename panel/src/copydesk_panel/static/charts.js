@@ -146,8 +146,8 @@ class Frame {
     this.note = h("p", { class: "note" });
     this.credit = h("a", { class: "credit", href: "https://www.tradingview.com/", target: "_blank", rel: "noopener noreferrer" }, text.charts.attribution);
     const canvas = h("div", { class: "canvas" });
-    root.append(h("div", { class: "bar" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h2", {}, title), this.account, this.badge, ...controls,
-      h("span", { class: "push" }), this.price), h("div", { class: "plot" }, canvas, this.note, this.credit));
+    root.append(h("div", { class: "bar" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h2", {}, title), this.account, ...controls,
+      h("span", { class: "push" }), this.price), h("div", { class: "plot" }, canvas, this.badge, this.note, this.credit));
     this.pane = new Pane(canvas, store);
   }
 

@@ -33,6 +33,8 @@ export class LogBook {
     this.complete = false;
     this.loading = false;
     this.run = 0;
+    /** What the stream brought while a page is on its way. @type {LogEntry[] | undefined} */
+    this.pending = undefined;
   }
 
   /** Begin anew with a filter: the newest page of it. @param {Filter} filter */

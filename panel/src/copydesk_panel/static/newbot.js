@@ -54,7 +54,8 @@ class BotForm {
     this.form = h("form", { novalidate: true, on: { submit: (/** @type {Event} */ event) => this.send(event) } },
       h("label", {}, text.bot.name, this.name),
       h("label", {}, text.bot.parent, this.parent),
-      h("fieldset", {}, h("legend", {}, text.bot.children), this.hint, this.list, this.add),
+      h("fieldset", {}, h("legend", {}, text.bot.children), this.hint, this.list, this.add,
+        h("dl", { class: "modes" }, h("dt", {}, text.bot.multiplier), h("dd", {}, text.bot.multiplierHint), h("dt", {}, text.bot.percentage), h("dd", {}, text.bot.percentageHint))),
       store.bots.get(before.name)?.status === "Working" ? h("p", { class: "hint" }, text.bot.workingHint) : null,
       this.error,
       h("div", { class: "buttons" }, h("button", { type: "button", on: { click: close } }, text.dialog.cancel), this.submit));
@@ -146,7 +147,7 @@ class ChildLine {
     this.mode.value = before?.mode ?? "multiplier";
     this.value = h("input", { name: "value", inputmode: "decimal", autocomplete: "off", value: before ? plain(before.value) : "1", on: { input: () => this.explain() } });
     this.unit = h("span", { class: "unit", "aria-hidden": "true" });
-    this.note = h("p", { class: "note" });
+    this.note = h("p", { class: "note warning", role: "status" });
     this.remove = h("button", { type: "button", class: "plain sign danger", on: { click: () => form.removeLine(this) } }, icon("cross"));
     this.element = h("div", { class: "child-line", role: "group" },
       this.account, this.mode, h("span", { class: "with-unit" }, this.unit, this.value), this.remove, this.note);
@@ -168,8 +169,8 @@ class ChildLine {
     const percentage = this.mode.value === "percentage";
     this.unit.textContent = percentage ? "%" : "×";
     const reverses = !percentage && this.value.value.trim().startsWith("-");
-    this.note.textContent = reverses ? text.bot.reverses : percentage ? text.bot.percentageHint : text.bot.multiplierHint;
-    this.note.classList.toggle("warning", reverses);
+    this.note.textContent = reverses ? text.bot.reverses : "";
+    this.note.hidden = !reverses;
   }
 
   /** @returns {import("./types.js").ChildSettings} */
@@ -194,6 +195,7 @@ function fillAccounts(select, accounts, chosen) {
 
 /** @param {import("./types.js").Account} account */
 function accountLabel(account) {
-  const name = account.title && account.title !== account.key ? `${account.title} (${account.key})` : account.key;
-  return account.rehearsal ? `${name} · rehearsal` : name;
+  const { title, key, rehearsal } = account;
+  const name = title && title.toLowerCase() !== key.toLowerCase() ? `${title} (${key})` : title || key;
+  return rehearsal ? text.bot.rehearsed(name) : name;
 }

@@ -15,7 +15,8 @@ const ZONE_S = -new Date().getTimezoneOffset() * 60;
 const NEAR = 1.2; // lines up to this many times the candles' height away are kept in view
 
 /** @typedef {{account: string, symbol: string, interval: keyof typeof SECONDS, tick: string}} Subject */
-/** @typedef {{time: number, open: number, high: number, low: number, close: number}} Bar */
+/** @typedef {import("./vendor/lightweight-charts.mjs").UTCTimestamp} Time */
+/** @typedef {{time: Time, open: number, high: number, low: number, close: number}} Bar */
 
 export class Pane {
   /** @param {HTMLElement} element @param {import("./store.js").Store} store */
@@ -152,7 +153,7 @@ export class Pane {
     const first = this.bars[0]?.time ?? Infinity;
     const latest = this.bars.at(-1)?.time ?? -Infinity;
     const markers = markersOf(this.store.fills.get(account) ?? [], symbol, (ms) => {
-      const time = Math.min(bucket(ms, interval), latest);
+      const time = /** @type {Time} */ (Math.min(bucket(ms, interval), latest));
       return time >= first ? time : null;
     });
     const state = JSON.stringify(markers);
@@ -224,13 +225,14 @@ function offset(from, to) {
 /** The local time of the bar that holds a moment. @param {number} ms @param {keyof typeof SECONDS} interval */
 function bucket(ms, interval) {
   const length = SECONDS[interval];
-  return Math.floor(ms / 1000 / length) * length + ZONE_S;
+  return /** @type {Time} */ (Math.floor(ms / 1000 / length) * length + ZONE_S);
 }
 
 /** @param {import("./types.js").Candle} candle @returns {Bar} */
 function readBar(candle) {
   const { open, high, low, close } = candle;
-  return { time: candle.open_ms / 1000 + ZONE_S, open: Number(open), high: Number(high), low: Number(low), close: Number(close) };
+  const time = /** @type {Time} */ (candle.open_ms / 1000 + ZONE_S);
+  return { time, open: Number(open), high: Number(high), low: Number(low), close: Number(close) };
 }
 
 const OPTIONS = /** @type {any} */ ({
@@ -241,5 +243,5 @@ const OPTIONS = /** @type {any} */ ({
   grid: { vertLines: { color: "#171e29" }, horzLines: { color: "#171e29" } },
   crosshair: { mode: 0, vertLine: { color: "#5a6a80", labelBackgroundColor: "#2a3545" }, horzLine: { color: "#5a6a80", labelBackgroundColor: "#2a3545" } },
   rightPriceScale: { borderColor: "#1d2632", minimumWidth: 72 },
-  timeScale: { borderColor: "#1d2632", timeVisible: true, secondsVisible: false, rightOffset: 6, barSpacing: 7 },
+  timeScale: { borderColor: "#1d2632", timeVisible: true, secondsVisible: false, rightOffset: 17, barSpacing: 7 },
 });

@@ -20,6 +20,8 @@ export class Store {
     this.connection = "connecting";
     this.connectionMessage = "";
     this.version = "";
+    /** Titles of connection kinds. @type {Map<string, string>} */
+    this.kinds = new Map();
     /** @type {Map<string, import("./types.js").BotView>} */
     this.bots = new Map();
     /** @type {Map<string, import("./types.js").Account>} */
@@ -80,6 +82,7 @@ export class Store {
       if (fresh || engine !== this.engine || this.seq === 0) {
         const view = await api.view();
         this.engine = view.engine;
+        this.kinds = new Map((await api.kinds()).map((/** @type {{kind: string, title: string}} */ kind) => [kind.kind, kind.title]));
         this.replace(view.data);
       }
     } catch (error) {
@@ -176,6 +179,11 @@ export class Store {
       if (found && account && twin && twin.kind === account.kind && twin.rehearsal === account.rehearsal) return found;
     }
     return undefined;
+  }
+
+  /** @param {string} kind */
+  kindTitle(kind) {
+    return this.kinds.get(kind) ?? kind;
   }
 
   /** @param {string} key */

@@ -20,7 +20,7 @@ export class Ticket {
     this.store = store;
     this.account = "";
     this.side = "buy";
-    /** @type {Map<string, {line: any, what: any, price: any}>} */
+    /** @type {Map<string, {line: any, what: any, price: any, button: any}>} */
     this.rows = new Map();
     this.build(chooseSymbol);
     store.on(["accounts", "prices", "view"], () => this.render());
@@ -144,7 +144,7 @@ export class Ticket {
     this.orders.dataset.count = String(account.orders.size);
   }
 
-  /** @param {string} key @returns {any} */
+  /** @param {string} key */
   orderRow(key) {
     const what = h("span", { class: "what" });
     const price = h("span", { class: "at" });
