@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from copydesk.errors import ConfigError, DataFolderInUse
+from copydesk.errors import ConfigError, CopydeskError, DataFolderInUse
 from copydesk.model import Record, from_json, to_json
 
 LOCK_NAME = "lock"
@@ -83,7 +83,12 @@ class FolderLock:
 def lock_folder(folder: Path, name: str = LOCK_NAME) -> FolderLock:
     """Take the folder, or by another `name` a part of it. Raises `DataFolderInUse`, with the holder's process id."""
     path = make_folder(folder) / name
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be opened: {error.strerror}; correct its permissions, or choose another --data"
+        ) from None
     if not _lock_soon(descriptor):
         holder = _holder(path) or "unknown"
         os.close(descriptor)
@@ -131,24 +136,36 @@ def _lock_soon(descriptor: int) -> bool:
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file as a whole: after a crash there is the old content or the new, never a mixture."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Replace the file as a whole: after a crash there is the old content or the new, never a mixture.
+
+    Raises `CopydeskError` where it cannot be written; the old content is then still there.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            _write_synced(descriptor, data, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # or the new name may be lost with the machine's power
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise CopydeskError(
+            f"{path} cannot be written: {error.strerror}; nothing was changed, free some space or correct permissions"
+        ) from None
+
+
+def _write_synced(descriptor: int, data: bytes, mode: int) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_control(folder: Path, control: ControlFile) -> None:

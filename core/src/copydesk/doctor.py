@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import socket
 import statistics
 import sys
 import tempfile
@@ -55,7 +56,8 @@ def examine(folder: Path, sealed: SealedFile) -> list[Check]:
     for name in config.connections:
         checks += check_connection(name, config, sealed)
     checks.append(_check("bots", lambda: _bots_in_words(folder, config)))
-    checks += [check_journal(folder), check_disk(folder), check_space(folder), check_clock(), check_descriptors(config)]
+    checks += [check_port(folder, config), check_journal(folder), check_disk(folder), check_space(folder)]
+    checks += [check_clock(), check_descriptors(config)]
     return checks
 
 
@@ -131,6 +133,20 @@ def check_folder(folder: Path) -> Check:
         return Check(name="data folder", status=WARN, finding=f"{folder} is open to other users: chmod 700 it")
     engine = ", an engine runs on it" if is_locked(folder) else ""
     return Check(name="data folder", status=OK, finding=f"{folder}{engine}")
+
+
+def check_port(folder: Path, config: Config) -> Check:
+    """Whether the control API could listen where it is told to; a running engine holds that place rightly."""
+    host, port = config.control.host, config.control.port
+    if is_locked(folder):
+        return Check(name="control API", status=OK, finding="not tried: an engine runs on this data folder")
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return Check(name="control API", status=OK, finding=f"{host} port {port or 'any'} is free")
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # else it is a name without address
+        finding = f"cannot listen on {host} port {port} ({reason}): choose another in [control] of copydesk.toml"
+        return Check(name="control API", status=FAIL, finding=finding)
 
 
 def check_journal(folder: Path) -> Check:

@@ -82,3 +82,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made: Not a directory; choose another with --data"):
         lock_folder(tmp_path / "file" / "data")
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(ConfigError, match="lock cannot be opened: Is a directory"):
+        lock_folder(tmp_path)
