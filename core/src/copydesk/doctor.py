@@ -144,7 +144,8 @@ def check_port(folder: Path, config: Config) -> Check:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return Check(name="control API", status=OK, finding=f"{host} port {port or 'any'} is free")
     except OSError as error:
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # else it is a name without address
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror  # below: a name that has no address
         finding = f"cannot listen on {host} port {port} ({reason}): choose another in [control] of copydesk.toml"
         return Check(name="control API", status=FAIL, finding=finding)
 
