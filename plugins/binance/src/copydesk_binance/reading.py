@@ -27,6 +27,8 @@ from copydesk_binance.translate import AlgoReport, Params
 
 WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
+OLDEST_MS = 30 * 24 * 3600 * 1000
+"""Fills and ended orders older than this are not read: each week of a symbol is a request of its own."""
 PAGE = 1000
 MANY_SYMBOLS = 5
 
@@ -47,6 +49,7 @@ class _Reading:
         self.session = session
         self.request = request
         self.whole = not session.in_step
+        self.since_ms = max(request.since_ms, session.venue.now_ms() - OLDEST_MS) if request.since_ms else 0
         self.symbols: set[str] = set(request.symbols) | {ref.symbol for ref in request.look_up}
         self.orders: list[Order] = []
         self.reports: list[AlgoReport] = []
@@ -58,17 +61,17 @@ class _Reading:
         time_ms = session.venue.now_ms()
         self.symbols |= {symbol for symbol, _ in session.positions}
         self.symbols |= {
-            symbol for symbol, at in session.active_ms.items() if at >= max(1, request.since_ms) or not self.whole
+            symbol for symbol, at in session.active_ms.items() if at >= max(1, self.since_ms) or not self.whole
         }
         positions, account, *_ = await together(
             session.read("positionRisk", version="V3"),
             session.read("account", version="V3"),
             self._open_orders(),
-            *([self._traded_symbols(time_ms)] if self.whole and request.since_ms else []),
+            *([self._traded_symbols(time_ms)] if self.whole and self.since_ms else []),
         )
         held = self._held(positions)
         self.symbols |= {position.symbol for position in held} | {order.terms.symbol for order in self.orders}
-        history = [self._history(symbol, time_ms) for symbol in sorted(self.symbols)] if request.since_ms else []
+        history = [self._history(symbol, time_ms) for symbol in sorted(self.symbols)] if self.since_ms else []
         prices, *_ = await together(self._prices(), *history, *(self._look_up(ref) for ref in request.look_up))
         await self._conditional()
         balance = session.keep_account(account)
@@ -105,7 +108,7 @@ class _Reading:
             self._pages("userTrades", symbol, "id", now_ms),
         )
         orders = [translate.order(row) for row in recent]
-        self.orders += [order for order in orders if order.updated_ms >= self.request.since_ms or order.is_working]
+        self.orders += [order for order in orders if order.updated_ms >= self.since_ms or order.is_working]
         self.fills += [translate.trade(row) for row in trades]
 
     async def _pages(
@@ -118,7 +121,7 @@ class _Reading:
             page = await self._page(path, {"symbol": symbol, "limit": str(PAGE)}, id_, found)
             if len(page) < PAGE:
                 return list(found.values())
-        start = self.request.since_ms
+        start = self.since_ms
         while start <= now_ms:
             end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
             params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
@@ -136,7 +139,7 @@ class _Reading:
 
     async def _traded_symbols(self, now_ms: int) -> None:
         """Symbols that were traded since, from the commissions paid."""
-        start = self.request.since_ms
+        start = self.since_ms
         while start <= now_ms:
             end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
             params = {"incomeType": "COMMISSION", "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
@@ -162,7 +165,7 @@ class _Reading:
             self.reports += conditional_reports(body)
         # Recent ones tell which of the ordinary orders were conditional once.
         recent = {order.terms.symbol for order in self.orders}
-        if self.request.since_ms:
+        if self.since_ms:
             recent |= self.symbols
         params: list[Params] = [{"symbol": symbol, "limit": str(PAGE)} for symbol in sorted(recent)]
         for body in await together(*(self.session.read("allAlgoOrders", param) for param in params)):
@@ -174,8 +177,7 @@ class _Reading:
         self.session.fold.learn(self.reports, plain=self.orders)
 
     def _matters(self, report: AlgoReport) -> bool:
-        since = self.request.since_ms
-        changed = bool(since) and report.order.updated_ms >= since
+        changed = bool(self.since_ms) and report.order.updated_ms >= self.since_ms
         return changed or report.order.is_working or any(order.venue_id == report.becomes for order in self.orders)
 
     async def _child(self, report: AlgoReport) -> None:
