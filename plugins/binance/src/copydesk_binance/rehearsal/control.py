@@ -11,10 +11,11 @@ import msgspec
 from aiohttp import web
 from copydesk.errors import UsageError
 from copydesk.model import to_json
-from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
-from copydesk_binance.rehearsal.venue import Venue
 from copydesk_paper.exchange import ExchangeRefusal
 from copydesk_paper.faults import read_fault
+
+from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
+from copydesk_binance.rehearsal.venue import Venue
 
 
 class Deposit(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import ZERO, Instrument, Record
+
 from copydesk_binance.rehearsal.codes import Refusal
 
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
@@ -146,7 +147,7 @@ def _modern(recorded: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
         "baseAsset": instrument.base,
         "quoteAsset": instrument.quote,
         "marginAsset": instrument.settle,
-        "pricePrecision": _written_places(instrument.price_tick),
+        "pricePrecision": max(2, _written_places(instrument.price_tick)),
         "quantityPrecision": _written_places(instrument.quantity_step),
         "baseAssetPrecision": 8,
         "quotePrecision": 8,

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from copydesk.model import ZERO, Candle
+from copydesk_paper.exchange import Exchange
+from copydesk_paper.records import Quote, Trade
+
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing, Rules
 from copydesk_binance.rehearsal.wire import Json, money, padded
-from copydesk_paper.exchange import Exchange
-from copydesk_paper.records import Quote, Trade
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 INTERVALS = {

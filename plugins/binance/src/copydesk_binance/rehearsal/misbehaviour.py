@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.faults import SLICES, Fault, Faults
+
+from copydesk_binance.rehearsal.codes import Refusal
 
 UNKNOWN_ERROR = "Unknown error, please check your request or try again later."
 
@@ -38,8 +39,16 @@ class Misbehaviour:
         self.armed = bool(self.faults.state())
         self._set_slices()
 
+    @property
+    def behind_ms(self) -> int:
+        """How far the venue's clock is behind now, for whoever asks for the time."""
+        if not self.armed or not self.faults.has("clock-skew"):
+            return 0
+        seconds: float = max(fault["seconds"] for fault in self.faults.state() if fault["name"] == "clock-skew")
+        return round(seconds * 1000)
+
     def skew_ms(self, account: str) -> int:
-        """How far the venue's clock is behind for this request."""
+        """How far the venue's clock is behind for this request, which counts as an opportunity for the fault."""
         fault = self.faults.fires("clock-skew", account) if self.armed else None
         return round(fault.seconds * 1000) if fault is not None else 0
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from copydesk.model import ZERO, OrderType, PositionSide, Record, Side, Terms, TimeInForce, TriggerBy
+
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing, Rules
 from copydesk_binance.rehearsal.signing import as_text

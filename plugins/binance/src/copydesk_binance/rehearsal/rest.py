@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 from copydesk.model import Fill
+
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import MINUTE_MS, TEN_SECONDS_MS
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_BATCH, MAX_LEVERAGE, MAX_NOTIONAL
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
+from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.venue import Account, Venue
@@ -112,13 +114,20 @@ class Rest:
     """What the endpoints work on."""
 
     def __init__(
-        self, venue: Venue, market: MarketData, streams: Streams, limits: Limits, now_ms: Callable[[], int]
+        self,
+        venue: Venue,
+        market: MarketData,
+        streams: Streams,
+        limits: Limits,
+        now_ms: Callable[[], int],
+        misbehaviour: Misbehaviour,
     ) -> None:
         self.venue = venue
         self.market = market
         self.streams = streams
         self.limits = limits
         self.now_ms = now_ms
+        self.misbehaviour = misbehaviour
 
     def symbols(self, call: Call) -> tuple[str, ...]:
         """The symbol that was asked for, or all."""
@@ -144,7 +153,7 @@ def _ping(rest: Rest, call: Call) -> Json:
 
 @_public("/fapi/v1/time", "/api/v3/time")
 def _time(rest: Rest, call: Call) -> Json:
-    return {"serverTime": rest.now_ms()}
+    return {"serverTime": rest.now_ms() - rest.misbehaviour.behind_ms}
 
 
 @_public("/fapi/v1/exchangeInfo")

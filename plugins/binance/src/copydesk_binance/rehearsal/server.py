@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
+
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import RequestWeight

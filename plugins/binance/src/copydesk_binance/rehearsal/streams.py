@@ -16,14 +16,15 @@ from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
+from copydesk_paper.faults import Faults
+from copydesk_paper.records import Quote, Report, Trade
+
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
 from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
-from copydesk_paper.faults import Faults
-from copydesk_paper.records import Quote, Report, Trade
 
 MAX_QUEUE = 20_000
 MAX_STREAMS = 1_024

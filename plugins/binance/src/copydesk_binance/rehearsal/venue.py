@@ -15,6 +15,10 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 from copydesk.model import ZERO, Fill, Order, OrderStatus, Position, PositionSide, Side
+from copydesk_paper.exchange import Exchange, ExchangeRefusal
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
+from msgspec.structs import replace
+
 from copydesk_binance.rehearsal import algo as algos
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.algo import AlgoOrder
@@ -23,9 +27,6 @@ from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
 from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_algo_order, read_order
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
-from copydesk_paper.exchange import Exchange, ExchangeRefusal
-from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
-from msgspec.structs import replace
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000

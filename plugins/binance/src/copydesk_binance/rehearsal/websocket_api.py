@@ -1,6 +1,6 @@
 """The websocket API (`/ws-fapi/v1`): requests and replies as JSON frames, with the REST endpoints' own logic behind them.
 
-Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-api-general-info and recorded replies.
+Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-api-general-info and recordings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
+
 from copydesk_binance.rehearsal import rest as endpoints
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit

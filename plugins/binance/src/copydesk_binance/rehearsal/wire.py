@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import ZERO, Balance, Fill, Order, OrderStatus, OrderType, Position, PositionSide, TriggerBy
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
+
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_NOTIONAL, Rules
 from copydesk_binance.rehearsal.parameters import Detail
-from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
 
 Json = dict[str, Any]
 
