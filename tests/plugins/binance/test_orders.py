@@ -74,7 +74,7 @@ async def test_a_market_order_gives_fills_position_and_balance(rig: Rig) -> None
     (balance,) = await listener.of_kind(BalanceEvent)
     paid = sum(fill.fee for fill in fills)
     assert balance.balance.cash == Decimal(100_000) - paid
-    snapshot = await rig.snapshot(session, since_ms=1)
+    snapshot = await rig.snapshot(session, since_ms=session.venue.now_ms() - 60_000)
     assert snapshot.balance is not None
     assert snapshot.balance.cash == balance.balance.cash
     assert {fill.execution_id for fill in snapshot.fills} == {fill.execution_id for fill in fills}
@@ -215,7 +215,9 @@ async def test_a_triggered_stop_stays_one_order(rig: Rig) -> None:
     fills = [event.fill for event in await listener.of_kind(FillEvent, 2)]
     assert [fill.venue_id for fill in fills][-1] == stop.venue_id
     assert fills[-1].client_id == "s-1"
-    snapshot = await rig.snapshot(session, since_ms=1, look_up=(ref(OrderType.STOP_MARKET, "s-1"),))
+    snapshot = await rig.snapshot(
+        session, since_ms=session.venue.now_ms() - 60_000, look_up=(ref(OrderType.STOP_MARKET, "s-1"),)
+    )
     assert {(order.venue_id, order.status) for order in snapshot.orders if order.client_id == "s-1"} == {
         (stop.venue_id, OrderStatus.FILLED)
     }

@@ -207,14 +207,15 @@ class PrivateStream(_Reconnecting):
         self._unknown: set[str] = set()
 
     def lost(self) -> None:
-        self.session.in_step = False
+        self.session.streaming = self.session.in_step = False
 
     async def listen(self) -> None:
         self._key = await self.session.listen_key()
         socket = await self.open(self.session.private_url(self._key))
         try:
             await self.session.learn_conditional()
-            self.session.in_step = False
+            self.session.streaming, self.session.in_step = True, False
+            self.session.connection += 1
             self.listening("The private stream is connected.")
             await self._read_and_renew(socket)
         finally:
