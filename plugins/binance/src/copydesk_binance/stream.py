@@ -219,6 +219,7 @@ class PrivateStream(_Reconnecting):
             self.listening("The private stream is connected.")
             await self._read_and_renew(socket)
         finally:
+            self.lost()
             await socket.close()
 
     async def _read_and_renew(self, socket: aiohttp.ClientWebSocketResponse) -> None:
