@@ -142,6 +142,7 @@ class _Reconnecting:
         self.feed = feed
         self._tell = tell
         self._delay = TIMING.backoff_first
+        self._told_lost = False  # once is enough, however often connecting again fails
 
     async def run(self) -> None:
         while True:
@@ -155,7 +156,8 @@ class _Reconnecting:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
             self.lost()
-            if self._tell:
+            if self._tell and not self._told_lost:
+                self._told_lost = True
                 self.feed.put(StreamLost(reason=reason))
             log.info("%s: stream lost: %s", self.session.name, reason)
             await asyncio.sleep(max(wait, self._delay))
@@ -171,6 +173,7 @@ class _Reconnecting:
     def listening(self, reason: str) -> None:
         """The stream is up and nothing that happens from now on is missed."""
         self._delay = TIMING.backoff_first
+        self._told_lost = False
         if self._tell:
             self.feed.put(Gap(reason=reason))
 
