@@ -106,7 +106,7 @@ class GeneratorDesk:
                 key=name,
                 connection=name,
                 kind=connection.kind,
-                title=name.upper(),
+                title=connection.kind.replace("-", " ").title(),
                 state=ConnectionState.CONNECTED,
                 rehearsal=connection.kind == "binance-futures",
                 balance=Balance(

@@ -42,9 +42,8 @@ export class Charts {
 
   /** @param {string} parent @param {string} child @param {string[]} children */
   async setBot(parent, child, children) {
-    const titles = children.map((key) => this.store.title(key));
     if (this.childPicker.dataset.filled !== children.join()) {
-      this.childPicker.replaceChildren(...children.map((key, index) => h("option", { value: key }, titles[index])));
+      this.childPicker.replaceChildren(...children.map((key) => h("option", { value: key }, key)));
       this.childPicker.dataset.filled = children.join();
     }
     this.childPicker.hidden = children.length === 0;
@@ -169,7 +168,7 @@ class Frame {
 
   head(key = this.pane.subject.account) {
     const account = this.store.accounts.get(key);
-    setText(this.account, key ? this.store.title(key) : "");
+    setText(this.account, key);
     this.badge.hidden = !account?.rehearsal;
   }
 

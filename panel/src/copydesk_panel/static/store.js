@@ -185,12 +185,6 @@ export class Store {
   kindTitle(kind) {
     return this.kinds.get(kind) ?? kind;
   }
-
-  /** @param {string} key */
-  title(key) {
-    const account = this.accounts.get(key);
-    return account ? account.title || account.key : key;
-  }
 }
 
 /** @param {import("./types.js").AccountView} view @returns {import("./types.js").Account} */
