@@ -1,7 +1,9 @@
 """A small desk with a market of its own, served by the real control API, for the panel's tests and for looking at it.
 
 It is no engine: orders are accepted at once, limit and trigger prices are reached or not, and working bots repeat what the
-parent does in the child's size. As a process: `python tests/browser/desk.py --data DIR [--bots N] [--log-rate N] [--lines N]`.
+parent does in the child's size. It runs as a process:
+
+    python tests/browser/desk.py --data DIR [--bots N] [--log-rate N] [--lines N]
 """
 
 from __future__ import annotations
