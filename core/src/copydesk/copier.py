@@ -232,8 +232,8 @@ class Copier:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
         known = bot.orders.get(order.venue_id)
         if known is None:
-            if order.created_ms and order.created_ms < bot.started_ms and not order.is_working:
-                return None, False, False  # over before the bot started
+            if order.created_ms and order.created_ms < bot.started_ms:
+                return None, False, False  # over before the bot started, or it would be in the baseline
             known = bot.orders[order.venue_id] = ParentOrder(order=order)
             grown = self._parent_filled(bot, known, order)
             return known, True, grown

@@ -31,6 +31,7 @@ url = "http://127.0.0.1:9"
 
 TOY = """
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from copydesk.hookspecs import hookimpl
 from copydesk.model import Capabilities, Description, Field, KindInfo, RehearsalReady, RehearsedAccount
@@ -77,6 +78,7 @@ async def rehearse(settings):
     async def stop():
         server.close()
         await server.wait_closed()
+        Path(__file__).with_name("stopped").touch()
     return SimpleNamespace(ready=ready, stop=stop)
 """
 

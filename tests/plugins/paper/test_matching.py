@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from copydesk.model import OrderStatus, RejectReason, TimeInForce
 from copydesk_paper.exchange import ExchangeRefusal
+
+D = Decimal
 
 
 def test_market_order_walks_the_levels_and_reports_in_order(bench):

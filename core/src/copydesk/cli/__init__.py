@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from copydesk.cli import accounts, bots, doctor, init, journal, plugins, rehearse, secrets
+from copydesk.cli import accounts, bots, doctor, init, journal, plugins, rehearse, run, secrets
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
 
@@ -35,6 +35,7 @@ def _register() -> None:
     app.command("plugins")(plugins.plugins)
     app.command("accounts")(accounts.accounts)
     app.command("doctor")(doctor.doctor)
+    app.command("run")(run.run)
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
     app.add_typer(secrets.app, name="secrets")
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `copydesk journal show | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     return status if isinstance(status, int) else 0
 
 

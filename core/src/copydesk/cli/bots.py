@@ -135,11 +135,11 @@ def _child_table(text: str) -> dict[str, Any]:
         key, equals, value = (word.strip() for word in part.partition("="))
         if not (key and equals and value):
             raise UsageError(f"--child {text!r}: {part!r} must be SETTING=VALUE, such as rounding=nearest")
-        inner = table
-        *groups, last = key.split(".")
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = value
+        group, dot, name = key.partition(".")
+        inner = table.setdefault(group, {}) if dot else table
+        if not isinstance(inner, dict):
+            raise UsageError(f"--child {text!r}: {group!r} is given as a whole and in part: give it once")
+        inner[name if dot else key] = value
     return table
 
 
@@ -165,10 +165,14 @@ def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) 
         del children[account]
     for text in changed:
         table = _child_table(text)
-        before = children.get(table["account"], {})
-        catch_up = {**before.get("catch_up", {}), **table.get("catch_up", {})}
-        children[table["account"]] = {**before, **table, **({"catch_up": catch_up} if catch_up else {})}
+        children[table["account"]] = _merged(children.get(table["account"], {}), table)
     return list(children.values())
+
+
+def _merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """`after` over `before`, and the same within each group of settings."""
+    groups = {key: before[key] | value for key, value in after.items() if isinstance(value, dict) and key in before}
+    return before | after | groups
 
 
 def _child_text(child: ChildSettings) -> str:

@@ -121,3 +121,21 @@ def _row_text(row: Row) -> str:
         words = words[: _LINE_LENGTH - 1] + "…"
     place = " ".join(part for part in (row.bot, row.account) if part)
     return f"{row.seq:>8}  {at:%Y-%m-%d %H:%M:%S.%f}  {row.kind:<6}  {place:<24}  {words}"
+
+
+@app.command("replay")
+def replay(context: typer.Context, as_json: Json = False) -> int:
+    """Run the engine over the recorded inputs again and compare each intent byte for byte. Exit status 1 on a difference."""
+    from copydesk.replay import replay as run_again
+
+    with open_journal(context) as journal:
+        report = run_again(journal)
+    if as_json:
+        print_json(report)
+    elif report.difference is not None:
+        say(f"Row {report.difference.seq} differs.\nrecorded: {report.difference.recorded}")
+        say(f"replayed: {report.difference.replayed or 'nothing'}")
+    else:
+        left = f"; {report.unrecorded} decided just before a process ended" if report.unrecorded else ""
+        say(f"{report.inputs} inputs give the same {report.intents} intents again, byte for byte{left}.")
+    return 1 if report.difference is not None else 0

@@ -104,7 +104,7 @@ async def cancel(session: Session, order: OrderRef) -> Outcome:
 @hookimpl
 async def snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """Read the truth of the account."""
-    from copydesk_binance.snapshot import read_snapshot
+    from copydesk_binance.reading import read_snapshot
 
     return await read_snapshot(session, request)
 

@@ -105,6 +105,7 @@ class Fold:
 
     def __init__(self) -> None:
         self._conditional: dict[str, AlgoReport] = {}  # by venue id
+        self._names: dict[str, str] = {}  # client id -> venue id of the newest conditional order of that name
         self._became: dict[str, str] = {}  # ordinary order id -> venue id of the conditional order
         self._children: dict[str, Order] = {}  # newest state of the ordinary order, by the conditional's venue id
         self._plain: dict[str, None] = {}  # ids of orders that are ordinary from the start
@@ -187,11 +188,9 @@ class Fold:
     def _of_same_name(self, order: Order) -> str:
         if not order.client_id:
             return ""
-        for venue_id, known in self._conditional.items():
-            theirs = known.order
-            if theirs.client_id == order.client_id and _same_place(order, theirs) and not known.becomes:
-                return venue_id
-        return ""
+        venue_id = self._names.get(order.client_id, "")
+        known = self._conditional.get(venue_id)
+        return venue_id if known is not None and not known.becomes and _same_place(order, known.order) else ""
 
     def _state(self, report: AlgoReport) -> Order:
         return as_one(report.order, self._children.get(report.order.venue_id), finished=report.finished)
@@ -213,6 +212,8 @@ class Fold:
                 finished=known.finished or report.finished,
             )
         self._conditional[venue_id] = report
+        if report.order.client_id and not report.order.status.is_final:
+            self._names[report.order.client_id] = venue_id
         if report.becomes:
             self._became[report.becomes] = venue_id
             self._plain.pop(report.becomes, None)
@@ -226,6 +227,8 @@ class Fold:
             report = self._conditional.pop(venue_id)
             self._children.pop(venue_id, None)
             self._became.pop(report.becomes, None)
+            if self._names.get(report.order.client_id) == venue_id:
+                del self._names[report.order.client_id]
 
 
 def _forget_oldest(known: dict[str, None]) -> None:

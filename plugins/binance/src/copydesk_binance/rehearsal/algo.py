@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from copydesk.model import Order, OrderType
+
 from copydesk_binance.rehearsal.listing import Rules
 from copydesk_binance.rehearsal.parameters import Detail
 from copydesk_binance.rehearsal.wire import (

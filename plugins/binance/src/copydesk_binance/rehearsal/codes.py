@@ -85,8 +85,7 @@ MESSAGES: dict[int, str] = {
     -5037: "Invalid price match",
     -5038: "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT",
     -5040: (
-        "The goodTillDate timestamp must be greater than the current time plus 600 seconds "
-        "and smaller than 253402300799000"
+        "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than 253402300799000"
     ),
 }
 

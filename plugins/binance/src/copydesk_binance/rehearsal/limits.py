@@ -125,7 +125,6 @@ def _order_limit(interval: str, number: int, window: Window) -> dict[str, Any]:
 
 def _banned(ip: str, until_ms: int, now_ms: int) -> Refusal:
     sentence = (
-        f"Way too many requests; IP({ip}) banned until {until_ms}. "
-        "Please use the websocket for live updates to avoid bans."
+        f"Way too many requests; IP({ip}) banned until {until_ms}. Please use the websocket for live updates to avoid bans."
     )
     return Refusal(-1003, message=sentence, status=418, retry_after_s=max(1, (until_ms - now_ms) // 1000))

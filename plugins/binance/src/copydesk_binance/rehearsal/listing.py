@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import ZERO, Instrument, Record
+
 from copydesk_binance.rehearsal.codes import Refusal
 
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
@@ -89,7 +90,6 @@ class Listing:
         self._rules = {one.symbol: _rules(one, symbol) for one, symbol in zip(listed, self._symbols, strict=True)}
         self._assets = (recorded or {}).get("assets") or _assets(listed)
 
-
     @property
     def symbols(self) -> tuple[str, ...]:
         return tuple(self._rules)
@@ -101,7 +101,9 @@ class Listing:
             raise Refusal(-1121)
         return rules
 
-    def exchange_info(self, now_ms: int, *, weight: int, orders_per_minute: int, orders_per_ten_seconds: int) -> dict[str, Any]:
+    def exchange_info(
+        self, now_ms: int, *, weight: int, orders_per_minute: int, orders_per_ten_seconds: int
+    ) -> dict[str, Any]:
         return {
             "timezone": "UTC",
             "serverTime": now_ms,
@@ -145,7 +147,7 @@ def _modern(recorded: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
         "baseAsset": instrument.base,
         "quoteAsset": instrument.quote,
         "marginAsset": instrument.settle,
-        "pricePrecision": _written_places(instrument.price_tick),
+        "pricePrecision": max(2, _written_places(instrument.price_tick)),
         "quantityPrecision": _written_places(instrument.quantity_step),
         "baseAssetPrecision": 8,
         "quotePrecision": 8,

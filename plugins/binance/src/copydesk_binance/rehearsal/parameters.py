@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from copydesk.model import ZERO, OrderType, PositionSide, Record, Side, Terms, TimeInForce, TriggerBy
+
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing, Rules
 from copydesk_binance.rehearsal.signing import as_text
@@ -30,10 +31,14 @@ CONDITIONAL = {
 }
 WORKING_TYPES = {"CONTRACT_PRICE": TriggerBy.LAST, "MARK_PRICE": TriggerBy.MARK}
 PREVENTION_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
-_TIMES = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTC, "GTD": TimeInForce.GTC}
-_PRICE_MATCHES = frozenset(
-    f"{kind}{depth}" for kind in ("OPPONENT", "QUEUE") for depth in ("", "_5", "_10", "_20")
-)
+_TIMES = {
+    "GTC": TimeInForce.GTC,
+    "IOC": TimeInForce.IOC,
+    "FOK": TimeInForce.FOK,
+    "GTX": TimeInForce.GTC,
+    "GTD": TimeInForce.GTC,
+}
+_PRICE_MATCHES = frozenset(f"{kind}{depth}" for kind in ("OPPONENT", "QUEUE") for depth in ("", "_5", "_10", "_20"))
 _GOOD_TILL_MIN_MS = 600_000
 _GOOD_TILL_MAX = 253402300799000
 

@@ -1,7 +1,7 @@
 """The trading desk of the rehearsal venue: Binance's accounts and order services over the paper exchange.
 
-Knows nothing of HTTP or websockets. Requests come in as parameters, replies go out as JSON values, and what happens is told to
-`Watcher`s as ready-made user data events.
+Knows nothing of HTTP or websockets. Requests come in as parameters, replies go out as JSON values, and what happens is
+told to `Watcher`s as ready-made user data events.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from decimal import Decimal
 from itertools import count
 from typing import Protocol, TypeVar
 
+from copydesk.model import ZERO, Fill, Order, OrderStatus, Position, PositionSide, Side
+from copydesk_paper.exchange import Exchange, ExchangeRefusal
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
 from msgspec.structs import replace
 
-from copydesk.model import ZERO, Fill, Order, OrderStatus, OrderType, Position, PositionSide, Side
 from copydesk_binance.rehearsal import algo as algos
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
 from copydesk_binance.rehearsal.limits import OrderCount
-from copydesk_binance.rehearsal.listing import Listing, Rules
+from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
 from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_algo_order, read_order
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
-from copydesk_paper.exchange import Exchange, ExchangeRefusal
-from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
@@ -355,7 +355,7 @@ class Venue:
         if leverage != before:
             now = self.now_ms()
             self._tell(account, wire.leverage_event(symbol, leverage, now, now))
-        return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": wire.bare(wire.MAX_NOTIONAL)}
+        return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": wire.bare(MAX_NOTIONAL)}
 
     def set_margin_type(self, account: Account, params: Params) -> Json:
         """`POST /fapi/v1/marginType`."""
@@ -534,9 +534,7 @@ class Venue:
             return
         isolated = [one.symbol for one in report.positions if self.exchange.isolated(account.name, one.symbol)]
         asset, now = report.balance.currency, self.now_ms()
-        self._tell(
-            account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now)
-        )
+        self._tell(account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now))
 
     def _transfer(self, account: Account, report: AccountReport) -> None:
         account.income.append(

@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import ZERO, Balance, Fill, Order, OrderStatus, OrderType, Position, PositionSide, TriggerBy
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
+
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_NOTIONAL, Rules
 from copydesk_binance.rehearsal.parameters import Detail
-from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
 
 Json = dict[str, Any]
 
@@ -257,7 +258,12 @@ def trade_lite_event(report: OrderReport, now_ms: int) -> Json:
 
 
 def account_event(
-    report: AccountReport, *, asset: str, isolated: Iterable[str], realised: dict[tuple[str, PositionSide], Decimal], now_ms: int
+    report: AccountReport,
+    *,
+    asset: str,
+    isolated: Iterable[str],
+    realised: dict[tuple[str, PositionSide], Decimal],
+    now_ms: int,
 ) -> Json:
     """`ACCOUNT_UPDATE`. `realised` is what each position has earned so far, before fees."""
     separate = set(isolated)
@@ -348,7 +354,9 @@ def totals(balance: Balance, positions: Iterable[Position]) -> dict[str, str]:
     }
 
 
-def account_reply(balance: Balance, positions: list[Position], rows: list[Json], *, version: int, multi_assets: bool) -> Json:
+def account_reply(
+    balance: Balance, positions: list[Position], rows: list[Json], *, version: int, multi_assets: bool
+) -> Json:
     """`GET /fapi/v2/account` and `v3`; `rows` are the positions in that version's form."""
     sums = totals(balance, positions)
     available, withdrawable = money(balance.available), money(min(balance.available, balance.cash))
