@@ -150,6 +150,7 @@ async def test_a_reader_that_never_reads_does_not_keep_the_engine_from_stopping(
         await wait_until(lambda: desk.sinks)
         await asyncio.wait_for(running.stop(), PATIENCE_S)
         assert not desk.sinks
+        assert not running._server.server_state.connections
 
 
 async def test_a_reader_that_fell_behind_what_is_kept_is_closed(desk, start, token):
@@ -238,13 +239,15 @@ async def test_a_cut_connection_is_made_again_and_nothing_is_lost_or_repeated(de
         assert cutter.connections > 2
 
 
-async def test_a_gap_is_fetched_by_sequence(new_desk, start, token):
+async def test_a_gap_is_fetched_by_sequence_and_a_repetition_dropped(new_desk, start, token):
     class Leaky(type(new_desk())):
-        """Loses events 4 to 8 of the stream's own pages, as a defect would; the fetch by sequence has them."""
+        """In the stream's own pages it loses events 4 to 8 and repeats each other one, as a defect would."""
 
         def events_after(self, seq, limit):
             found = super().events_after(seq, limit)
-            return [event for event in found if not 4 <= event.seq <= 8] if limit == 77 else found
+            if limit != 77:  # the fetch by sequence has them all
+                return found
+            return [event for event in found for _ in range(2) if not 4 <= event.seq <= 8]
 
     desk = Leaky()
     running = await start(desk, limits=StreamLimits(page=77))
@@ -274,3 +277,24 @@ async def test_a_reader_that_leaves_is_forgotten(desk, running, token):
     async with raw(running, token, 0):
         await wait_until(lambda: desk.sinks)
     await wait_until(lambda: not desk.sinks)
+
+
+async def test_a_reader_costs_nothing_while_nothing_happens(new_desk, start, token):
+    class Counting(type(new_desk())):
+        asked = 0
+
+        def events_after(self, seq, limit):
+            self.asked += 1
+            return super().events_after(seq, limit)
+
+    desk = Counting()
+    running = await start(desk, limits=StreamLimits(pause_s=0))
+    desk.burst(10)
+    async with raw(running, token, 0) as connection:
+        await asyncio.wait_for(connection.recv(), PATIENCE_S)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        asked = desk.asked
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert desk.asked == asked
