@@ -5,6 +5,7 @@ Every change is checked in full before a byte is written; where a check fails, w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -13,21 +14,13 @@ from pydantic import ValidationError
 
 from copydesk.config import BotSettings, Config, describe_problem, read_toml
 from copydesk.datafolder import make_folder, write_atomically
-from copydesk.errors import ConfigError, UsageError
+from copydesk.errors import ConfigError, Conflict, UnknownName, UsageError
 
 BOTS_NAME = "bots.toml"
 VERSION = 1
 _HEADER = (
     "# Written by copydesk. To change bots use `copydesk bots` or the panel; changes made here by hand may be lost.\n\n"
 )
-
-
-class UnknownBot(UsageError):
-    """No bot has this name."""
-
-
-class BotExists(UsageError):
-    """Another bot has this name."""
 
 
 class BotStore:
@@ -59,17 +52,13 @@ class BotStore:
         return cls(path, bots)
 
     def get(self, name: str) -> BotSettings:
-        """Raises `UnknownBot`."""
-        bot = self.bots.get(name)
-        if bot is None:
-            known = ", ".join(sorted(self.bots)) or "none yet"
-            raise UnknownBot(f"there is no bot {name!r}: see `copydesk bots list` (there: {known})")
-        return bot
+        """Raises `UnknownName`."""
+        return pick(name, self.bots)
 
     def add(self, bot: BotSettings, config: Config) -> None:
-        """Raises `BotExists`, or `UsageError` where its accounts do not fit the configuration."""
+        """Raises `Conflict`, or `UsageError` where its accounts do not fit the configuration."""
         if bot.name in self.bots:
-            raise BotExists(
+            raise Conflict(
                 f"a bot {bot.name!r} is there already: choose another name, or change it with `copydesk bots settings`"
             )
         check_accounts(bot, config)
@@ -79,18 +68,18 @@ class BotStore:
         """Replace the bot's settings, name included; its place and its status stay. Raises as `get` and `add` do."""
         before = self.get(name)
         if bot.name != name and bot.name in self.bots:
-            raise BotExists(f"a bot {bot.name!r} is there already: choose another name")
+            raise Conflict(f"a bot {bot.name!r} is there already: choose another name")
         check_accounts(bot, config)
         bot = bot.model_copy(update={"working": before.working})
         self._store({(bot.name if key == name else key): (bot if key == name else old) for key, old in self.bots.items()})
 
     def remove(self, name: str) -> None:
-        """Raises `UnknownBot`."""
+        """Raises `UnknownName`."""
         self.get(name)
         self._store({key: bot for key, bot in self.bots.items() if key != name})
 
     def set_working(self, name: str, working: bool) -> None:
-        """Store the bot's status. Raises `UnknownBot`."""
+        """Store the bot's status. Raises `UnknownName`."""
         bot = self.get(name)
         if bot.working != working:
             self._store({**self.bots, name: bot.model_copy(update={"working": working})})
@@ -103,6 +92,14 @@ class BotStore:
         make_folder(self._path.parent)
         write_atomically(self._path, text.encode())
         self.bots = bots
+
+
+def pick(name: str, bots: Mapping[str, BotSettings]) -> BotSettings:
+    """The bot of that name. Raises `UnknownName`, with the names that there are."""
+    if name not in bots:
+        there = ", ".join(sorted(bots)) or "none yet"
+        raise UnknownName(f"there is no bot {name!r}: see `copydesk bots list` (there: {there})")
+    return bots[name]
 
 
 def check_accounts(bot: BotSettings, config: Config) -> None:

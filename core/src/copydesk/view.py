@@ -51,7 +51,19 @@ class DriftView(Record):
     since_ns: int = 0
 
 
+class Latency(Record):
+    """Times of the latest copies in microseconds: how many, the median, the 99th percentile, the longest."""
+
+    count: int
+    p50_us: int
+    p99_us: int
+    max_us: int
+
+
 class ChildView(Record):
+    """One child of a bot. `sent` runs from the parent's event read to the child's request handed to the venue's client,
+    `accepted` to the venue's answer."""
+
     account: str
     mode: str
     value: Decimal
@@ -59,7 +71,8 @@ class ChildView(Record):
     copied: int = 0
     missed: int = 0
     latency_us: int | None = None
-    message: str = ""
+    sent: Latency | None = None
+    accepted: Latency | None = None
 
 
 class BotView(Record):

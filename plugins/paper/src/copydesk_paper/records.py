@@ -78,3 +78,37 @@ class Quote(Record, tag="quote"):
 
 
 Report = OrderReport | AccountReport | Trade | Quote
+
+
+# --- what the market tells the exchange ------------------------------------------------------------------------
+
+
+class MarketTrade(Record, tag="market-trade"):
+    """A trade of the recording's own participants. It goes through what users have resting there."""
+
+    symbol: str
+    price: Decimal
+    quantity: Decimal
+    buyer_is_maker: bool
+
+
+class MarketDepth(Record, tag="market-depth"):
+    """Levels of the recording's book as (price, quantity); quantity zero removes one. `snapshot` replaces all of them.
+
+    What users took from the recording's levels since the last update of that symbol stands there again afterwards.
+    """
+
+    symbol: str
+    bids: tuple[tuple[Decimal, Decimal], ...] = ()
+    asks: tuple[tuple[Decimal, Decimal], ...] = ()
+    snapshot: bool = False
+
+
+class MarketMark(Record, tag="market-mark"):
+    """The mark price, for recordings that carry one. Without any, the mark price is the middle of the book."""
+
+    symbol: str
+    price: Decimal
+
+
+MarketEvent = MarketTrade | MarketDepth | MarketMark

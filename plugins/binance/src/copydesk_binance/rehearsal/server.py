@@ -1,0 +1,154 @@
+"""The listening server: one port for REST, streams, the websocket API and the rehearsal's own control."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from aiohttp import web
+
+from copydesk_binance.rehearsal.codes import Refusal
+from copydesk_binance.rehearsal.control import Control
+from copydesk_binance.rehearsal.limits import RequestWeight
+from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
+from copydesk_binance.rehearsal.parameters import Params
+from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Route, Security
+from copydesk_binance.rehearsal.signing import check_form_of_key, check_signature, check_time
+from copydesk_binance.rehearsal.streams import Streams
+from copydesk_binance.rehearsal.venue import Account
+from copydesk_binance.rehearsal.websocket_api import WebsocketApi
+
+API_PATH = "/ws-fapi/v1"
+MAX_BODY = 1 << 18
+_encode = msgspec.json.Encoder().encode
+_JSON = "application/json"
+_ROOTS = frozenset({"public", "market", "private"})
+
+
+class Frontend:
+    """Answers every request. `away_until` is when a server that went away is there again, by the monotonic clock."""
+
+    def __init__(
+        self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi, control: Control
+    ) -> None:
+        self._rest = rest
+        self._streams: Streams = rest.streams
+        self._weights = weights
+        self._misbehaviour = misbehaviour
+        self._api = api
+        self._control = control
+        self.away_until = 0.0
+        self.requests = 0
+
+    def leave(self, seconds: float) -> None:
+        """Cut all connections and answer nobody for a while."""
+        self.away_until = time.monotonic() + seconds
+        self._streams.drop_all()
+        self._api.drop_all()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if path.startswith("/rehearsal/"):
+            return await self._control.handle(request, path, query)
+        if time.monotonic() < self.away_until:
+            return self._cut(request)
+        if "Upgrade" in request.headers:
+            return await self._websocket(request, path, query)
+        self.requests += 1
+        return await self._answer(request, path, query)
+
+    @staticmethod
+    def _cut(request: web.BaseRequest) -> web.StreamResponse:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)
+
+    # --- REST ---
+
+    async def _answer(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+        ip = request.remote or ""
+        headers: dict[str, str] = {}
+        try:
+            route = ROUTES.get((request.method, path))
+            if route is None:
+                raise Refusal(-5000, path, request.method)
+            body = (await request.text()) if request.can_read_body else ""
+            status, payload = 200, await self._call(request, route, query, body, ip, headers)
+        except Refusal as refusal:
+            status, payload = refusal.status, refusal.payload()
+            if refusal.retry_after_s:
+                headers["Retry-After"] = str(refusal.retry_after_s)
+        except Cut:
+            return self._cut(request)
+        headers.setdefault("X-MBX-USED-WEIGHT-1M", str(self._weights.used(ip)))
+        return web.Response(body=_encode(payload), status=status, content_type=_JSON, headers=headers)
+
+    async def _call(
+        self, request: web.BaseRequest, route: Route, query: str, body: str, ip: str, headers: dict[str, str]
+    ) -> Any:
+        params = Params.from_parts(query, body)
+        self._weights.use(ip, route.weight(params))
+        account = None
+        if route.security is not Security.NONE:
+            account = self._authenticate(request.headers.get("X-MBX-APIKEY", ""), route, params, query, body, ip)
+        call = Call(params, account)
+        if account is None:
+            return route.act(self._rest, call)
+        if route.orders is not None:
+            try:
+                account.orders.add(route.orders(params))
+            finally:
+                headers.update(account.orders.headers())
+        if route.trades:
+            return await self._misbehaviour.trade(account.name, lambda: route.act(self._rest, call))
+        return route.act(self._rest, call)
+
+    def _authenticate(self, key: str, route: Route, params: Params, query: str, body: str, ip: str) -> Account:
+        account = self._rest.venue.by_key.get(key)
+        if account is None:
+            raise check_form_of_key(key, ip)
+        if route.security is Security.SIGNED:
+            skew = self._misbehaviour.skew_ms(account.name)
+            check_time(params.integer("timestamp"), params.integer("recvWindow"), self._rest.now_ms() - skew)
+            check_signature(account.secret, query, body)
+        return account
+
+    # --- websockets ---
+
+    async def _websocket(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+        if path == API_PATH:
+            return await self._api.serve(request)
+        segments = [segment for segment in path.split("/") if segment]
+        if segments and segments[0] in _ROOTS:
+            del segments[0]
+        if not segments or segments[0] not in ("ws", "stream"):
+            return web.Response(status=404, text=f"no websocket at {path}")
+        asked = parse_qs(query)
+        names = [*segments[1:], *asked.get("listenKey", ())]
+        for listed in asked.get("streams", ()):
+            names += [name for name in listed.split("/") if name]
+        events = [name for listed in asked.get("events", ()) for name in listed.split("/")]
+        return await self._streams.serve(request, names, combined=segments[0] == "stream", events=events)
+
+
+class Listener:
+    """The socket that `frontend` answers on."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self._server = web.Server(frontend.handle, access_log=None)
+        self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=1.0)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port. Raises OSError where it cannot."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=1024)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._runner.cleanup()

@@ -1,0 +1,485 @@
+"""Records into Binance's JSON: orders, executions, events, balances, positions.
+
+Field names, their order and the number formats follow the recorded replies and events: REST pads numbers to the symbol's
+precision, events strip trailing zeros, money has eight decimals, ids and times are integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from copydesk.model import ZERO, Balance, Fill, Order, OrderStatus, OrderType, Position, PositionSide, TriggerBy
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
+
+from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_NOTIONAL, Rules
+from copydesk_binance.rehearsal.parameters import Detail
+
+Json = dict[str, Any]
+
+STATUSES = {
+    OrderStatus.NEW: "NEW",
+    OrderStatus.PARTIALLY_FILLED: "PARTIALLY_FILLED",
+    OrderStatus.FILLED: "FILLED",
+    OrderStatus.CANCELLED: "CANCELED",
+    OrderStatus.EXPIRED: "EXPIRED",
+    OrderStatus.REJECTED: "REJECTED",
+}
+TYPES = {
+    OrderType.MARKET: "MARKET",
+    OrderType.LIMIT: "LIMIT",
+    OrderType.STOP_MARKET: "STOP_MARKET",
+    OrderType.STOP_LIMIT: "STOP",
+    OrderType.TAKE_PROFIT_MARKET: "TAKE_PROFIT_MARKET",
+    OrderType.TAKE_PROFIT_LIMIT: "TAKE_PROFIT",
+    OrderType.TRAILING_STOP: "TRAILING_STOP_MARKET",
+}
+POSITION_SIDES = {PositionSide.NET: "BOTH", PositionSide.LONG: "LONG", PositionSide.SHORT: "SHORT"}
+WORKING_TYPES = {TriggerBy.LAST: "CONTRACT_PRICE", TriggerBy.MARK: "MARK_PRICE", TriggerBy.INDEX: "MARK_PRICE"}
+EXECUTIONS = {
+    Execution.NEW: "NEW",
+    Execution.AMENDED: "AMENDMENT",
+    Execution.TRIGGERED: "NEW",
+    Execution.TRADE: "TRADE",
+    Execution.CANCELLED: "CANCELED",
+    Execution.EXPIRED: "EXPIRED",
+}
+REASONS = {
+    Cause.ORDER: "ORDER",
+    Cause.DEPOSIT: "DEPOSIT",
+    Cause.WITHDRAW: "WITHDRAW",
+    Cause.FUNDING: "FUNDING_FEE",
+    Cause.LIQUIDATION: "ORDER",
+    Cause.MARGIN_TYPE: "MARGIN_TYPE_CHANGE",
+}
+LIQUIDATION_PREFIX = "autoclose-"
+ALGO_PREFIX = "~"
+"""Stands before the client ids of algo orders inside the exchange: the two services do not share their ids."""
+
+
+def bare(value: Decimal | None) -> str:
+    """A number without trailing zeros, as events carry it; nothing is `0`."""
+    if not value:
+        return "0"
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def padded(value: Decimal | None, places: int) -> str:
+    return f"{value or ZERO:.{places}f}"
+
+
+def money(value: Decimal) -> str:
+    return f"{value:.8f}"
+
+
+def bare_money(value: Decimal) -> str:
+    return f"{value:.8f}" if value else "0"
+
+
+def client_id(order: Order) -> str:
+    """The client order id; an order that came out of the algo service carries its algo order's."""
+    return order.client_id.removeprefix(ALGO_PREFIX)
+
+
+def engine_type(order: Order) -> str:
+    """The type that the matching engine knows: LIMIT or MARKET, whatever service sent the order there."""
+    return "LIMIT" if order.terms.type.has_price else "MARKET"
+
+
+def original_type(order: Order) -> str:
+    return TYPES[order.terms.type]
+
+
+def side(order: Order) -> str:
+    return order.terms.side.name
+
+
+def average(order: Order, rules: Rules) -> str:
+    if not order.average_price:
+        return padded(ZERO, rules.price_places)
+    return padded(order.average_price, rules.price_places + 3)
+
+
+# --- orders -------------------------------------------------------------------------------------------------
+
+
+def order_reply(order: Order, detail: Detail, rules: Rules) -> Json:
+    """The reply to placing, changing or cancelling an order."""
+    row = order_row(order, detail, rules)
+    del row["time"]
+    reply: Json = {}
+    for name, value in row.items():
+        reply[name] = value
+        if name == "executedQty":
+            reply["cumQty"] = value
+    return reply
+
+
+def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
+    """An order as queries show it."""
+    terms = order.terms
+    spent = order.filled * order.average_price if order.average_price else ZERO
+    return {
+        "orderId": int(order.venue_id),
+        "symbol": terms.symbol,
+        "status": STATUSES[order.status],
+        "clientOrderId": client_id(order),
+        "price": padded(terms.price, rules.price_places),
+        "avgPrice": average(order, rules),
+        "origQty": padded(terms.quantity, rules.quantity_places),
+        "executedQty": padded(order.filled, rules.quantity_places),
+        "cumQuote": padded(spent, rules.quote_places),
+        "timeInForce": detail.time_in_force,
+        "type": engine_type(order),
+        "reduceOnly": terms.reduce_only,
+        "closePosition": terms.close_position,
+        "side": side(order),
+        "positionSide": POSITION_SIDES[terms.position_side],
+        "stopPrice": padded(terms.trigger_price, rules.price_places),
+        "workingType": WORKING_TYPES[terms.trigger_by],
+        "priceProtect": detail.price_protect,
+        "origType": original_type(order),
+        "priceMatch": "NONE",
+        "selfTradePreventionMode": detail.prevention,
+        "goodTillDate": detail.good_till_ms,
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+    }
+
+
+def trade_row(fill: Fill, rules: Rules, realised: Decimal) -> Json:
+    return {
+        "symbol": fill.symbol,
+        "id": int(fill.execution_id),
+        "orderId": int(fill.venue_id),
+        "side": fill.side.name,
+        "price": padded(fill.price, rules.price_places),
+        "qty": padded(fill.quantity, rules.quantity_places),
+        "realizedPnl": money(realised),
+        "quoteQty": padded(fill.price * fill.quantity, rules.quote_places),
+        "commission": money(fill.fee),
+        "commissionAsset": fill.fee_asset,
+        "time": fill.time_ms,
+        "positionSide": POSITION_SIDES[fill.position_side],
+        "buyer": fill.side.name == "BUY",
+        "maker": fill.maker,
+    }
+
+
+def order_event(report: OrderReport, detail: Detail, bids: Decimal, asks: Decimal, now_ms: int) -> Json:
+    """`ORDER_TRADE_UPDATE`. `bids` and `asks` are the notionals of the account's working orders of the symbol."""
+    order, terms, fill = report.order, report.order.terms, report.fill
+    fields: Json = {
+        "s": terms.symbol,
+        "c": client_id(order),
+        "S": side(order),
+        "o": engine_type(order),
+        "f": detail.time_in_force,
+        "q": bare(terms.quantity),
+        "p": bare(terms.price),
+        "ap": bare(order.average_price),
+        "sp": bare(terms.trigger_price),
+        "x": _execution(report),
+        "X": STATUSES[order.status],
+        "i": int(order.venue_id),
+        "l": bare(fill.quantity if fill else None),
+        "z": bare(order.filled),
+        "L": bare(fill.price if fill else None),
+    }
+    if fill is not None:
+        fields["n"] = money(fill.fee)
+        fields["N"] = fill.fee_asset
+    fields |= {
+        "T": report.time_ms,
+        "t": int(fill.execution_id) if fill else 0,
+        "b": bare(bids),
+        "a": bare(asks),
+        "m": fill.maker if fill else False,
+        "R": terms.reduce_only,
+        "wt": WORKING_TYPES[terms.trigger_by],
+        "ot": original_type(order),
+        "ps": POSITION_SIDES[terms.position_side],
+        "cp": terms.close_position,
+    }
+    if terms.type is OrderType.TRAILING_STOP:
+        fields["AP"] = bare(terms.trigger_price)
+        fields["cr"] = bare(terms.trail_percent)
+    fields |= {
+        "rp": bare_money(report.realised),
+        "pP": detail.price_protect,
+        "si": 0,
+        "ss": 0,
+        "V": detail.prevention,
+        "pm": "NONE",
+        "gtd": detail.good_till_ms,
+        "er": _expiry_reason(report),
+    }
+    return {"e": "ORDER_TRADE_UPDATE", "T": report.time_ms, "E": now_ms, "o": fields}
+
+
+def _execution(report: OrderReport) -> str:
+    if report.execution is Execution.TRADE and report.order.client_id.startswith(LIQUIDATION_PREFIX):
+        return "CALCULATED"
+    return EXECUTIONS[report.execution]
+
+
+def _expiry_reason(report: OrderReport) -> str:
+    if report.execution is not Execution.EXPIRED:
+        return "0"
+    if report.order.terms.reduce_only:
+        return "4"
+    return "2" if report.order.terms.type.has_price else "9"
+
+
+def trade_lite_event(report: OrderReport, now_ms: int) -> Json:
+    """`TRADE_LITE`, the short form of an execution that comes ahead of the long one."""
+    fill = report.fill
+    assert fill is not None
+    return {
+        "e": "TRADE_LITE",
+        "E": now_ms,
+        "T": report.time_ms,
+        "s": fill.symbol,
+        "q": bare(report.order.terms.quantity),
+        "p": bare(report.order.terms.price),
+        "m": fill.maker,
+        "c": client_id(report.order),
+        "S": side(report.order),
+        "L": bare(fill.price),
+        "l": bare(fill.quantity),
+        "t": int(fill.execution_id),
+        "i": int(fill.venue_id),
+    }
+
+
+# --- accounts -----------------------------------------------------------------------------------------------
+
+
+def account_event(
+    report: AccountReport,
+    *,
+    asset: str,
+    isolated: Iterable[str],
+    realised: dict[tuple[str, PositionSide], Decimal],
+    now_ms: int,
+) -> Json:
+    """`ACCOUNT_UPDATE`. `realised` is what each position has earned so far, before fees."""
+    separate = set(isolated)
+    cash = report.balance.cash
+    change = ZERO if report.cause in (Cause.ORDER, Cause.LIQUIDATION) else report.change
+    locked = sum((isolated_wallet(one) for one in report.positions if one.symbol in separate), ZERO)
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "T": report.time_ms,
+        "E": now_ms,
+        "a": {
+            "B": [{"a": asset, "wb": money(cash), "cw": money(cash - locked), "bc": bare_money(change)}],
+            "P": [
+                {
+                    "s": position.symbol,
+                    "pa": bare(position.quantity),
+                    "ep": bare(position.entry_price),
+                    "bep": bare(position.entry_price),
+                    "cr": bare(realised.get((position.symbol, position.position_side))),
+                    "up": bare_money(position.unrealised),
+                    "mt": "isolated" if position.symbol in separate else "cross",
+                    "iw": bare_money(isolated_wallet(position)) if position.symbol in separate else "0",
+                    "ps": POSITION_SIDES[position.position_side],
+                    "ma": asset,
+                }
+                for position in report.positions
+            ],
+            "m": REASONS.get(report.cause, "ADJUSTMENT"),
+        },
+    }
+
+
+def leverage_event(symbol: str, leverage: int, time_ms: int, now_ms: int) -> Json:
+    return {"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": time_ms, "ac": {"s": symbol, "l": leverage}}
+
+
+def listen_key_expired(listen_key: str, now_ms: int) -> Json:
+    """As recorded: the only event whose time is a string."""
+    return {"e": "listenKeyExpired", "E": str(now_ms), "listenKey": listen_key}
+
+
+def notional(position: Position) -> Decimal:
+    return position.quantity * position.mark_price
+
+
+def initial_margin(position: Position) -> Decimal:
+    return abs(notional(position)) / (position.leverage or 1)
+
+
+def maintenance_margin(position: Position) -> Decimal:
+    return abs(notional(position)) * Decimal(str(MAINTENANCE_RATIO))
+
+
+def isolated_wallet(position: Position) -> Decimal:
+    return abs(position.quantity) * position.entry_price / (position.leverage or 1)
+
+
+def balance_row(balance: Balance, alias: str) -> Json:
+    return {
+        "accountAlias": alias,
+        "asset": balance.currency,
+        "balance": money(balance.cash),
+        "crossWalletBalance": money(balance.cash),
+        "crossUnPnl": money(balance.equity - balance.cash),
+        "availableBalance": money(balance.available),
+        "maxWithdrawAmount": money(min(balance.available, balance.cash)),
+        "marginAvailable": True,
+        "updateTime": balance.time_ms,
+    }
+
+
+def totals(balance: Balance, positions: Iterable[Position]) -> dict[str, str]:
+    """The account's sums, by the endings of their names in the account reply."""
+    held = list(positions)
+    bound = max(ZERO, balance.equity - balance.available)
+    in_positions = min(bound, sum(map(initial_margin, held), ZERO))
+    unrealised = balance.equity - balance.cash
+    return {
+        "InitialMargin": money(bound),
+        "MaintMargin": money(sum(map(maintenance_margin, held), ZERO)),
+        "WalletBalance": money(balance.cash),
+        "UnrealizedProfit": money(unrealised),
+        "MarginBalance": money(balance.equity),
+        "PositionInitialMargin": money(in_positions),
+        "OpenOrderInitialMargin": money(bound - in_positions),
+        "CrossWalletBalance": money(balance.cash),
+        "CrossUnPnl": money(unrealised),
+    }
+
+
+def account_reply(
+    balance: Balance, positions: list[Position], rows: list[Json], *, version: int, multi_assets: bool
+) -> Json:
+    """`GET /fapi/v2/account` and `v3`; `rows` are the positions in that version's form."""
+    sums = totals(balance, positions)
+    available, withdrawable = money(balance.available), money(min(balance.available, balance.cash))
+    asset: Json = {"asset": balance.currency}
+    asset |= {name[0].lower() + name[1:]: value for name, value in sums.items()}
+    asset = {name: asset[name] for name in _ASSET_FIELDS}
+    asset |= {"availableBalance": available, "maxWithdrawAmount": withdrawable}
+    if version < 3:
+        asset["marginAvailable"] = True
+    asset["updateTime"] = balance.time_ms
+    head: Json = {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "updateTime": 0,
+        "multiAssetsMargin": multi_assets,
+        "tradeGroupId": -1,
+    }
+    return {
+        **(head if version < 3 else {}),
+        **{f"total{name}": value for name, value in sums.items()},
+        "availableBalance": available,
+        "maxWithdrawAmount": withdrawable,
+        "assets": [asset],
+        "positions": rows,
+    }
+
+
+_ASSET_FIELDS = (
+    "asset",
+    "walletBalance",
+    "unrealizedProfit",
+    "marginBalance",
+    "maintMargin",
+    "initialMargin",
+    "positionInitialMargin",
+    "openOrderInitialMargin",
+    "crossWalletBalance",
+    "crossUnPnl",
+)
+
+
+def account_position_row(position: Position, rules: Rules, *, isolated: bool, version: int, updated_ms: int) -> Json:
+    """A position inside the account reply."""
+    margin, maintenance = bare_money(initial_margin(position)), bare_money(maintenance_margin(position))
+    wallet = bare_money(isolated_wallet(position)) if isolated else "0"
+    if version >= 3:
+        return {
+            "symbol": position.symbol,
+            "positionSide": POSITION_SIDES[position.position_side],
+            "positionAmt": padded(position.quantity, rules.quantity_places),
+            "unrealizedProfit": money(position.unrealised),
+            "isolatedMargin": money(isolated_wallet(position) + position.unrealised) if isolated else "0.00000000",
+            "notional": bare_money(notional(position)),
+            "isolatedWallet": wallet,
+            "initialMargin": margin,
+            "maintMargin": maintenance,
+            "updateTime": updated_ms,
+        }
+    return {
+        "symbol": position.symbol,
+        "initialMargin": margin,
+        "maintMargin": maintenance,
+        "unrealizedProfit": money(position.unrealised),
+        "positionInitialMargin": margin,
+        "openOrderInitialMargin": "0",
+        "leverage": bare(position.leverage),
+        "isolated": isolated,
+        "entryPrice": bare_entry(position),
+        "breakEvenPrice": bare_entry(position),
+        "maxNotional": bare(MAX_NOTIONAL),
+        "bidNotional": "0",
+        "askNotional": "0",
+        "positionSide": POSITION_SIDES[position.position_side],
+        "positionAmt": padded(position.quantity, rules.quantity_places),
+        "notional": bare_money(notional(position)),
+        "isolatedWallet": wallet,
+        "updateTime": updated_ms,
+    }
+
+
+def bare_entry(position: Position) -> str:
+    return bare(position.entry_price) if position.quantity else "0.0"
+
+
+def position_row(position: Position, rules: Rules, *, isolated: bool, version: int, updated_ms: int) -> Json:
+    """A position as `positionRisk` shows it."""
+    held: Json = {
+        "symbol": position.symbol,
+        "positionSide": POSITION_SIDES[position.position_side],
+        "positionAmt": padded(position.quantity, rules.quantity_places),
+        "entryPrice": bare_entry(position),
+        "breakEvenPrice": bare_entry(position),
+        "markPrice": money(position.mark_price),
+        "unRealizedProfit": money(position.unrealised),
+        "liquidationPrice": bare_money(position.liquidation_price),
+        "isolatedMargin": money(isolated_wallet(position) + position.unrealised) if isolated else "0",
+        "notional": bare_money(notional(position)),
+    }
+    wallet = bare_money(isolated_wallet(position)) if isolated else "0"
+    if version >= 3:
+        margin = bare_money(initial_margin(position))
+        return held | {
+            "marginAsset": rules.instrument.settle,
+            "isolatedWallet": wallet,
+            "initialMargin": margin,
+            "maintMargin": bare_money(maintenance_margin(position)),
+            "positionInitialMargin": margin,
+            "openOrderInitialMargin": "0",
+            "adl": 1 if position.quantity else 0,
+            "bidNotional": "0",
+            "askNotional": "0",
+            "updateTime": updated_ms,
+        }
+    return held | {
+        "isolatedMargin": money(isolated_wallet(position) + position.unrealised) if isolated else "0.00000000",
+        "leverage": bare(position.leverage),
+        "maxNotionalValue": bare(MAX_NOTIONAL),
+        "marginType": "isolated" if isolated else "cross",
+        "isAutoAddMargin": "false",
+        "isolatedWallet": wallet,
+        "updateTime": updated_ms,
+        "isolated": isolated,
+        "adlQuantile": 1 if position.quantity else 0,
+    }

@@ -1,0 +1,405 @@
+"""One account's live link: signed requests, placing, amending, cancelling, looking up, and what its stream has told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.model import (
+    ZERO,
+    Accepted,
+    Balance,
+    BalanceEvent,
+    Candle,
+    CandleRequest,
+    ConnectionSettings,
+    Instrument,
+    NewOrder,
+    Order,
+    OrderChange,
+    OrderRef,
+    OrderStatus,
+    Outcome,
+    Position,
+    PositionEvent,
+    PositionSide,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
+from msgspec.structs import replace
+
+from copydesk_binance import translate
+from copydesk_binance.errors import Family, NoReply, NotSent, Reply, Unreadable, meaning, raise_for, read_reply, refusal
+from copydesk_binance.fold import Fold
+from copydesk_binance.markets import Venue, is_loopback, share_venue
+from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
+
+if TYPE_CHECKING:
+    from copydesk_binance.stream import Feed
+
+log = logging.getLogger("copydesk.binance")
+
+_NOT_KNOWN = frozenset({-2011, -2013})
+_MODE_CODES = frozenset({"-4061", "-4062"})
+
+
+class Session:
+    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`, `hedge_mode`."""
+
+    accounts: tuple[str, ...] = ("",)
+
+    def __init__(self, name: str, venue: Venue, key: str, secret: str) -> None:
+        self.name = name
+        self.venue = venue
+        self.rehearsal = is_loopback(venue.url)
+        self.hedge_mode = False
+        self.fold = Fold()
+        self.feeds: set[Feed] = set()
+        self.positions: dict[tuple[str, PositionSide], Position] = {}
+        self.balance: Balance | None = None
+        self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
+        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
+        self.in_step = False  # a whole snapshot was read since the stream last connected
+        self.closed = False
+        self._wallets: dict[str, Decimal] = {}
+        self._signer = venue.signer(key, secret)
+        self._hidden: tuple[str, ...] = (key, secret)
+
+    def __repr__(self) -> str:
+        return f"Session(name={self.name!r}, url={self.venue.url!r}, hedge_mode={self.hedge_mode})"
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self.venue.instruments
+
+    # --- requests ---
+
+    async def request(self, method: str, path: str, params: Params | None = None, *, version: str = "") -> Reply:
+        """Send a signed request. Where the venue refuses the time stamp, which it does before anything else, the clock is
+        measured and the request signed and sent once more.
+
+        Raises `NotSent`, `NoReply`, or `RateLimited` while the venue has asked for quiet.
+        """
+        what = f"{method} {path}"
+        wait_ms = self.venue.quiet_until_ms - self.venue.now_ms()
+        if wait_ms > 0:
+            raise RateLimited(f"{what} was not sent: Binance asked for {wait_ms} ms of quiet.", retry_after_ms=wait_ms)
+        reply = await self.venue.send(self._sign(method, path, params, version))
+        if not reply.is_fine and meaning(reply) is Family.CLOCK:
+            try:
+                await self.venue.measure_clock()
+            except VenueError as error:
+                log.warning("%s: the clock could not be measured: %s", self.name, error)
+            else:
+                reply = await self.venue.send(self._sign(method, path, params, version))
+        return reply if reply.is_fine else self._note_error(reply)
+
+    def _sign(self, method: str, path: str, params: Params | None, version: str) -> dict[str, Any]:
+        signed: dict[str, Any] = self._signer.sign(path, [f"fapiPrivate{version}"], method, dict(params or {}))
+        return signed
+
+    def _note_error(self, reply: Reply) -> Reply:
+        text = reply.text
+        for hidden in self._hidden:
+            text = text.replace(hidden, "<hidden>")
+        if text != reply.text:
+            reply = replace(read_reply(reply.status, text), retry_after_ms=reply.retry_after_ms)
+        if reply.code in (0, -1003) and reply.retry_after_ms and meaning(reply) is RejectReason.RATE_LIMIT:
+            self.venue.quiet_until_ms = self.venue.now_ms() + reply.retry_after_ms
+        return reply
+
+    async def read(self, path: str, params: Params | None = None, *, version: str = "") -> Any:
+        """The body of a signed read. Raises `NotReady`, `AuthFailed`, `RateLimited` or `Refused`."""
+        try:
+            reply = await self.request("GET", path, params, version=version)
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        if not reply.is_fine:
+            self._raise_for(reply, f"GET {path}")
+        return reply.body
+
+    def _raise_for(self, reply: Reply, what: str) -> NoReturn:
+        raise_for(reply, what, self.venue.now_ms())
+
+    async def _trade(self, method: str, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
+        try:
+            reply = await self.request(method, path, params)
+        except NotSent as error:
+            return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
+        except RateLimited as error:
+            message = f"{what}: {error}"
+            return Rejected(reason=RejectReason.RATE_LIMIT, message=message, retry_after_ms=error.retry_after_ms)
+        except NoReply as error:
+            return Unknown(message=f"{what}: {error}")
+        if reply.is_fine:
+            return reply
+        outcome = refusal(reply, what, self.venue.now_ms())
+        if isinstance(outcome, Rejected) and outcome.code in _MODE_CODES:
+            await self._read_mode_again()
+        return outcome
+
+    # --- orders ---
+
+    async def place(self, order: NewOrder) -> Outcome:
+        """Place an order under its client id, unchanged."""
+        what = f"place {order.client_id}"
+        try:
+            path, params = translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        if not order.terms.type.is_conditional:
+            self.fold.expect_plain(order.client_id)
+        answer = await self._trade("POST", path, params, what)
+        return self._accept(answer, what) if isinstance(answer, Reply) else answer
+
+    def _accept(self, reply: Reply, what: str) -> Outcome:
+        try:
+            order = self._told_order(reply.body)
+        except Unreadable as error:
+            return Unknown(message=f"{what}: {error}")
+        if order.status is OrderStatus.REJECTED:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: Binance rejected it. {order.reason}".rstrip())
+        return Accepted(order=order)
+
+    def _told_order(self, body: Any) -> Order:
+        """The order in a reply of either service, folded."""
+        if isinstance(body, Mapping) and "algoId" in body:
+            return self.fold.conditional(translate.algo_order(body)).order
+        order = translate.order(body)
+        conditional = self.fold.known(order.venue_id)
+        if conditional is None:
+            self.fold.learn_plain(order.venue_id)
+            return order
+        return self.fold.became(conditional.order.venue_id, OrderReport(order=order)).order
+
+    async def modify(self, change: OrderChange) -> Outcome:
+        """Give a limit order a new price and total quantity."""
+        what = f"modify {change.ref.client_id or change.ref.venue_id}"
+        try:
+            params = translate.modify_params(change)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        answer = await self._trade("PUT", "order", params, what)
+        return self._accept(answer, what) if isinstance(answer, Reply) else answer
+
+    async def cancel(self, ref: OrderRef) -> Outcome:
+        """Cancel an order, whichever service holds it now."""
+        what = f"cancel {ref.client_id or ref.venue_id}"
+        became = self.fold.becomes(ref.venue_id)
+        try:
+            path, params = translate.ref_params(replace(ref, venue_id=became) if became else ref)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        answer = await self._trade("DELETE", path, params, what)
+        if path == "algoOrder" and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
+            answer = await self._cancel_triggered(ref, params, what, answer)
+        return self._cancelled(answer, what) if isinstance(answer, Reply) else answer
+
+    async def _cancel_triggered(
+        self, ref: OrderRef, params: Params, what: str, refused: Rejected
+    ) -> Reply | Rejected | Unknown:
+        """The conditional service does not hold it any more: it may have become an ordinary order."""
+        try:
+            report = translate.algo_order(await self.read("algoOrder", params))
+        except VenueError:
+            return refused
+        self.fold.learn((report,))
+        if not report.becomes or report.finished:
+            return refused
+        return await self._trade("DELETE", "order", {"symbol": ref.symbol, "orderId": report.becomes}, what)
+
+    def _cancelled(self, reply: Reply, what: str) -> Outcome:
+        if isinstance(reply.body, Mapping) and str(reply.body.get("code")) == "200":
+            return Accepted()
+        outcome = self._accept(reply, what)
+        if isinstance(outcome, Accepted) and outcome.order is not None:
+            status = outcome.order.status
+            if status.is_final and status is not OrderStatus.CANCELLED:
+                return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: the order has ended: {status}.")
+        return outcome
+
+    async def look_up(self, ref: OrderRef) -> tuple[Order | None, AlgoReport | None]:
+        """What the venue knows of one order: the ordinary one, the conditional one, or neither where it says so."""
+        path, params = translate.ref_params(ref)
+        body = await self._read_if_known(path, params)
+        if body is None:
+            return None, None
+        if path == "order":
+            return translate.order(body), None
+        report = translate.algo_order(body)
+        if not report.becomes:
+            return None, report
+        child = await self._read_if_known("order", {"symbol": ref.symbol, "orderId": report.becomes})
+        return (None if child is None else translate.order(child)), report
+
+    async def _read_if_known(self, path: str, params: Params) -> Any:
+        try:
+            return await self.read(path, params)
+        except Refused as error:
+            if error.code.lstrip("-").isdigit() and int(error.code) in _NOT_KNOWN:
+                return None
+            raise
+
+    # --- the account ---
+
+    async def log_in(self) -> None:
+        """Check the key, learn the position mode and the balance. Raises `AuthFailed` or `NotReady`."""
+        mode, account = await asyncio.gather(self.read("positionSide/dual"), self.read("account", version="V3"))
+        self._learn_mode(mode)
+        self.keep_account(account)
+
+    def _learn_mode(self, body: Any) -> None:
+        value = body.get("dualSidePosition") if isinstance(body, Mapping) else None
+        if value not in (True, False, "true", "false"):
+            raise Unreadable("Binance sent a position mode without dualSidePosition.")
+        self.hedge_mode = value in (True, "true")
+
+    async def _read_mode_again(self) -> None:
+        try:
+            self._learn_mode(await self.read("positionSide/dual"))
+        except VenueError as error:
+            log.warning("%s: the position mode could not be read again: %s", self.name, error)
+
+    def keep_account(self, body: Any) -> Balance:
+        """Take over an account read: what later wallet changes are added to."""
+        self.balance = translate.balance(body, time_ms=self.venue.now_ms())
+        self._wallets = {
+            str(row.get("asset")): translate.number(row.get("walletBalance"), "walletBalance")
+            for row in translate.rows(body.get("assets", []), "assets")
+        }
+        return self.balance
+
+    def keep_positions(self, positions: Iterable[Position]) -> None:
+        """Take over a positions read."""
+        self.positions = {(position.symbol, position.position_side): position for position in positions}
+
+    def account_events(self, update: AccountUpdate) -> list[PositionEvent | BalanceEvent]:
+        """What an account update means. Cash is the venue's; equity moves by what wallet and open profit moved; what is
+        available moves with equity until the next snapshot, because the venue tells no margin here."""
+        events: list[PositionEvent | BalanceEvent] = []
+        profit = ZERO
+        for told in update.positions:
+            place = (told.symbol, told.position_side)
+            before = self.positions.get(place)
+            position = told
+            if before is not None:
+                profit -= before.unrealised
+                position = replace(
+                    told, mark_price=before.mark_price, leverage=before.leverage, liquidation_price=before.liquidation_price
+                )
+            profit += told.unrealised
+            self.positions[place] = position
+            events.append(PositionEvent(position=position))
+        currency = self.balance.currency if self.balance else ""
+        if self.balance is not None and currency in update.wallets:
+            wallet = update.wallets[currency]
+            moved = wallet - self._wallets.get(currency, wallet)
+            self._wallets[currency] = wallet
+            self.balance = replace(
+                self.balance,
+                equity=self.balance.equity + moved + profit,
+                cash=self.balance.cash + moved,
+                available=max(ZERO, self.balance.available + moved + profit),
+                time_ms=update.time_ms,
+            )
+            events.append(BalanceEvent(balance=self.balance))
+        return events
+
+    # --- conditional orders, for the fold ---
+
+    async def learn_conditional(self, symbol: str = "") -> None:
+        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too."""
+        path, params = ("allAlgoOrders", {"symbol": symbol, "limit": "1000"}) if symbol else ("openAlgoOrders", {})
+        self.fold.learn(conditional_reports(await self.read(path, params)))
+
+    # --- listen key ---
+
+    async def listen_key(self) -> str:
+        """A listen key for the private stream. The venue gives the same one again while it lives."""
+        try:
+            reply = await self.request("POST", "listenKey")
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        if not reply.is_fine:
+            self._raise_for(reply, "POST listenKey")
+        key = reply.body.get("listenKey") if isinstance(reply.body, Mapping) else None
+        if not isinstance(key, str) or not key:
+            raise Unreadable("Binance sent a listen key reply without listenKey.")
+        self._hidden = (*self._hidden[:2], key)
+        return key
+
+    async def renew_listen_key(self) -> None:
+        """Keep the listen key alive. Raises `Refused` where the venue does not know it any more."""
+        try:
+            reply = await self.request("PUT", "listenKey")
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        if not reply.is_fine:
+            self._raise_for(reply, "PUT listenKey")
+
+    def private_url(self, listen_key: str) -> str:
+        return str(self._signer.get_private_ws_url("linear", listen_key))
+
+    def market_url(self, channel: str) -> str:
+        """The address of the market stream that carries a channel (`bookTicker`, `aggTrade`)."""
+        return str(self._signer.get_ws_url("linear", self._signer.get_future_ws_category(channel)))
+
+    # --- charts ---
+
+    async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
+        """Past bars, oldest first. Raises `Refused` for an interval that the venue does not have."""
+        if request.interval not in translate.INTERVALS:
+            raise Refused(
+                f"Binance futures has no candles of {request.interval}; use one of {sorted(translate.INTERVALS)}."
+            )
+        limit = str(max(1, min(request.limit, 1500)))
+        params = {"symbol": request.symbol, "interval": request.interval, "limit": limit}
+        try:
+            reply = await self.venue.ask("klines", params)
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        if not isinstance(reply.body, list):
+            raise Unreadable("Binance sent candles that are not a list.")
+        return tuple(translate.candle(row) for row in reply.body)
+
+    async def close(self) -> None:
+        """End all feeds and leave the shared pool."""
+        if self.closed:
+            return
+        self.closed = True
+        for feed in list(self.feeds):
+            await feed.close()
+        await self.venue.release()
+
+
+def conditional_reports(body: Any) -> list[AlgoReport]:
+    """The conditional orders of a read; orders of other algorithms (TWAP, VP) are none."""
+    rows = translate.rows(body, "conditional orders")
+    return [translate.algo_order(row) for row in rows if row.get("algoType") in (None, "CONDITIONAL")]
+
+
+async def connect(settings: ConnectionSettings) -> Session:
+    """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
+    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
+    if not key or not secret:
+        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
+    try:
+        venue = await share_venue(settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip())
+    except (RateLimited, Refused) as error:
+        raise NotReady(f"The connection {settings.name!r}: {error}") from None
+    session = Session(settings.name, venue, key, secret)
+    try:
+        await session.log_in()
+    except BaseException as error:
+        await session.close()
+        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
+            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
+        if isinstance(error, RateLimited | Refused):
+            raise NotReady(f"The connection {settings.name!r}: {error}") from None
+        raise
+    return session

@@ -1,0 +1,709 @@
+"""Between Binance's wire and copydesk's records, both ways. Pure: no clock, no I/O, no state.
+
+Numbers become `Decimal` from their text and text from their `Decimal`; no float is ever in between. What is missing or does
+not have the documented form raises `Unreadable`, which names the field. Source of all names: Binance USD-M futures API
+documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from copydesk.model import (
+    ZERO,
+    Balance,
+    Candle,
+    Contract,
+    Fill,
+    Instrument,
+    Order,
+    OrderChange,
+    OrderRef,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionSide,
+    PriceEvent,
+    Record,
+    Side,
+    Terms,
+    TimeInForce,
+    TriggerBy,
+)
+
+from copydesk_binance.errors import Unreadable
+
+Payload = Mapping[str, Any]
+Params = dict[str, str]
+
+ALGO_PREFIX = "algo:"
+"""Marks the `venue_id` of a conditional order, whose ids come from a service of their own."""
+
+# --- words --------------------------------------------------------------------------------------------------
+
+ORDER_TYPES: dict[str, OrderType] = {
+    "LIMIT": OrderType.LIMIT,
+    "MARKET": OrderType.MARKET,
+    "STOP": OrderType.STOP_LIMIT,
+    "STOP_MARKET": OrderType.STOP_MARKET,
+    "TAKE_PROFIT": OrderType.TAKE_PROFIT_LIMIT,
+    "TAKE_PROFIT_MARKET": OrderType.TAKE_PROFIT_MARKET,
+    "TRAILING_STOP_MARKET": OrderType.TRAILING_STOP,
+    "LIQUIDATION": OrderType.MARKET,
+}
+TYPE_WORDS: dict[OrderType, str] = {ours: word for word, ours in reversed(ORDER_TYPES.items()) if word != "LIQUIDATION"}
+
+STATUSES: dict[str, OrderStatus] = {
+    "NEW": OrderStatus.NEW,
+    "PARTIALLY_FILLED": OrderStatus.PARTIALLY_FILLED,
+    "FILLED": OrderStatus.FILLED,
+    "CANCELED": OrderStatus.CANCELLED,
+    "CANCELLED": OrderStatus.CANCELLED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
+    "REJECTED": OrderStatus.REJECTED,
+    "NEW_INSURANCE": OrderStatus.NEW,
+    "NEW_ADL": OrderStatus.NEW,
+}
+
+TIMES_IN_FORCE: dict[str, tuple[TimeInForce, bool]] = {
+    # the venue's word: (ours, post-only)
+    "GTC": (TimeInForce.GTC, False),
+    "IOC": (TimeInForce.IOC, False),
+    "FOK": (TimeInForce.FOK, False),
+    "GTX": (TimeInForce.GTC, True),
+    "GTD": (TimeInForce.GTC, False),  # the venue cancels it at its date and reports that
+    "GTE_GTC": (TimeInForce.GTC, False),
+    "RPI": (TimeInForce.GTC, True),
+}
+TIME_WORDS: dict[TimeInForce, str] = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+
+SIDES: dict[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL}
+POSITION_SIDES: dict[str, PositionSide] = {"BOTH": PositionSide.NET, "LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
+TRIGGERS: dict[str, TriggerBy] = {"CONTRACT_PRICE": TriggerBy.LAST, "MARK_PRICE": TriggerBy.MARK}
+TRIGGER_WORDS: dict[TriggerBy, str] = {ours: word for word, ours in TRIGGERS.items()}
+INTERVALS = frozenset({"1m", "5m", "15m", "1h", "4h", "1d"})
+
+ALGO_STATUSES: dict[str, OrderStatus | None] = {
+    # None: it depends on the order that it became
+    "NEW": OrderStatus.NEW,
+    "CANCELED": OrderStatus.CANCELLED,
+    "CANCELLED": OrderStatus.CANCELLED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "REJECTED": OrderStatus.REJECTED,
+    "TRIGGERING": OrderStatus.NEW,
+    "TRIGGERED": None,
+    "FINISHED": None,
+}
+_TRIGGERED_STATUSES = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
+_TRADES = frozenset({"TRADE", "CALCULATED"})
+
+
+class Untranslatable(ValueError):
+    """An order that this venue cannot carry; the sentence says why. Nothing was sent."""
+
+
+# --- fields -------------------------------------------------------------------------------------------------
+
+
+def number(value: Any, name: str) -> Decimal:
+    """A number from its text, exactly. A float has lost its text already, so it is refused."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Unreadable(f"Binance sent {name}={value!r}, which is not a number in text form.")
+    try:
+        result = Decimal(value)
+    except InvalidOperation:
+        raise Unreadable(f"Binance sent {name}={value!r}, which is not a number.") from None
+    if not result.is_finite():
+        raise Unreadable(f"Binance sent {name}={value!r}, which is not a finite number.")
+    return result
+
+
+def _need(payload: Payload, *names: str) -> Any:
+    for name in names:
+        if payload.get(name) is not None:
+            return payload[name]
+    raise Unreadable(f"Binance sent an object without {' or '.join(names)}.")
+
+
+def _number(payload: Payload, *names: str) -> Decimal:
+    return number(_need(payload, *names), names[0])
+
+
+def _number_or_zero(payload: Payload, *names: str) -> Decimal:
+    for name in names:
+        if payload.get(name) not in (None, ""):
+            return number(payload[name], name)
+    return ZERO
+
+
+def _positive(payload: Payload, *names: str) -> Decimal | None:
+    """A price that the venue writes as zero, empty or not at all where there is none."""
+    value = _number_or_zero(payload, *names)
+    return value if value > 0 else None
+
+
+def _whole(payload: Payload, *names: str) -> int:
+    value = next((payload[name] for name in names if payload.get(name) not in (None, "")), 0)
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.lstrip("-").isdigit())):
+        raise Unreadable(f"Binance sent {names[0]}={value!r}, which is not a whole number.")
+    return int(value)
+
+
+def _word(payload: Payload, table: Mapping[str, Any], *names: str) -> Any:
+    value = _need(payload, *names)
+    if value not in table:
+        raise Unreadable(f"Binance sent {names[0]}={value!r}; known are {', '.join(table)}.")
+    return table[value]
+
+
+def _flag(payload: Payload, name: str) -> bool:
+    return payload.get(name) in (True, "true", "TRUE")
+
+
+def _object(payload: Any, what: str) -> Payload:
+    if not isinstance(payload, Mapping):
+        raise Unreadable(f"Binance sent {type(payload).__name__} where {what} was expected.")
+    return payload
+
+
+def rows(payload: Any, what: str) -> list[Payload]:
+    """A list of objects, as most reads answer."""
+    if not isinstance(payload, list):
+        raise Unreadable(f"Binance sent {type(payload).__name__} where a list of {what} was expected.")
+    return [_object(row, what) for row in payload]
+
+
+# --- orders -------------------------------------------------------------------------------------------------
+
+
+class OrderReport(Record):
+    """What one ORDER_TRADE_UPDATE tells: the order as it is now and, where it traded, the execution."""
+
+    order: Order
+    fill: Fill | None = None
+
+
+class AlgoReport(Record):
+    """A conditional order as its own service tells it. `becomes` is the id of the ordinary order that it became."""
+
+    order: Order
+    becomes: str = ""
+    finished: bool = False
+
+
+def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
+    time_in_force, post_only = TIMES_IN_FORCE["GTC"]
+    if payload.get(keys.time_in_force):
+        time_in_force, post_only = _word(payload, TIMES_IN_FORCE, keys.time_in_force)
+    trailing = type_ is OrderType.TRAILING_STOP
+    trigger = _positive(payload, *keys.activation) if trailing else None
+    return Terms(
+        symbol=str(_need(payload, keys.symbol)),
+        side=_word(payload, SIDES, keys.side),
+        type=type_,
+        quantity=_number_or_zero(payload, keys.quantity),
+        price=_positive(payload, keys.price) if type_.has_price else None,
+        trigger_price=_positive(payload, keys.trigger) if type_.has_trigger else trigger,
+        trigger_by=TRIGGERS.get(str(payload.get(keys.trigger_by)), TriggerBy.LAST),
+        trail_percent=_positive(payload, *keys.trail) if trailing else None,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        reduce_only=_flag(payload, keys.reduce_only),
+        close_position=_flag(payload, keys.close_position),
+        position_side=POSITION_SIDES.get(str(payload.get(keys.position_side)), PositionSide.NET),
+    )
+
+
+class _Keys(Record):
+    """Under which names one service sends the terms of an order."""
+
+    symbol: str
+    side: str
+    quantity: str
+    price: str
+    trigger: str
+    activation: tuple[str, ...]
+    trail: tuple[str, ...]
+    trigger_by: str
+    time_in_force: str
+    reduce_only: str
+    close_position: str
+    position_side: str
+
+
+_STREAM = _Keys(
+    symbol="s",
+    side="S",
+    quantity="q",
+    price="p",
+    trigger="sp",
+    activation=("AP",),
+    trail=("cr",),
+    trigger_by="wt",
+    time_in_force="f",
+    reduce_only="R",
+    close_position="cp",
+    position_side="ps",
+)
+_ALGO_STREAM = _Keys(
+    symbol="s",
+    side="S",
+    quantity="q",
+    price="p",
+    trigger="tp",
+    activation=("AP", "tp"),
+    trail=("cr",),
+    trigger_by="wt",
+    time_in_force="f",
+    reduce_only="R",
+    close_position="cp",
+    position_side="ps",
+)
+_REST = _Keys(
+    symbol="symbol",
+    side="side",
+    quantity="origQty",
+    price="price",
+    trigger="stopPrice",
+    activation=("activatePrice", "activationPrice"),
+    trail=("priceRate", "callbackRate"),
+    trigger_by="workingType",
+    time_in_force="timeInForce",
+    reduce_only="reduceOnly",
+    close_position="closePosition",
+    position_side="positionSide",
+)
+_ALGO_REST = _Keys(
+    symbol="symbol",
+    side="side",
+    quantity="quantity",
+    price="price",
+    trigger="triggerPrice",
+    activation=("activatePrice", "activationPrice", "triggerPrice"),
+    trail=("callbackRate", "priceRate"),
+    trigger_by="workingType",
+    time_in_force="timeInForce",
+    reduce_only="reduceOnly",
+    close_position="closePosition",
+    position_side="positionSide",
+)
+
+
+def _status(payload: Payload, name: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
+    status: OrderStatus = _word(payload, STATUSES, name)
+    if status is OrderStatus.NEW and filled > 0:  # NEW_ADL and NEW_INSURANCE are sent for forced orders that traded
+        return OrderStatus.FILLED if filled >= quantity else OrderStatus.PARTIALLY_FILLED
+    return status
+
+
+def order_update(event: Payload, account: str = "") -> OrderReport:
+    """An ORDER_TRADE_UPDATE (or its `o` alone). `updated_ms` is the trade time; the fee is positive when paid."""
+    body = _object(event.get("o", event) if isinstance(event.get("o"), Mapping) else event, "an order")
+    type_: OrderType = _word(body, ORDER_TYPES, "ot", "o")
+    present: OrderType = _word(body, ORDER_TYPES, "o")
+    terms = _terms(body, type_, _STREAM)
+    filled = _number_or_zero(body, "z")
+    venue_id = str(_need(body, "i"))
+    time_ms = _whole(body, "T") or _whole(event, "T", "E")
+    order = Order(
+        account=account,
+        venue_id=venue_id,
+        client_id=str(body.get("c") or ""),
+        terms=terms,
+        status=_status(body, "X", terms.quantity, filled),
+        filled=filled,
+        average_price=_positive(body, "ap"),
+        triggered=type_.is_conditional and present is not type_,
+        created_ms=time_ms if body.get("x") == "NEW" else 0,
+        updated_ms=time_ms,
+        reason=str(body.get("rm") or ""),
+    )
+    last = _number_or_zero(body, "l")
+    if body.get("x") not in _TRADES or last <= 0:
+        return OrderReport(order=order)
+    trade_id = _whole(body, "t")
+    fill = Fill(
+        account=account,
+        execution_id=str(trade_id) if trade_id > 0 else f"{venue_id}:{filled}",
+        venue_id=venue_id,
+        client_id=order.client_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        position_side=terms.position_side,
+        quantity=last,
+        price=_number(body, "L"),
+        fee=_number_or_zero(body, "n"),
+        fee_asset=str(body.get("N") or ""),
+        maker=_flag(body, "m"),
+        time_ms=time_ms,
+    )
+    return OrderReport(order=order, fill=fill)
+
+
+def is_first_report(event: Payload) -> bool:
+    """Whether an ORDER_TRADE_UPDATE is the one that tells that its order is new."""
+    body = event.get("o", event)
+    return isinstance(body, Mapping) and body.get("x") == "NEW"
+
+
+def order(payload: Any, account: str = "") -> Order:
+    """An order as REST and the websocket API answer it."""
+    body = _object(payload, "an order")
+    type_: OrderType = _word(body, ORDER_TYPES, "origType", "type")
+    present: OrderType = _word(body, ORDER_TYPES, "type", "origType")
+    terms = _terms(body, type_, _REST)
+    filled = _number_or_zero(body, "executedQty", "cumQty")
+    return Order(
+        account=account,
+        venue_id=str(_need(body, "orderId")),
+        client_id=str(body.get("clientOrderId") or ""),
+        terms=terms,
+        status=_status(body, "status", terms.quantity, filled),
+        filled=filled,
+        average_price=_positive(body, "avgPrice"),
+        triggered=type_.is_conditional and present is not type_,
+        created_ms=_whole(body, "time"),
+        updated_ms=_whole(body, "updateTime", "time"),
+    )
+
+
+def _algo_status(word: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
+    """Filled part and all: a triggered order is whatever the order that it became is, as far as this report tells."""
+    if word not in ALGO_STATUSES:
+        raise Unreadable(f"Binance sent algoStatus={word!r}; known are {', '.join(ALGO_STATUSES)}.")
+    status = ALGO_STATUSES[word]
+    if status is not None:
+        return status
+    if filled > 0 and filled >= quantity:
+        return OrderStatus.FILLED
+    if word == "FINISHED":
+        return OrderStatus.CANCELLED
+    return OrderStatus.PARTIALLY_FILLED if filled > 0 else OrderStatus.NEW
+
+
+def algo_update(event: Payload, account: str = "") -> AlgoReport:
+    """An ALGO_UPDATE (or its `o` alone)."""
+    body = _object(event.get("o", event) if isinstance(event.get("o"), Mapping) else event, "a conditional order")
+    type_: OrderType = _word(body, ORDER_TYPES, "o")
+    _conditional(body.get("at"))
+    terms = _terms(body, type_, _ALGO_STREAM)
+    filled = _number_or_zero(body, "aq")
+    word = str(_need(body, "X"))
+    time_ms = _whole(event, "T", "E")
+    return AlgoReport(
+        order=Order(
+            account=account,
+            venue_id=f"{ALGO_PREFIX}{_need(body, 'aid')}",
+            client_id=str(body.get("caid") or ""),
+            terms=terms,
+            status=_algo_status(word, terms.quantity, filled),
+            filled=filled,
+            average_price=_positive(body, "ap"),
+            triggered=word in _TRIGGERED_STATUSES,
+            created_ms=time_ms if word == "NEW" else 0,
+            updated_ms=time_ms,
+            reason=str(body.get("rm") or "") if word in ("REJECTED", "EXPIRED") else "",
+        ),
+        becomes=_becomes(body.get("ai")),
+        finished=word == "FINISHED",
+    )
+
+
+def algo_order(payload: Any, account: str = "") -> AlgoReport:
+    """A conditional order as REST and the websocket API answer it."""
+    body = _object(payload, "a conditional order")
+    type_: OrderType = _word(body, ORDER_TYPES, "orderType", "type")
+    _conditional(body.get("algoType"))
+    terms = _terms(body, type_, _ALGO_REST)
+    filled = _number_or_zero(body, "actualQty", "executedQty")
+    word = str(_need(body, "algoStatus"))
+    return AlgoReport(
+        order=Order(
+            account=account,
+            venue_id=f"{ALGO_PREFIX}{_need(body, 'algoId')}",
+            client_id=str(body.get("clientAlgoId") or ""),
+            terms=terms,
+            status=_algo_status(word, terms.quantity, filled),
+            filled=filled,
+            average_price=_positive(body, "actualPrice", "avgPrice"),
+            triggered=word in _TRIGGERED_STATUSES,
+            created_ms=_whole(body, "createTime"),
+            updated_ms=_whole(body, "updateTime", "triggerTime", "createTime"),
+        ),
+        becomes=_becomes(body.get("actualOrderId")),
+        finished=word == "FINISHED",
+    )
+
+
+def _conditional(algo_type: Any) -> None:
+    if algo_type not in (None, "CONDITIONAL"):
+        raise Unreadable(f"Binance sent a {algo_type!r} order, which is no conditional order: it is not copied.")
+
+
+def _becomes(order_id: Any) -> str:
+    return "" if order_id in (None, "", 0, "0") else str(order_id)
+
+
+def trade(payload: Any, account: str = "") -> Fill:
+    """A row of userTrades. `commission` is positive when paid; a maker's rebate is below zero."""
+    body = _object(payload, "a trade")
+    return Fill(
+        account=account,
+        execution_id=str(_need(body, "id")),
+        venue_id=str(_need(body, "orderId")),
+        symbol=str(_need(body, "symbol")),
+        side=_word(body, SIDES, "side"),
+        position_side=POSITION_SIDES.get(str(body.get("positionSide")), PositionSide.NET),
+        quantity=_number(body, "qty"),
+        price=_number(body, "price"),
+        fee=_number_or_zero(body, "commission"),
+        fee_asset=str(body.get("commissionAsset") or ""),
+        maker=_flag(body, "maker"),
+        time_ms=_whole(body, "time"),
+    )
+
+
+# --- the account --------------------------------------------------------------------------------------------
+
+
+class AccountUpdate(Record):
+    """What one ACCOUNT_UPDATE tells: wallet balances by asset and positions that changed, as they are now."""
+
+    cause: str
+    wallets: dict[str, Decimal] = {}
+    positions: tuple[Position, ...] = ()
+    time_ms: int = 0
+
+
+def account_update(event: Payload, account: str = "") -> AccountUpdate:
+    """An ACCOUNT_UPDATE. Positions carry no mark price, leverage or liquidation price: the venue sends none."""
+    body = _object(_need(event, "a"), "an account update")
+    return AccountUpdate(
+        cause=str(body.get("m") or ""),
+        wallets={str(_need(row, "a")): _number(row, "wb") for row in rows(body.get("B", []), "balances")},
+        positions=tuple(position_update(row, account) for row in rows(body.get("P", []), "positions")),
+        time_ms=_whole(event, "T", "E"),
+    )
+
+
+def position_update(payload: Any, account: str = "") -> Position:
+    """One position inside an ACCOUNT_UPDATE."""
+    body = _object(payload, "a position")
+    return Position(
+        account=account,
+        symbol=str(_need(body, "s")),
+        position_side=_word(body, POSITION_SIDES, "ps"),
+        quantity=_number(body, "pa"),
+        entry_price=_number_or_zero(body, "ep"),
+        unrealised=_number_or_zero(body, "up"),
+    )
+
+
+def position(payload: Any, account: str = "") -> Position:
+    """A row of positionRisk (v1 to v3) or of an account's positions. v3 tells no leverage: it follows from the margin."""
+    body = _object(payload, "a position")
+    leverage = _number_or_zero(body, "leverage")
+    margin = _number_or_zero(body, "positionInitialMargin")
+    if not leverage and margin > 0:
+        leverage = (abs(_number_or_zero(body, "notional")) / margin).quantize(Decimal(1))
+    return Position(
+        account=account,
+        symbol=str(_need(body, "symbol")),
+        position_side=POSITION_SIDES.get(str(body.get("positionSide")), PositionSide.NET),
+        quantity=_number(body, "positionAmt"),
+        entry_price=_number_or_zero(body, "entryPrice"),
+        mark_price=_number_or_zero(body, "markPrice"),
+        unrealised=_number_or_zero(body, "unRealizedProfit", "unrealizedProfit"),
+        leverage=leverage,
+        liquidation_price=_number_or_zero(body, "liquidationPrice"),
+    )
+
+
+def balance(payload: Any, account: str = "", currency: str = "USDT", time_ms: int = 0) -> Balance:
+    """An account (v1 to v3): equity is the margin balance, cash the wallet balance, both over all that counts as margin."""
+    body = _object(payload, "an account")
+    return Balance(
+        account=account,
+        currency=currency,
+        equity=_number(body, "totalMarginBalance"),
+        cash=_number(body, "totalWalletBalance"),
+        available=_number(body, "availableBalance", "maxWithdrawAmount"),
+        time_ms=time_ms,
+    )
+
+
+def asset_balance(payload: Any, account: str = "") -> Balance:
+    """One row of the balance read: one asset's wallet."""
+    body = _object(payload, "a balance")
+    cash = _number(body, "balance")
+    return Balance(
+        account=account,
+        currency=str(_need(body, "asset")),
+        equity=cash + _number_or_zero(body, "crossUnPnl"),
+        cash=cash,
+        available=_number(body, "availableBalance"),
+        time_ms=_whole(body, "updateTime"),
+    )
+
+
+def leverage_change(event: Payload) -> tuple[str, Decimal] | None:
+    """An ACCOUNT_CONFIG_UPDATE: (symbol, leverage), or None where it tells of the multi-assets mode."""
+    body = event.get("ac")
+    if body is None:
+        _object(_need(event, "ai"), "an account setting")
+        return None
+    return str(_need(_object(body, "a setting"), "s")), _number(body, "l")
+
+
+# --- the market ---------------------------------------------------------------------------------------------
+
+
+def instrument(payload: Any) -> Instrument:
+    """One symbol of exchangeInfo with its filters."""
+    body = _object(payload, "a symbol")
+    filters = {str(row.get("filterType")): row for row in rows(_need(body, "filters"), "filters")}
+    lot: Payload = filters.get("LOT_SIZE", {})
+    market_lot: Payload = filters.get("MARKET_LOT_SIZE", {})
+    price: Payload = filters.get("PRICE_FILTER", {})
+    notional: Payload = filters.get("MIN_NOTIONAL", {})
+    return Instrument(
+        symbol=str(_need(body, "symbol")),
+        base=str(body.get("baseAsset") or ""),
+        quote=str(body.get("quoteAsset") or ""),
+        settle=str(body.get("marginAsset") or body.get("quoteAsset") or ""),
+        contract=Contract.LINEAR,
+        price_tick=_number_or_zero(price, "tickSize"),
+        quantity_step=_number_or_zero(lot, "stepSize"),
+        min_quantity=_number_or_zero(lot, "minQty"),
+        max_quantity=_number_or_zero(lot, "maxQty"),
+        market_max_quantity=_number_or_zero(market_lot, "maxQty"),
+        min_notional=_number_or_zero(notional, "notional", "minNotional"),
+        trading=body.get("status", body.get("contractStatus")) == "TRADING",
+    )
+
+
+def server_time(payload: Any) -> int:
+    """The venue's clock in milliseconds, from its time read."""
+    return _whole(_object(payload, "the time"), "serverTime")
+
+
+def candle(payload: Any) -> Candle:
+    """One row of klines: [open time, open, high, low, close, volume, …]."""
+    if not isinstance(payload, list) or len(payload) < 6 or not isinstance(payload[0], int):
+        raise Unreadable("Binance sent a candle that is not a row of at least six fields beginning with its time.")
+    names = ("open", "high", "low", "close", "volume")
+    opened, high, low, close, volume = (number(value, name) for value, name in zip(payload[1:6], names, strict=True))
+    return Candle(open_ms=payload[0], open=opened, high=high, low=low, close=close, volume=volume)
+
+
+class Quote(Record):
+    """Best bid and ask of one symbol."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    time_ms: int = 0
+
+
+def market_event(event: Payload) -> PriceEvent | Quote | None:
+    """A frame of a market stream: a trade gives a price, a bookTicker a quote, anything else None."""
+    kind = event.get("e")
+    if kind in ("aggTrade", "trade"):
+        return PriceEvent(symbol=str(_need(event, "s")), last=_number(event, "p"), time_ms=_whole(event, "T", "E"))
+    if kind == "bookTicker":
+        return Quote(
+            symbol=str(_need(event, "s")), bid=_number(event, "b"), ask=_number(event, "a"), time_ms=_whole(event, "T", "E")
+        )
+    return None
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+def text(value: Decimal) -> str:
+    """A number as the venue wants it: all its digits, no exponent."""
+    return format(value, "f")
+
+
+def place_params(client_id: str, terms: Terms, *, hedge_mode: bool) -> tuple[str, Params]:
+    """The path and the parameters that place an order. Conditional types have a service of their own.
+
+    In hedge mode the venue refuses reduce-only, which the position side implies there. Raises `Untranslatable`.
+    """
+    params: Params = {"symbol": terms.symbol, "side": terms.side.value.upper(), "type": TYPE_WORDS[terms.type]}
+    if hedge_mode:
+        if terms.position_side is PositionSide.NET:
+            raise Untranslatable(f"The account is in hedge mode: an order on {terms.symbol} must say long or short.")
+        params["positionSide"] = terms.position_side.value.upper()
+    elif terms.position_side is not PositionSide.NET:
+        raise Untranslatable(f"The account is in one-way mode: an order on {terms.symbol} cannot be {terms.position_side}.")
+    whole_position = terms.close_position and terms.type in _CLOSES_POSITION
+    if whole_position:
+        params["closePosition"] = "true"
+    else:
+        params["quantity"] = text(terms.quantity)
+        if (terms.reduce_only or terms.close_position) and not hedge_mode:
+            params["reduceOnly"] = "true"
+    if terms.type.has_price:
+        if terms.price is None:
+            raise Untranslatable(f"A {terms.type} order needs a price.")
+        params["price"] = text(terms.price)
+        params["timeInForce"] = "GTX" if terms.post_only else TIME_WORDS[terms.time_in_force]
+    if not terms.type.is_conditional:
+        return "order", params | {"newClientOrderId": client_id, "newOrderRespType": "RESULT"}
+    return "algoOrder", params | _condition(terms) | {"clientAlgoId": client_id, "algoType": "CONDITIONAL"}
+
+
+_CLOSES_POSITION = frozenset({OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET})
+
+
+def _condition(terms: Terms) -> Params:
+    if terms.trigger_by not in TRIGGER_WORDS:
+        raise Untranslatable(f"Binance triggers by the last or the mark price, not by the {terms.trigger_by} price.")
+    params = {"workingType": TRIGGER_WORDS[terms.trigger_by]}
+    if terms.type is OrderType.TRAILING_STOP:
+        if terms.trail_percent is None:
+            raise Untranslatable("A trailing stop needs a trail in percent.")
+        params["callbackRate"] = text(terms.trail_percent)
+        if terms.trigger_price is not None:
+            params["activatePrice"] = text(terms.trigger_price)
+    elif terms.trigger_price is None:
+        raise Untranslatable(f"A {terms.type} order needs a trigger price.")
+    else:
+        params["triggerPrice"] = text(terms.trigger_price)
+    return params
+
+
+def modify_params(change: OrderChange) -> Params:
+    """The parameters that amend a limit order: the venue wants side, price and total quantity together."""
+    terms = change.terms
+    if terms.type is not OrderType.LIMIT or terms.price is None:
+        raise Untranslatable(f"Binance amends limit orders only, not a {terms.type} order.")
+    return {
+        "symbol": terms.symbol,
+        "side": terms.side.value.upper(),
+        "quantity": text(terms.quantity),
+        "price": text(terms.price),
+    } | _order_id(change.ref)
+
+
+def ref_params(ref: OrderRef) -> tuple[str, Params]:
+    """The path and the parameters that name one order, for a cancel or a query."""
+    if ref.venue_id.startswith(ALGO_PREFIX):
+        return "algoOrder", {"algoId": ref.venue_id.removeprefix(ALGO_PREFIX)}
+    if ref.type.is_conditional and not ref.venue_id:
+        if not ref.client_id:
+            raise Untranslatable("An order is named by its client id or its venue id; this one has neither.")
+        return "algoOrder", {"clientAlgoId": ref.client_id}
+    return "order", {"symbol": ref.symbol} | _order_id(ref)
+
+
+def _order_id(ref: OrderRef) -> Params:
+    if ref.venue_id:
+        return {"orderId": ref.venue_id}
+    if ref.client_id:
+        return {"origClientOrderId": ref.client_id}
+    raise Untranslatable("An order is named by its client id or its venue id; this one has neither.")
