@@ -148,6 +148,10 @@ class ClosedLoop:
         if self.exchange.accounts:
             self.exchange.apply(MarketTrade(symbol=SYMBOL, price=price, quantity=tick, buyer_is_maker=True))
 
+    def trade(self, price: str, quantity: str) -> None:
+        """Somebody sells `quantity` down to `price`: it fills what rests there."""
+        self.exchange.apply(MarketTrade(symbol=SYMBOL, price=D(price), quantity=D(quantity), buyer_is_maker=True))
+
     def pass_time(self, milliseconds: int) -> None:
         self.now_ns += milliseconds * 1_000_000
         while 0 < self.copier.next_due_ns <= self.now_ns:

@@ -183,9 +183,11 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
         _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
-        if want.final or not parent.live:
+        if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
+    if not want.exit and not run.desk.account(bot.rules.parent).connected:
+        return  # no risk is added on old news; its snapshot brings us back here
     quantity = want.terms.quantity - pair.filled
     if quantity <= 0:
         if not parent.live:
@@ -239,6 +241,12 @@ def _late(
         post_only=False,
         time_in_force=TimeInForce.GTC,
     )
+    quantity = min(terms.quantity, _shortfall(bot, link, pair, terms, instrument))
+    if quantity <= 0:
+        _wait(run, link, pair, "info", "overtaken", "not needed any more: the parent's position has moved on since")
+        _give_up(pair, "overtaken")
+        return None
+    market = msgspec.structs.replace(market, quantity=quantity)
     if is_exit:
         return market
     age_ms = run.at_ms - parent.updated_ms
@@ -255,6 +263,22 @@ def _late(
     )
     _miss(run, bot, link, pair, "stale", text, ticket=market)
     return None
+
+
+def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
+    """How much is missing to the current target in the direction of `terms`, beside what is already on its way."""
+    sign = terms.side.sign
+    coming = sum(
+        (
+            order.remaining
+            for other in link.pairs.values()
+            if other is not pair and other.parent.order.status is OrderStatus.FILLED
+            for order in other.orders
+            if order.state.is_open and order.terms.side is terms.side
+        ),
+        ZERO,
+    )
+    return (target(bot, link, instrument) - link.attributed) * sign - coming
 
 
 def _place(run: Run, link: Link, pair: Pair, terms: Terms, why: str) -> None:
