@@ -14,7 +14,7 @@ from copydesk.errors import EventsGone, UsageError
 from copydesk.model import PriceEvent
 from copydesk.view import EVENT_BODIES, LogEntry
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 PATIENCE_S = 10
 
@@ -179,11 +179,12 @@ async def test_events_that_are_not_there_close_the_stream(desk, running, token, 
         await numbers(client, after, after + 1)
 
 
-async def test_a_malformed_after_is_refused_at_the_handshake(running, token):
-    with pytest.raises(Exception, match="HTTP 403") as refused:
-        async with raw(running, token, "x"):
-            pass
-    assert refused.value.response.status_code == 403
+async def test_a_malformed_after_is_refused_at_the_handshake_with_a_sentence(running, token):
+    for after in ("x", -1):
+        with pytest.raises(InvalidStatus) as refused:
+            await raw(running, token, after)
+        assert refused.value.response.status_code == 422
+        assert "query.after is wrong" in json.loads(refused.value.response.body)["error"]
 
 
 class Cutter:
