@@ -1,7 +1,8 @@
 """The pure engine in a closed loop with the matching engine: no sockets, no clock but the test's own.
 
 The parent trades on the exchange; what the exchange reports is fed to the engine; what the engine intends is done on
-the exchange; what came of it is fed back. A test may hold reports, replies or requests back, lose them, repeat and reorder them.
+the exchange; what came of it is fed back. A test may hold reports, replies or requests back, lose them, repeat and reorder
+them.
 """
 
 from __future__ import annotations
