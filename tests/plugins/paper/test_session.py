@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 
 import aiohttp
 import copydesk_paper as plugin
 import pytest
-from copydesk.errors import AuthFailed, NotReady, UsageError
+from copydesk.errors import AuthFailed, NotReady, OutcomeUnknown, UsageError
 from copydesk.hookspecs import OPTIONAL, REQUIRED, VenuePlugin
 from copydesk.model import (
     Accepted,
@@ -102,12 +103,12 @@ async def start():
         await venue.stop()
 
 
-async def place_when_connected(session, order):
-    """Place it; where the link was down nothing was sent, so try again."""
+async def persist(ask, *errors):
+    """Ask until there is an answer; with `NotReady` nothing was sent, so it may be asked again."""
     async with asyncio.timeout(20):
         while True:
-            with contextlib.suppress(NotReady):
-                return await plugin.place(session, order)
+            with contextlib.suppress(NotReady, *errors):
+                return await ask()
 
 
 async def ask(venue, method, path, **kwargs):
@@ -300,10 +301,11 @@ async def test_default_schedule_meets_a_short_demo_and_everything_is_found(start
     outcomes = {}
     for number in range(40):
         order = NewOrder(client_id=f"o{number}", terms=terms(price="50000"))
-        outcomes[order.client_id] = await place_when_connected(session, order)
+        outcomes[order.client_id] = await persist(partial(plugin.place, session, order))
     fired = {fault["name"]: fault["fired"] for fault in venue.server.faults.state() if fault["name"] != "partial-fills"}
     assert all(times > 1 for times in fired.values()), fired
-    found = await plugin.snapshot(session, SnapshotRequest(look_up=tuple(ref(name) for name in outcomes)))
+    request = SnapshotRequest(look_up=tuple(ref(name) for name in outcomes))
+    found = await persist(partial(plugin.snapshot, session, request), OutcomeUnknown)
     rejected = {name for name, outcome in outcomes.items() if isinstance(outcome, Rejected)}
     assert set(found.absent) == rejected
     assert {order.client_id for order in found.orders} == set(outcomes) - rejected
