@@ -9,7 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +19,11 @@ import msgspec
 import pytest
 from copydesk import errors, hookspecs, model
 from copydesk.bots import BotStore
+from copydesk.client import AsyncControlClient
 from copydesk.config import BotSettings, ChildSettings, Config
+from copydesk.control import serve
 from copydesk.engine import Engine
+from copydesk.errors import UsageError
 from copydesk.hookspecs import OPTIONAL, REQUIRED, VenuePlugin, VenueSpec
 from copydesk.journal import Journal
 from copydesk.model import (
@@ -277,27 +280,37 @@ async def test_the_example_trades_as_the_reference_says(example: Path):
         assert [type(event) async for event in events] == [OrderEvent, OrderEvent]
 
 
-async def test_the_engine_copies_over_the_example(example: Path, tmp_path: Path):
+async def test_a_bot_copies_over_the_example_by_way_of_the_control_api(example: Path, tmp_path: Path):
     config = Config.model_validate({"connections": {"parent": {"kind": "notebook"}, "child": {"kind": "notebook"}}})
-    store = BotStore.load(tmp_path)
-    with Journal.open(tmp_path / "journal.db") as journal:
-        engine = Engine(config, store, journal, SealedFile(tmp_path, lambda: ""))
+    child = ChildSettings(account="child", mode="multiplier", value=Decimal("0.5"))
+    async with AsyncExitStack() as stack, asyncio.timeout(20):
+        journal = stack.enter_context(Journal.open(tmp_path / "journal.db"))
+        engine = Engine(config, BotStore.load(tmp_path), journal, SealedFile(tmp_path, lambda: ""))
+        stack.push_async_callback(engine.stop)
         await engine.start()
-        copied = asyncio.Event()
-        engine.listen(lambda event: copied.set() if event.kind == "fill" and event.account == "child" else None)
-        try:
-            child = ChildSettings(account="child", mode="multiplier", value=Decimal("0.5"))
-            await engine.add_bot(BotSettings(name="copy", parent="parent", children=(child,)))
-            await engine.start_bot("copy")
-            _, outcome = await engine.place("parent", terms(OrderType.MARKET, "2"))
-            assert isinstance(outcome, Accepted)
-            await asyncio.wait_for(copied.wait(), 10)
-            held = {account.key: account.orders for account in engine.view().accounts}
-            assert set(held) == {"parent", "child"}
-            fills = {key: fill.quantity for key, fill in engine.view().fills}
-            assert fills == {"parent": Decimal(2), "child": Decimal(1)}
-        finally:
-            await engine.stop()
+        running = await serve(engine, host="127.0.0.1", port=0, token="a token")
+        stack.push_async_callback(running.stop)
+        client = await stack.enter_async_context(AsyncControlClient(running.url, "a token"))
+        events = await stack.enter_async_context(aclosing(client.stream((await client.view()).seq)))
+        await client.add_bot(BotSettings(name="copy", parent="parent", children=(child,)))
+        assert (await client.start_bot("copy")).working
+        placed = await client.place("parent", terms(OrderType.MARKET, "2"))
+        assert isinstance(placed.outcome, Accepted)
+        fills = {}
+        async for event in events:
+            if event.kind == "fill":
+                fills[event.account] = event.body.quantity
+            if "child" in fills:
+                break
+        assert fills == {"parent": Decimal(2), "child": Decimal(1)}
+        assert {key: fill.quantity for key, fill in (await client.view()).fills} == fills
+        assert [instrument.symbol for instrument in await client.instruments("child")] == ["COINUSD"]
+        stranger = ChildSettings(account="stranger", mode="percentage")
+        with pytest.raises(UsageError, match="unknown connection 'stranger'"):
+            await client.add_bot(BotSettings(name="other", parent="parent", children=(stranger,)))
+        await client.stop_bot("copy")
+        await client.remove_bot("copy")
+        assert await client.bots() == []
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ from copydesk.model import (
     OrderType,
     Position,
     PositionEvent,
+    Scope,
     Snapshot,
     Terms,
 )
@@ -144,10 +145,12 @@ class Copier:
 
     def _snapped(self, run: Run, given: Snapped) -> None:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
-        self._read_account(given.account, given.snapshot, given.at_ns)
+        whole = given.snapshot.scope is not Scope.ORDERS
+        if whole:
+            self._read_account(given.account, given.snapshot, given.at_ns)
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
-                self._parent_snapshot(run, bot, given.snapshot)
+                self._parent_snapshot(run, bot, given.snapshot, whole=whole)
                 for link in list(bot.links.values()):
                     settle_link(run, bot, link)
         if not any(child.account == given.account for bot in self.desk.bots.values() for child in bot.rules.children):
@@ -161,7 +164,8 @@ class Copier:
         for client_id in given.snapshot.absent:
             mentioned.add(client_id)
             absent(run, given.account, client_id)
-        unmentioned(run, given.account, mentioned)
+        if whole:
+            unmentioned(run, given.account, mentioned)
         for bot in self.desk.bots.values():
             for (child, _), link in list(bot.links.items()):
                 if child == given.account and bot.working:
@@ -267,8 +271,8 @@ class Copier:
         parent.ate_baseline += book.baseline - before
         return True
 
-    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:
-        """Take in what the parent has and did. Nothing is followed until all of it is known: the target is the present one."""
+    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
+        """Take in what the parent has and did. Nothing is followed until all is known: the target is the present one."""
         mentioned = set()
         for order in sorted(snapshot.orders, key=lambda order: (order.created_ms, order.updated_ms)):
             mentioned.add(order.venue_id)
@@ -283,9 +287,10 @@ class Copier:
                 continue
             if ref.client_id in snapshot.absent or ref.venue_id in snapshot.absent:
                 self._take_parent(bot, _ended(parent.order, snapshot.time_ms))
-            else:
+            elif whole:
                 run.look_ups.setdefault(bot.rules.parent, []).append(ref)
-        self._compare_positions(run, bot, snapshot)
+        if whole:
+            self._compare_positions(run, bot, snapshot)
 
     def _inferred_fill(self, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
         """A fill of an order that no report told of: the order is inferred from its fills."""
