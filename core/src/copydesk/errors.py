@@ -34,6 +34,22 @@ class UnknownKind(UsageError):
     """No installed plugin offers this connection kind."""
 
 
+class UnknownName(UsageError):
+    """A bot, an account or an instrument was named that does not exist."""
+
+
+class Conflict(UsageError):
+    """What was asked does not go with what is there: a name already taken, a bot that works while it is to be changed."""
+
+
+class NotAllowed(UsageError):
+    """What was asked is not allowed here: a ticket order on a connection that is not a rehearsal."""
+
+
+class EventsGone(UsageError):
+    """Events were asked for that are older than what is kept. Take a new view and go on from its `seq`."""
+
+
 class PluginError(CopydeskError):
     """An installed plugin cannot be used: wrong API number, missing hook, hook that no spec knows."""
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from copydesk.model import Balance, Fill, Order, Position, Record
+from copydesk.model import Balance, Fill, Order, Outcome, Position, PriceEvent, Record
 
 
 class ConnectionState(StrEnum):
@@ -51,7 +51,19 @@ class DriftView(Record):
     since_ns: int = 0
 
 
+class Latency(Record):
+    """Times of the latest copies in microseconds: how many, the median, the 99th percentile, the longest."""
+
+    count: int
+    p50_us: int
+    p99_us: int
+    max_us: int
+
+
 class ChildView(Record):
+    """One child of a bot. `sent` runs from the parent's event read to the child's request handed to the venue's client,
+    `accepted` to the venue's answer."""
+
     account: str
     mode: str
     value: Decimal
@@ -59,7 +71,8 @@ class ChildView(Record):
     copied: int = 0
     missed: int = 0
     latency_us: int | None = None
-    message: str = ""
+    sent: Latency | None = None
+    accepted: Latency | None = None
 
 
 class BotView(Record):
@@ -109,3 +122,62 @@ class DeskEvent(Record):
     kind: str
     account: str = ""
     body: Any = None
+
+
+class EventPage(Record):
+    """A run of events without a gap; `seq` is the last one in it, or the number asked after where there is none."""
+
+    events: tuple[DeskEvent, ...]
+    seq: int
+
+
+class LogQuery(Record):
+    """Which lines of the log of actions: a period (both ends included, zero is open), words, and a page of it.
+
+    `text` is looked for in the line without regard to case. `before_seq` goes on where the last page ended; the newest
+    line comes first.
+    """
+
+    from_ms: int = 0
+    to_ms: int = 0
+    bot: str = ""
+    account: str = ""
+    kind: str = ""
+    level: str = ""
+    text: str = ""
+    before_seq: int = 0
+    limit: int = 500
+
+
+class TicketOutcome(Record):
+    """What became of an order, a change or a cancel that a person asked for on a rehearsal account."""
+
+    outcome: Outcome
+    client_id: str = ""
+
+
+class Health(Record):
+    """The engine answers. Told without a token."""
+
+    ok: bool
+    version: str
+
+
+class Failure(Record):
+    """Why a request was refused: one sentence that says what was wrong and what to do."""
+
+    error: str
+
+
+EVENT_BODIES: dict[str, type[Record]] = {
+    "log": LogEntry,
+    "bot": BotView,
+    "account": AccountView,
+    "order": Order,
+    "fill": Fill,
+    "position": Position,
+    "balance": Balance,
+    "drift": DriftView,
+    "price": PriceEvent,
+}
+"""What the body of a `DeskEvent` is, by its kind. A `price` is not numbered: its `seq` is 0."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal as D
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from copydesk.model import Contract, Instrument, OrderType, Side, Terms
 from copydesk_paper.exchange import Exchange, MarketDepth, MarketMark, MarketTrade
 from copydesk_paper.records import AccountReport, OrderReport, Report
+
+D = Decimal
 
 LINEAR = Instrument(
     symbol="BTCUSDT",

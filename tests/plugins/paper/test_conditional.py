@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from copydesk.model import OrderStatus, TriggerBy
 from copydesk_paper.exchange import ExchangeRefusal
+
+D = Decimal
 
 
 @pytest.mark.parametrize(

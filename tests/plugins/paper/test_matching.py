@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from copydesk.model import OrderStatus, RejectReason, TimeInForce
 from copydesk_paper.exchange import ExchangeRefusal
+
+D = Decimal
 
 
 def test_market_order_walks_the_levels_and_reports_in_order(bench):
@@ -199,6 +201,7 @@ def test_amend_to_what_is_filled_cancels(bench):
         ({"symbol": "NOPE"}, "unknown-symbol"),
         ({"type": "limit"}, "price-tick"),
         ({"type": "trailing-stop", "trail_percent": 50}, "trail"),
+        ({"trail_percent": 1}, "trail"),
         ({"close_position": True}, "close-position"),
         ({"reduce_only": True}, "nothing-to-reduce"),
         ({"type": "stop-market", "trigger_price": 900}, "would-trigger"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -19,6 +18,7 @@ from copydesk.model import RehearsalSettings
 from copydesk_binance.rehearsal import Rehearsal, start
 from copydesk_binance.rehearsal.signing import signature_of
 from copydesk_paper.exchange import MarketDepth, MarketTrade
+from yarl import URL
 
 DEADLINE_S = 5.0
 SYMBOL = "BTC/USDT:USDT"
@@ -59,14 +59,14 @@ class Desk:
         self._stack.push_async_callback(client.close)
         return client
 
-    async def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, data: str = "") -> "Answer":
+    async def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, data: str = "") -> Answer:
         """A request as it stands, without key or signature."""
         http = await self.http()
         sent = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
-        async with http.request(method, self.rest + path, headers=sent, data=data or None) as response:
+        async with http.request(method, URL(self.rest + path, encoded=True), headers=sent, data=data or None) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    async def signed(self, method: str, path: str, account: str = "parent", **params: Any) -> "Answer":
+    async def signed(self, method: str, path: str, account: str = "parent", **params: Any) -> Answer:
         """A signed request, as Binance's documents have it."""
         secrets = self.secrets(account)
         query = urlencode({"timestamp": time.time_ns() // 1_000_000, **params})
@@ -76,12 +76,12 @@ class Desk:
             return await self.ask(method, path, headers=headers, data=query)
         return await self.ask(method, f"{path}?{query}", headers=headers)
 
-    async def listen(self, path: str) -> "Feed":
+    async def listen(self, path: str) -> Feed:
         http = await self.http()
         socket = await self._stack.enter_async_context(http.ws_connect(self.ws + path))
         return Feed(socket)
 
-    async def private(self, account: str = "parent") -> "Feed":
+    async def private(self, account: str = "parent") -> Feed:
         """The account's user data stream."""
         answer = await self.ask("POST", "/fapi/v1/listenKey", headers={"X-MBX-APIKEY": self.secrets(account)["key"]})
         return await self.listen(f"/private/ws?listenKey={answer.json['listenKey']}")
@@ -137,6 +137,12 @@ class Feed:
         return (await self.until(lambda frame: frame.get("id") == id_))[-1]
 
 
+@pytest.fixture(scope="session")
+def desk_type() -> type[Desk]:
+    """For tests that keep a venue of their own."""
+    return Desk
+
+
 Open = Callable[..., Awaitable[Desk]]
 
 
@@ -160,10 +166,3 @@ async def open_desk() -> AsyncIterator[Open]:
 @pytest.fixture
 async def desk(open_desk: Open) -> Desk:
     return await open_desk()
-
-
-async def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so, at most until the deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)

@@ -155,7 +155,9 @@ async def test_ack_and_result(desk):
     assert (ack["status"], ack["executedQty"]) == ("NEW", "0.000")
     result = (await desk.signed("POST", "/fapi/v1/order", **MARKET, newOrderRespType="RESULT")).json
     assert (result["status"], result["executedQty"], result["avgPrice"]) == ("FILLED", "0.010", "60005.00000")
-    expired = (await desk.signed("POST", "/fapi/v1/order", **{**LIMIT, "timeInForce": "IOC"}, newOrderRespType="RESULT")).json
+    expired = (
+        await desk.signed("POST", "/fapi/v1/order", **{**LIMIT, "timeInForce": "IOC"}, newOrderRespType="RESULT")
+    ).json
     assert (expired["status"], expired["executedQty"]) == ("EXPIRED", "0.000")
 
 

@@ -60,7 +60,9 @@ async def test_a_fill_tells_order_account_and_profit(desk):
     assert events[2]["o"]["rp"] == "9.90000000"
     assert events[-1]["a"]["P"][0]["pa"] == "0"
     assert events[-1]["a"]["P"][0]["cr"] == "9.9"
-    [trade] = [row for row in (await desk.signed("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")).json if row["side"] == "SELL"]
+    [trade] = [
+        row for row in (await desk.signed("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")).json if row["side"] == "SELL"
+    ]
     assert trade["realizedPnl"] == "9.90000000"
     income = (await desk.signed("GET", "/fapi/v1/income")).json
     assert [row["incomeType"] for row in income] == ["COMMISSION", "COMMISSION", "REALIZED_PNL"]
@@ -142,9 +144,7 @@ async def test_every_address_of_the_private_stream(desk):
         await desk.listen(path)
         for path in (f"/ws/{name}", f"/private/ws/{name}", f"/private/ws?listenKey={name}&events=ORDER_TRADE_UPDATE")
     ]
-    combined = [
-        await desk.listen(path) for path in (f"/stream?streams={name}", f"/private/stream?listenKey={name}")
-    ]
+    combined = [await desk.listen(path) for path in (f"/stream?streams={name}", f"/private/stream?listenKey={name}")]
     later = await desk.listen("/private/ws")
     assert await later.ask("SUBSCRIBE", [name]) == {"result": None, "id": 1}
     await desk.signed("POST", "/fapi/v1/order", **ORDER)

@@ -1,0 +1,197 @@
+"""`copydesk bots`: list, add, start, stop, remove, change. Through the engine where one runs, else on `bots.toml`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from copydesk.cli.common import Json, folder_of, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from copydesk.config import BotSettings, ChildSettings
+
+app = typer.Typer(name="bots", help="Bots: list, add, start, stop, remove, settings.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The bot's name.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of bots.")]
+CHILD_HELP = (
+    "A child account and its size: `acc=x0.5` (parent quantity times 0.5), `acc=100%` (the same share of balance); more "
+    "settings after commas: `acc=x3,rounding=nearest`. Repeat it for more children."
+)
+Parent = Annotated[str, typer.Option("--parent", metavar="ACCOUNT", help="The account that is copied.")]
+Children = Annotated[list[str], typer.Option("--child", metavar="ACCOUNT=SIZE", help=CHILD_HELP)]
+
+
+@app.command("list")
+def list_bots(context: typer.Context, as_json: Json = False) -> None:
+    """List all bots."""
+    from copydesk.botdesk import open_desk
+
+    with open_desk(folder_of(context)) as desk:
+        bots = desk.bots()
+    if as_json:
+        print_json([_plain(bot) for bot in bots])
+        return
+    rows = [(bot.name, bot.parent, ", ".join(map(_child_text, bot.children)), _status(bot)) for bot in bots]
+    print_table(("name", "parent", "children", "status"), rows, empty="No bots yet: make one with `copydesk bots add`.")
+
+
+@app.command("add")
+def add_bot(
+    context: typer.Context,
+    name: Name,
+    parent: Parent,
+    child: Children,
+    start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+) -> None:
+    """Make a bot that copies one parent account to one child account or more."""
+    from copydesk.botdesk import open_desk
+    from copydesk.config import check_bot
+
+    bot = check_bot({"name": name, "parent": parent, "children": [_child_table(text) for text in child]})
+    with open_desk(folder_of(context)) as desk:
+        desk.add(bot)
+        say(f"Added the bot {bot.name}.")
+        if start:
+            desk.set_working(bot.name, True)
+            say(f"Started {bot.name}{desk.when}.")
+
+
+@app.command("start")
+def start_bots(context: typer.Context, names: Names) -> None:
+    """Start bots."""
+    _set_working(context, names, True)
+
+
+@app.command("stop")
+def stop_bots(context: typer.Context, names: Names) -> None:
+    """Stop bots."""
+    _set_working(context, names, False)
+
+
+@app.command("remove")
+def remove_bots(context: typer.Context, names: Names) -> None:
+    """Remove bots. Orders and positions stay as they are."""
+    from copydesk.botdesk import open_desk
+
+    with open_desk(folder_of(context)) as desk:
+        desk.check_names(names)
+        for name in names:
+            desk.remove(name)
+            say(f"Removed {name}.")
+
+
+@app.command("settings")
+def settings(
+    context: typer.Context,
+    name: Name,
+    rename: Annotated[str, typer.Option("--rename", metavar="NAME", help="A new name.")] = "",
+    parent: Parent = "",
+    child: Children = [],  # noqa: B006 - typer copies it
+    remove_child: Annotated[list[str], typer.Option("--remove-child", metavar="ACCOUNT", help="Take a child out.")] = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show a bot's settings, or change those that are given; a child that is there already keeps its others."""
+    from copydesk.botdesk import open_desk
+    from copydesk.config import check_bot
+
+    with open_desk(folder_of(context)) as desk:
+        bot = desk.get(name)
+        if rename or parent or child or remove_child:
+            table = _plain(bot) | {"name": rename or bot.name, "parent": parent or bot.parent}
+            bot = check_bot(table | {"children": _changed_children(bot, child, remove_child)})
+            desk.change(name, bot)
+            bot = desk.get(bot.name)
+    if as_json:
+        print_json(_plain(bot))
+        return
+    say(f"{bot.name}: copies {bot.parent}, {_status(bot)}")
+    rows = [(one.account, _size_text(one), _others_text(one)) for one in bot.children]
+    print_table(("child", "size", "settings"), rows, empty="")
+
+
+def _set_working(context: typer.Context, names: list[str], working: bool) -> None:
+    from copydesk.botdesk import open_desk
+
+    with open_desk(folder_of(context)) as desk:
+        desk.check_names(names)
+        for name in names:
+            desk.set_working(name, working)
+            say(f"{'Started' if working else 'Stopped'} {name}{desk.when}.")
+
+
+# --- children in words --------------------------------------------------------------------------------------
+
+
+def _child_table(text: str) -> dict[str, Any]:
+    """`acc=x0.5,rounding=nearest` as plain data. Raises `UsageError`."""
+    from copydesk.errors import UsageError
+
+    first, *more = [part.strip() for part in text.split(",")]
+    account, _, size = (part.strip() for part in first.partition("="))
+    table: dict[str, Any] = {"account": account, **_size_table(account, size)}
+    for part in more:
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if not (key and equals and value):
+            raise UsageError(f"--child {text!r}: {part!r} must be SETTING=VALUE, such as rounding=nearest")
+        group, dot, name = key.partition(".")
+        inner = table.setdefault(group, {}) if dot else table
+        if not isinstance(inner, dict):
+            raise UsageError(f"--child {text!r}: {group!r} is given as a whole and in part: give it once")
+        inner[name if dot else key] = value
+    return table
+
+
+def _size_table(account: str, size: str) -> dict[str, str]:
+    from copydesk.errors import UsageError
+
+    if size.endswith("%"):
+        return {"mode": "percentage", "value": size[:-1].strip()}
+    if size[:1] in ("x", "X"):
+        return {"mode": "multiplier", "value": size[1:].strip()}
+    raise UsageError(
+        f"child {account!r} needs its size: {account}=x0.5 (multiplier) or {account}=100% (percentage), not {size!r}"
+    )
+
+
+def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -> list[dict[str, Any]]:
+    from copydesk.errors import UsageError
+
+    children = {child.account: child.model_dump(exclude_unset=True) for child in bot.children}
+    for account in removed:
+        if account not in children:
+            raise UsageError(f"bot {bot.name!r} has no child {account!r} to take out (its children: {', '.join(children)})")
+        del children[account]
+    for text in changed:
+        table = _child_table(text)
+        children[table["account"]] = _merged(children.get(table["account"], {}), table)
+    return list(children.values())
+
+
+def _merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """`after` over `before`, and the same within each group of settings."""
+    groups = {key: before[key] | value for key, value in after.items() if isinstance(value, dict) and key in before}
+    return before | after | groups
+
+
+def _child_text(child: ChildSettings) -> str:
+    return f"{child.account} {_size_text(child)}"
+
+
+def _size_text(child: ChildSettings) -> str:
+    return f"x{child.value}" if child.mode == "multiplier" else f"{child.value}%"
+
+
+def _others_text(child: ChildSettings) -> str:
+    table = child.model_dump(exclude={"account", "mode", "value", "catch_up"}, exclude_none=True)
+    table |= {f"catch_up.{key}": value for key, value in child.catch_up.model_dump().items()}
+    return ", ".join(f"{key}={value}" for key, value in table.items())
+
+
+def _status(bot: BotSettings) -> str:
+    return "Working" if bot.working else "Stopped"
+
+
+def _plain(bot: BotSettings) -> dict[str, Any]:
+    return bot.model_dump(exclude_none=True)

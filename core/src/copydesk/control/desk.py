@@ -1,0 +1,65 @@
+"""What the control API needs of a running engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from copydesk.config import BotSettings
+from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
+from copydesk.view import DeskEvent, DeskView, LogEntry, LogQuery
+
+
+class Desk(Protocol):
+    """A running engine as the control API sees it. Everything is called in the engine's own event loop.
+
+    What is not `async` returns at once and does no I/O worth speaking of. A person's mistake raises `UsageError` (or
+    `UnknownName`, `Conflict`, `NotAllowed`) and changes nothing; a venue's trouble raises `VenueError`.
+    """
+
+    def view(self) -> DeskView:
+        """The whole picture now. Its `seq` is the last event that it includes."""
+        ...
+
+    def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
+        """The events numbered `seq + 1` and on, at most `limit`, without a gap. `None`: older than what is kept.
+
+        Costs what it returns, not what is kept: each reader of the stream calls it for each of its frames.
+        """
+        ...
+
+    def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
+        """Call `sink` for each event once `events_after` has it, and for each price (`seq` 0). Returns "stop listening"."""
+        ...
+
+    def log(self, query: LogQuery) -> list[LogEntry]:
+        """The lines of the log that fit, the newest first."""
+        ...
+
+    def bots(self) -> tuple[BotSettings, ...]: ...
+
+    async def add_bot(self, bot: BotSettings) -> None: ...
+
+    async def change_bot(self, name: str, bot: BotSettings) -> None: ...
+
+    async def remove_bot(self, name: str) -> None: ...
+
+    async def start_bot(self, name: str) -> None: ...
+
+    async def stop_bot(self, name: str) -> None: ...
+
+    def kinds(self) -> tuple[KindInfo, ...]: ...
+
+    def instruments(self, account: str) -> tuple[Instrument, ...]:
+        """The instruments of an account (by its key), in order of their symbols."""
+        ...
+
+    async def candles(self, account: str, request: CandleRequest) -> tuple[Candle, ...]: ...
+
+    async def place(self, account: str, terms: Terms) -> tuple[str, Outcome]:
+        """Place a person's order. Returns the client id that it went out under, and what became of it."""
+        ...
+
+    async def modify(self, account: str, change: OrderChange) -> Outcome: ...
+
+    async def cancel(self, account: str, order: OrderRef) -> Outcome: ...

@@ -1,0 +1,398 @@
+"""The pure engine: (state, input) -> (state, decisions). No clock, no I/O, no randomness, no await.
+
+`Copier.apply` takes one input and returns what follows from it. The same inputs in the same order give the same decisions,
+byte for byte; that is what makes the journal of inputs enough.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from copydesk.following import Run, follow, register, settle_link
+from copydesk.ids import is_own
+from copydesk.inputs import (
+    AccountDown,
+    BotStarted,
+    BotStopped,
+    Configured,
+    Decision,
+    EngineStarted,
+    Input,
+    InstrumentSeen,
+    Note,
+    Reported,
+    Settled,
+    Snapped,
+    Ticked,
+)
+from copydesk.model import (
+    ZERO,
+    Balance,
+    BalanceEvent,
+    Fill,
+    FillEvent,
+    Order,
+    OrderEvent,
+    OrderRef,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionEvent,
+    Snapshot,
+    Terms,
+)
+from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
+from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
+
+
+class Copier:
+    """The pure engine with its state. `desk` may be read by anyone and is changed by `apply` alone."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self._due: list[tuple[int, str, str]] = []
+        self._handlers: dict[type, Callable[[Run, Any], None]] = {
+            EngineStarted: self._engine_started,
+            Configured: self._configured,
+            InstrumentSeen: self._instrument_seen,
+            BotStarted: self._bot_started,
+            BotStopped: self._bot_stopped,
+            Snapped: self._snapped,
+            AccountDown: self._account_down,
+            Reported: self._reported,
+            Settled: self._settled,
+            Ticked: self._ticked,
+        }
+
+    def apply(self, given: Input) -> list[Decision]:
+        """Take one input in and return the decisions that follow from it, in the order in which they are to be sent."""
+        run = Run(desk=self.desk, due=self._due, at_ns=given.at_ns)
+        self._handlers[type(given)](run, given)
+        return run.finish()
+
+    @property
+    def next_due_ns(self) -> int:
+        """When a `Ticked` is wanted next, or 0 for never."""
+        return self._due[0][0] if self._due else 0
+
+    # --- settings and life ----------------------------------------------------------------------------------------
+
+    def _engine_started(self, run: Run, given: EngineStarted) -> None:
+        for account in self.desk.accounts.values():
+            account.connected = False
+        for tracked in self.desk.child_orders.values():
+            restart(tracked.order)
+        self._due.clear()
+
+    def _configured(self, run: Run, given: Configured) -> None:
+        self.desk.capabilities = dict(given.capabilities)
+        rules = {bot.name: bot for bot in given.bots}
+        for name in [name for name in self.desk.bots if name not in rules]:
+            self._forget(self.desk.bots.pop(name).links.values())
+        for name, bot_rules in rules.items():
+            bot = self.desk.bots.setdefault(name, Bot(rules=bot_rules))
+            bot.rules = bot_rules
+            children = {child.account: child for child in bot_rules.children}
+            for link in bot.links.values():
+                link.child = children.get(link.child.account, link.child)
+            gone = [key for key in bot.links if key[0] not in children]
+            self._forget(bot.links.pop(key) for key in gone)
+
+    def _forget(self, links: Iterable[Link]) -> None:
+        for link in links:
+            for order in link.orders:
+                self.desk.child_orders.pop((order.account, order.client_id), None)
+
+    def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
+        self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
+
+    def _bot_started(self, run: Run, given: BotStarted) -> None:
+        """Baseline: what the parent has now stays its own affair, and what follows is copied."""
+        bot = self.desk.bots[given.bot]
+        self._forget(bot.links.values())
+        bot.working, bot.started_ms = True, given.snapshot.time_ms
+        bot.orders, bot.books, bot.links = {}, {}, {}
+        for order in given.snapshot.orders:
+            bot.orders[order.venue_id] = ParentOrder(
+                order=order, filled=order.filled, baseline=True, counted_from=order.filled
+            )
+        for position in given.snapshot.positions:
+            bot.books[position.symbol, position.position_side] = ParentBook(
+                position=position.quantity, baseline=position.quantity
+            )
+        self._read_account(bot.rules.parent, given.snapshot, given.at_ns)
+
+    def _bot_stopped(self, run: Run, given: BotStopped) -> None:
+        self.desk.bots[given.bot].working = False
+
+    # --- accounts -------------------------------------------------------------------------------------------------
+
+    def _read_account(self, key: str, snapshot: Snapshot, at_ns: int) -> Account:
+        account = self.desk.account(key)
+        account.connected = True
+        account.venue_ms = max(account.venue_ms, snapshot.time_ms)
+        if snapshot.balance is not None:
+            account.balance, account.balance_ns = snapshot.balance, at_ns
+        account.positions = {(p.symbol, p.position_side): p for p in snapshot.positions if p.quantity}
+        return account
+
+    def _account_down(self, run: Run, given: AccountDown) -> None:
+        self.desk.account(given.account).connected = False
+
+    def _snapped(self, run: Run, given: Snapped) -> None:
+        """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
+        self._read_account(given.account, given.snapshot, given.at_ns)
+        for bot in self.desk.bots.values():
+            if bot.working and bot.rules.parent == given.account:
+                self._parent_snapshot(run, bot, given.snapshot)
+                for link in list(bot.links.values()):
+                    settle_link(run, bot, link)
+        if not any(child.account == given.account for bot in self.desk.bots.values() for child in bot.rules.children):
+            return
+        mentioned = set()
+        for order in given.snapshot.orders:
+            mentioned.add(order.client_id)
+            report(run, given.account, order, looked_up=True)
+        for fill in given.snapshot.fills:
+            report_fill(run, given.account, fill)
+        for client_id in given.snapshot.absent:
+            mentioned.add(client_id)
+            absent(run, given.account, client_id)
+        unmentioned(run, given.account, mentioned)
+        for bot in self.desk.bots.values():
+            for (child, _), link in list(bot.links.items()):
+                if child == given.account and bot.working:
+                    settle_link(run, bot, link)
+
+    def _reported(self, run: Run, given: Reported) -> None:
+        account, event = given.account, given.event
+        match event:
+            case OrderEvent(order=order):
+                self.desk.account(account).venue_ms = max(self.desk.account(account).venue_ms, order.updated_ms)
+                if is_own(order.client_id):
+                    self._own_order(run, account, order)
+                else:
+                    self._parent_report(run, account, order)
+            case FillEvent(fill=fill):
+                if is_own(fill.client_id):
+                    report_fill(run, account, fill, settle=True)
+            case PositionEvent(position=position):
+                self._position(account, position)
+            case BalanceEvent(balance=balance):
+                self._balance(account, balance, given.at_ns)
+
+    def _position(self, account: str, position: Position) -> None:
+        positions = self.desk.account(account).positions
+        if position.quantity:
+            positions[position.symbol, position.position_side] = position
+        else:
+            positions.pop((position.symbol, position.position_side), None)
+
+    def _balance(self, account: str, balance: Balance, at_ns: int) -> None:
+        known = self.desk.account(account)
+        known.balance, known.balance_ns = balance, at_ns
+
+    # --- the parent's orders --------------------------------------------------------------------------------------
+
+    def _parent_report(self, run: Run, account: str, order: Order) -> None:
+        for bot in self.desk.bots.values():
+            if bot.working and bot.rules.parent == account:
+                self._follow_parent(run, bot, order)
+
+    def _follow_parent(self, run: Run, bot: Bot, order: Order) -> None:
+        """One report of one parent order: only what it touches is looked at."""
+        parent, changed, grown = self._merge_parent(bot, order)
+        if parent is None or not changed:
+            return
+        book = book_of(order.terms)
+        for child in bot.rules.children:
+            if parent.baseline:
+                link = bot.links.get((child.account, book))
+                if link is not None and grown:
+                    settle_link(run, bot, link)
+                continue
+            link = bot.link(child, book)
+            if order.venue_id not in link.pairs:
+                if parent.seen:
+                    continue
+                link.pairs[order.venue_id] = Pair(parent=parent)
+            pair = link.pairs[order.venue_id]
+            before = len(pair.orders)
+            follow(run, bot, link, pair)
+            if len(pair.orders) > before:
+                register(run, bot, link, pair)
+            if grown or not parent.live:
+                settle_link(run, bot, link)
+        parent.seen = True
+
+    def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
+        """(the parent order, whether the report says anything new, whether its fills grew)."""
+        known = bot.orders.get(order.venue_id)
+        if known is None:
+            if order.created_ms and order.created_ms < bot.started_ms:
+                return None, False, False  # over before the bot started, or it would be in the baseline
+            known = bot.orders[order.venue_id] = ParentOrder(order=order)
+            grown = self._parent_filled(bot, known, order)
+            return known, True, grown
+        grown = self._parent_filled(bot, known, order)
+        newer = order.updated_ms >= known.order.updated_ms
+        ends = known.live and not order.is_working
+        if (known.live and newer) or ends:
+            changed = order != known.order
+            known.order = order
+            return known, changed or grown, grown
+        return known, grown, grown
+
+    def _parent_filled(self, bot: Bot, parent: ParentOrder, order: Order) -> bool:
+        """Move the followed position by what is newly filled. A fill of a baseline order stays out of it."""
+        grown = order.filled - parent.filled
+        if grown <= 0:
+            return False
+        parent.filled = order.filled
+        book = bot.book(book_of(order.terms))
+        signed = order.terms.side.sign * grown
+        before = book.baseline
+        book.position += signed
+        if parent.baseline:
+            # An order from before the start opens and closes what was there before the start, as far as that goes.
+            book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
+        book.baseline = _clamped(book.baseline, book.position)
+        parent.ate_baseline += book.baseline - before
+        return True
+
+    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:
+        mentioned = set()
+        for order in snapshot.orders:
+            mentioned.add(order.venue_id)
+            if not is_own(order.client_id):
+                self._follow_parent(run, bot, order)
+        for fill in snapshot.fills:
+            if not is_own(fill.client_id):
+                self._inferred_fill(run, bot, fill, mentioned)
+        for parent in bot.orders.values():
+            ref = _ref(parent.order)
+            if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):
+                continue
+            if ref.client_id in snapshot.absent or ref.venue_id in snapshot.absent:
+                self._follow_parent(run, bot, _ended(parent.order, snapshot.time_ms))
+            else:
+                run.look_ups.setdefault(bot.rules.parent, []).append(ref)
+        self._compare_positions(run, bot, snapshot)
+
+    def _inferred_fill(self, run: Run, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
+        """A fill of an order that no report told of: the order is inferred from its fills."""
+        if fill.venue_id in mentioned or fill.time_ms < bot.started_ms:
+            return
+        known = bot.orders.get(fill.venue_id)
+        if known is not None and fill.execution_id in known.executions:
+            return
+        executions = dict(known.executions) if known is not None else {}
+        executions[fill.execution_id] = fill.quantity
+        filled = sum(executions.values(), ZERO)
+        if known is not None and filled <= known.filled:
+            known.executions = executions
+            return
+        terms = known.order.terms if known is not None else _market_of(fill, filled)
+        status = OrderStatus.FILLED if filled >= terms.quantity else OrderStatus.PARTIALLY_FILLED
+        order = Order(
+            venue_id=fill.venue_id,
+            client_id=fill.client_id,
+            terms=terms,
+            status=status,
+            filled=filled,
+            average_price=fill.price,
+            created_ms=known.order.created_ms if known is not None else fill.time_ms,
+            updated_ms=fill.time_ms,
+            reason="inferred from its fills",
+        )
+        self._follow_parent(run, bot, order)
+        bot.orders[fill.venue_id].executions = executions
+
+    def _compare_positions(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:
+        """Believe a position that differs from the sum of the fills when two snapshots in a row say so."""
+        venue: dict[Book, Position] = {(p.symbol, p.position_side): p for p in snapshot.positions}
+        for key in set(venue) | set(bot.books):
+            book = bot.book(key)
+            actual = venue[key].quantity if key in venue else ZERO
+            beyond = actual - book.position
+            if beyond and beyond == book.doubt:
+                book.position = actual
+                book.baseline = _clamped(book.baseline, actual)
+                run.decisions.append(
+                    Note(
+                        level="warn",
+                        kind="inferred",
+                        text=f"the parent holds {actual} {key[0]}, {beyond:+} from what its orders tell: taken over",
+                        bot=bot.rules.name,
+                        account=bot.rules.parent,
+                        symbol=key[0],
+                    )
+                )
+                beyond = ZERO
+            book.doubt = beyond
+
+    # --- the children's orders ------------------------------------------------------------------------------------
+
+    def _own_order(self, run: Run, account: str, order: Order) -> None:
+        report(run, account, order)
+        for bot in self.desk.bots.values():
+            if bot.working and bot.rules.parent == account:
+                # Another bot's copy on this account: it moves the position, and nobody follows it.
+                known = bot.orders.get(order.venue_id)
+                if known is None:
+                    known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
+                self._parent_filled(bot, known, order)
+
+    def _settled(self, run: Run, given: Settled) -> None:
+        settled(run, given)
+
+    def _ticked(self, run: Run, given: Ticked) -> None:
+        while self._due and self._due[0][0] <= given.at_ns:
+            at_ns, account, client_id = heapq.heappop(self._due)
+            tracked = self.desk.child_orders.get((account, client_id))
+            if tracked is not None and tracked.order.due_ns == at_ns:
+                due(run, tracked)
+
+
+def _clamped(baseline: Decimal, position: Decimal) -> Decimal:
+    """A baseline never exceeds the position, nor points the other way."""
+    if baseline > 0:
+        return max(ZERO, min(baseline, position))
+    return min(ZERO, max(baseline, position))
+
+
+def _toward_zero(baseline: Decimal, change: Decimal) -> Decimal:
+    moved = baseline + change
+    return moved if moved * baseline > 0 else ZERO
+
+
+def _market_of(fill: Fill, quantity: Decimal) -> Terms:
+    return Terms(
+        symbol=fill.symbol,
+        side=fill.side,
+        type=OrderType.MARKET,
+        quantity=quantity,
+        position_side=fill.position_side,
+    )
+
+
+def _ended(order: Order, time_ms: int) -> Order:
+    """The order as it must be, now that the venue does not know it any more."""
+    return Order(
+        venue_id=order.venue_id,
+        client_id=order.client_id,
+        terms=order.terms,
+        status=OrderStatus.CANCELLED,
+        filled=order.filled,
+        average_price=order.average_price,
+        created_ms=order.created_ms,
+        updated_ms=max(time_ms, order.updated_ms),
+        reason="the venue does not know it any more",
+    )
+
+
+def _ref(order: Order) -> OrderRef:
+    return OrderRef(symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)

@@ -1,0 +1,42 @@
+"""Client order ids: a pure function of (bot, child, parent order, leg, generation).
+
+Shape: `cdk-` + 20 characters of a hash + `-` + leg + generation in base 36, at most 29 characters of `[a-z0-9-]`; it fits
+every venue that takes text. Repeating a send repeats the id, so the venue can be asked what became of it; and whoever
+knows the bot and the parent's order can make the id again, even after losing the journal.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from hashlib import blake2b
+
+PREFIX = "cdk-"
+COPY = "c"
+TRIM = "t"
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@lru_cache(maxsize=65536)
+def _stem(bot: str, child: str, parent_order: str) -> str:
+    key = "\x1f".join((bot, child, parent_order)).encode()
+    return base64.b32encode(blake2b(key, digest_size=13).digest()).decode().lower()[:20]
+
+
+def client_order_id(bot: str, child: str, parent_order: str, leg: str = COPY, generation: int = 0) -> str:
+    """The id of one child order. `generation` counts replacements of the same leg, from 0."""
+    return f"{PREFIX}{_stem(bot, child, parent_order)}-{leg}{_base36(generation)}"
+
+
+def is_own(client_id: str) -> bool:
+    """True for an id that a copydesk made: such orders are never copied."""
+    return client_id.startswith(PREFIX)
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while True:
+        number, rest = divmod(number, 36)
+        digits = _DIGITS[rest] + digits
+        if not number:
+            return digits

@@ -1,0 +1,197 @@
+"""What goes into the pure engine and what comes out: inputs, intents and notes.
+
+Every input is journalled before anything that follows from it leaves; replaying the same inputs gives the same decisions,
+byte for byte. An account is named by its key: `connection` or `connection/account`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from copydesk.model import (
+    ZERO,
+    BalanceEvent,
+    Capabilities,
+    FillEvent,
+    Instrument,
+    NewOrder,
+    OrderChange,
+    OrderEvent,
+    OrderRef,
+    Outcome,
+    PositionEvent,
+    Record,
+    Snapshot,
+)
+
+# --- rules in force ---------------------------------------------------------------------------------------------------
+
+
+class ChildRules(Record):
+    """How one child follows. `value` is K for `multiplier`, percent of the same share (100 = the same) for `percentage`."""
+
+    account: str
+    mode: str
+    value: Decimal
+    rounding: str = "floor"
+    ahead: str = "trim"
+    basis: str = "equity"
+    fixed_balance: Decimal = ZERO
+    balance_max_age_ms: int = 120_000
+    catch_up_max_age_ms: int = 60_000
+    catch_up_max_adverse_percent: Decimal = Decimal("0.5")
+
+
+class BotRules(Record):
+    name: str
+    kind: str
+    parent: str
+    children: tuple[ChildRules, ...]
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+class EngineStarted(Record, tag="engine-started"):
+    """A new process took over: nothing is connected, and whatever was in flight has an unknown outcome."""
+
+    at_ns: int
+
+
+class Configured(Record, tag="configured"):
+    """The rules in force from now on, and what each kind can do. Open episodes keep the ratio they began with."""
+
+    at_ns: int
+    bots: tuple[BotRules, ...]
+    capabilities: dict[str, Capabilities]
+
+
+class InstrumentSeen(Record, tag="instrument"):
+    """The order rules of one instrument, given before the first event that needs them."""
+
+    at_ns: int
+    kind: str
+    instrument: Instrument
+
+
+class BotStarted(Record, tag="bot-started"):
+    """A person started the bot. What the parent holds in `snapshot` is its baseline: not copied."""
+
+    at_ns: int
+    bot: str
+    snapshot: Snapshot
+
+
+class BotStopped(Record, tag="bot-stopped"):
+    """A person stopped the bot. Its orders and positions on the children are left as they are."""
+
+    at_ns: int
+    bot: str
+
+
+class Snapped(Record, tag="snapshot"):
+    """An account was read in full; it is connected."""
+
+    at_ns: int
+    account: str
+    snapshot: Snapshot
+
+
+class AccountDown(Record, tag="down"):
+    at_ns: int
+    account: str
+    reason: str
+
+
+class Reported(Record, tag="report"):
+    """The venue reported something by itself."""
+
+    at_ns: int
+    account: str
+    event: OrderEvent | FillEvent | PositionEvent | BalanceEvent
+
+
+class Settled(Record, tag="settled"):
+    """What became of an intent."""
+
+    at_ns: int
+    account: str
+    intent: int
+    client_id: str
+    outcome: Outcome
+
+
+class Ticked(Record, tag="tick"):
+    """A time that the engine asked for has come."""
+
+    at_ns: int
+
+
+Input = (
+    EngineStarted
+    | Configured
+    | InstrumentSeen
+    | BotStarted
+    | BotStopped
+    | Snapped
+    | AccountDown
+    | Reported
+    | Settled
+    | Ticked
+)
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+class Place(Record, tag="place"):
+    """Place `order` on the child. `cause` names the parent's order; `why` is one of the words in `docs/semantics`."""
+
+    id: int
+    bot: str
+    account: str
+    cause: str
+    why: str
+    order: NewOrder
+
+
+class Modify(Record, tag="modify"):
+    id: int
+    bot: str
+    account: str
+    cause: str
+    why: str
+    change: OrderChange
+
+
+class Cancel(Record, tag="cancel"):
+    id: int
+    bot: str
+    account: str
+    cause: str
+    why: str
+    order: OrderRef
+
+
+class LookUp(Record, tag="look-up"):
+    """Read the account and settle the fate of `orders`."""
+
+    id: int
+    account: str
+    orders: tuple[OrderRef, ...]
+
+
+class Note(Record, tag="note"):
+    """A decision that sends nothing but that a person may want to know of."""
+
+    level: str
+    kind: str
+    text: str
+    bot: str = ""
+    account: str = ""
+    symbol: str = ""
+    data: dict[str, Any] = {}
+
+
+Intent = Place | Modify | Cancel | LookUp
+Decision = Intent | Note

@@ -1,0 +1,330 @@
+"""The journal: everything that went in, what was decided, and what was said, append-only and hash-chained, in SQLite.
+
+`append` gives a row its number and its hash, `commit` writes what was appended in one transaction. When `commit` returns,
+the rows survive the death of this process; with durability `page-cache` they survive that of the machine about 100 ms later
+(a thread syncs the write-ahead log), with `fsync` at once. There is one writer: the engine that holds the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Collection, Iterator
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+
+from copydesk.errors import JournalBroken, JournalError
+from copydesk.model import Record
+
+MIN_SQLITE = (3, 51, 3)  # the first with the repair of the WAL-reset bug, which could corrupt a database under checkpoints
+APPLICATION_ID = 0x6370646B  # "cpdk"
+LAYOUT = 1
+GENESIS = sha256(b"copydesk journal 1").digest()
+SYNC_SECONDS = 0.1
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+MAX_BUFFERED = 100_000
+_PAGE_ROWS = 500
+
+_LAYOUT_SQL = f"""
+BEGIN IMMEDIATE;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {LAYOUT};
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, kind TEXT NOT NULL, bot TEXT NOT NULL, account TEXT NOT NULL,
+    body BLOB NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+INSERT INTO head VALUES (1, 0, x'{GENESIS.hex()}');
+COMMIT;
+"""  # noqa: S608 - constants of this module only
+_INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)"
+_HEAD = "UPDATE head SET seq = ?, hash = ?"
+_lengths = struct.Struct(">qqIIII")
+
+_Values = tuple[int, int, str, str, str, bytes, bytes]
+
+
+class Row(Record):
+    """One row. `hash` covers the hash of the row before and every other column."""
+
+    seq: int
+    at_ns: int
+    kind: str
+    bot: str
+    account: str
+    body: bytes
+    hash: bytes
+
+
+class Journal:
+    """An open journal. One thread appends and commits; rows may be read at any time and are those committed."""
+
+    def __init__(self, path: Path, connection: apsw.Connection, durability: str, read_only: bool) -> None:
+        self._path = path
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._read_only = read_only
+        self._buffer: list[_Values] = []
+        self._seq: int
+        self._hash: bytes
+        self._seq, self._hash = _fetch(connection, "SELECT seq, hash FROM head")[0]
+        self._syncer = None if read_only or durability == "fsync" else _Syncer(path)
+
+    @classmethod
+    def open(cls, path: Path, *, durability: str = "page-cache", read_only: bool = False) -> Self:
+        """Open the journal, or make it. Raises `JournalError` for an unfit SQLite or a file that is not a journal."""
+        check_sqlite()
+        if read_only and not path.exists():
+            raise JournalError(f"there is no journal at {path}: it is made when an engine first runs on this data folder")
+        try:
+            connection = _connect(path)
+            _check_layout(path, connection, create=not read_only)
+            connection.pragma("synchronous", "FULL" if durability == "fsync" else "NORMAL")
+            if read_only:
+                connection.pragma("query_only", True)
+            else:
+                connection.pragma("journal_size_limit", 8 * CHECKPOINT_BYTES)
+            if not read_only and durability != "fsync":
+                connection.wal_autocheckpoint(0)  # the syncing thread does it, off the path of orders
+            return cls(path, connection, durability, read_only)
+        except apsw.Error as error:
+            raise JournalError(_open_failure(path, error)) from None
+
+    def append(self, kind: str, body: bytes, *, at_ns: int, bot: str = "", account: str = "") -> int:
+        """Number and chain a row, to be written by the next `commit`; returns its seq. Raises `JournalError` when full."""
+        if len(self._buffer) >= MAX_BUFFERED:
+            raise JournalError(
+                f"{self._path}: {MAX_BUFFERED} rows wait to be written and none could be: see the error before"
+            )
+        seq = self._seq + 1
+        digest = chain_hash(self._hash, seq, at_ns, kind.encode(), bot.encode(), account.encode(), body)
+        self._buffer.append((seq, at_ns, kind, bot, account, body, digest))
+        self._seq, self._hash = seq, digest
+        return seq
+
+    def commit(self) -> None:
+        """Write all appended rows in one transaction. Raises `JournalError`; the rows are then kept for the next try."""
+        if not self._buffer:
+            return
+        if self._read_only:
+            raise JournalError(f"{self._path} was opened for reading only")
+        cursor = self._cursor
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                cursor.executemany(_INSERT, self._buffer)
+                cursor.execute(_HEAD, (self._seq, self._hash))
+                cursor.execute("COMMIT")
+            except apsw.Error:
+                if self._connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+        except apsw.ConstraintError:
+            raise JournalError(f"{self._path}: another process has written to this journal: run one engine only") from None
+        except apsw.Error as error:
+            raise JournalError(f"{self._path} cannot be written: {error}; free some space or repair the disk") from None
+        self._buffer.clear()
+        if self._syncer is not None:
+            self._syncer.wake()
+
+    def rows(
+        self,
+        *,
+        kinds: Collection[str] = (),
+        bot: str = "",
+        account: str = "",
+        from_ns: int = 0,
+        to_ns: int = 0,
+        after_seq: int = 0,
+        before_seq: int = 0,
+        limit: int = 0,
+        newest_first: bool = False,
+    ) -> Iterator[Row]:
+        """Committed rows in order of seq. Empty and zero filters do not filter; `to_ns` and `before_seq` are exclusive.
+
+        Read page by page, so that a slow reader holds no lock. Raises `JournalError` where the file cannot be read.
+        """
+        filters, values = _filters(kinds, bot, account, from_ns, to_ns)
+        low, high, left = after_seq, before_seq or 2**62, limit or 2**62
+        order = "DESC" if newest_first else "ASC"
+        sql = f"SELECT * FROM journal WHERE seq > ? AND seq < ?{filters} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - words of this module only
+        while left > 0:
+            try:
+                page = _fetch(self._connection, sql, low, high, *values, min(left, _PAGE_ROWS))
+            except (apsw.Error, UnicodeDecodeError) as error:
+                raise JournalError(f"{self._path} cannot be read: {error}; see `copydesk journal verify`") from None
+            for seq, at_ns, kind, of_bot, of_account, body, digest in page:
+                yield Row(seq=seq, at_ns=at_ns, kind=kind, bot=of_bot, account=of_account, body=body, hash=digest)
+            if len(page) < min(left, _PAGE_ROWS):
+                return
+            left -= len(page)
+            low, high = (low, page[-1][0]) if newest_first else (page[-1][0], high)
+
+    def verify(self) -> int:
+        """Check the whole chain; returns how many rows hold. Raises `JournalBroken` with the first that does not."""
+        expected, digest = 1, GENESIS
+        try:
+            head_seq, head_hash = _fetch(self._connection, "SELECT seq, hash FROM head")[0]
+            for seq, at_ns, kind, bot, account, body, stored in self._raw_rows():
+                if seq != expected:
+                    raise self._broken(min(seq, expected), "is missing" if seq > expected else "was put in")
+                digest = chain_hash(digest, seq, at_ns, kind, bot, account, body)
+                if stored != digest or (seq == head_seq and head_hash != digest):
+                    raise self._broken(seq, "is not as it was written")
+                expected += 1
+            last_seq = _fetch(self._connection, "SELECT seq FROM head")[0][0]
+        except (apsw.Error, IndexError) as error:
+            raise self._broken(expected, f"cannot be read ({error})") from None
+        if head_seq >= expected:
+            raise self._broken(expected, "is missing")
+        if last_seq < expected - 1:
+            raise self._broken(last_seq + 1, "was put in")
+        return expected - 1
+
+    def close(self) -> None:
+        """Commit what was appended, sync, and close. Calling it again does nothing."""
+        try:
+            self.commit()
+        finally:
+            if self._syncer is not None:
+                self._syncer.stop()
+                self._syncer = None
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _raw_rows(self) -> Iterator[tuple[int, int, bytes, bytes, bytes, bytes, bytes]]:
+        """All rows with text as bytes, for text that was tampered with need not be UTF-8."""
+        last = -(2**63)
+        sql = (
+            "SELECT seq, at_ns, CAST(kind AS BLOB), CAST(bot AS BLOB), CAST(account AS BLOB), body, hash "
+            "FROM journal WHERE seq > ? ORDER BY seq LIMIT ?"
+        )
+        while page := _fetch(self._connection, sql, last, _PAGE_ROWS):
+            yield from page
+            last = page[-1][0]
+
+    def _broken(self, seq: int, what: str) -> JournalBroken:
+        return JournalBroken(f"{self._path}: row {seq} {what}: nothing from there on can be trusted", seq=seq)
+
+
+def chain_hash(before: bytes, seq: int, at_ns: int, kind: bytes, bot: bytes, account: bytes, body: bytes) -> bytes:
+    """SHA-256 over the hash before and all columns, each with its length, so that no two rows give the same bytes."""
+    lengths = _lengths.pack(seq, at_ns, len(kind), len(bot), len(account), len(body))
+    return sha256(b"".join((before, lengths, kind, bot, account, body))).digest()
+
+
+def check_sqlite() -> str:
+    """The version of the SQLite in use. Raises `JournalError` where it is older than `MIN_SQLITE`."""
+    version: str = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")[:3]) < MIN_SQLITE:
+        needed = ".".join(map(str, MIN_SQLITE))
+        raise JournalError(
+            f"SQLite {version} can lose rows of the journal: copydesk needs {needed} or newer (pip install -U apsw)"
+        )
+    return version
+
+
+class _Syncer:
+    """A thread that syncs the write-ahead log soon after commits and moves it into the database now and then.
+
+    It works on a connection of its own, so that the committing thread never waits for the disk. What fails here is raised
+    by the next `wake`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._dirty = threading.Event()
+        self._stopping = threading.Event()
+        self._failure = ""
+        self._connection = _connect(path)
+        self._connection.pragma("synchronous", "NORMAL")
+        # SQLite keeps no lock on the log file itself, so that a descriptor of our own on it is safe.
+        self._log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was committed. Raises `JournalError` where syncing has failed since."""
+        if self._failure:
+            raise JournalError(self._failure)
+        self._dirty.set()
+
+    def stop(self) -> None:
+        """Sync what is left and end. Raises `JournalError` where that fails."""
+        self._stopping.set()
+        self._dirty.set()
+        self._thread.join()
+        os.close(self._log)
+        self._connection.close()
+        if self._failure:
+            raise JournalError(self._failure)
+
+    def _run(self) -> None:
+        while not self._failure:
+            self._dirty.wait()
+            ending = self._stopping.wait(SYNC_SECONDS)
+            self._dirty.clear()
+            try:
+                os.fdatasync(self._log)
+                if os.fstat(self._log).st_size >= CHECKPOINT_BYTES:
+                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except (OSError, apsw.Error) as error:
+                self._failure = f"{self._path} cannot be synced to disk: {error}; free some space or repair the disk"
+            if ending:
+                return
+
+
+def _connect(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(2_000)
+    return connection
+
+
+def _fetch(connection: apsw.Connection, sql: str, *values: str | int) -> list[Any]:
+    """All rows of a query, whose types are those of the table's STRICT columns."""
+    return connection.execute(sql, values).fetchall()
+
+
+def _check_layout(path: Path, connection: apsw.Connection, *, create: bool) -> None:
+    """Make the layout in an empty file; raise `JournalError` for any other that is not a journal of ours."""
+    identity, layout = connection.pragma("application_id"), connection.pragma("user_version")
+    tables = _fetch(connection, "SELECT count(*) FROM sqlite_schema")[0][0]
+    if not tables and not identity and create:
+        connection.pragma("journal_mode", "wal")
+        connection.execute(_LAYOUT_SQL)
+        os.chmod(path, 0o600)
+        return
+    if identity != APPLICATION_ID:
+        connection.close()
+        raise JournalError(f"{path} is not a journal of copydesk: move it away, or choose another folder with --data")
+    if layout != LAYOUT:
+        connection.close()
+        raise JournalError(
+            f"{path} has layout {layout}, this copydesk reads layout {LAYOUT}: use the version that wrote it"
+        )
+
+
+def _open_failure(path: Path, error: apsw.Error) -> str:
+    if isinstance(error, apsw.NotADBError):
+        return f"{path} is not a journal of copydesk: move it away, or choose another folder with --data"
+    return f"the journal {path} cannot be opened: {error}; check the folder's permissions and the disk"
+
+
+def _filters(kinds: Collection[str], bot: str, account: str, from_ns: int, to_ns: int) -> tuple[str, tuple[str | int, ...]]:
+    parts: list[tuple[str, tuple[str | int, ...]]] = []
+    if kinds:
+        parts.append((f"kind IN ({', '.join('?' * len(kinds))})", tuple(kinds)))
+    for sql, value in (("bot = ?", bot), ("account = ?", account), ("at_ns >= ?", from_ns), ("at_ns < ?", to_ns)):
+        if value:
+            parts.append((sql, (value,)))
+    return "".join(f" AND {sql}" for sql, _ in parts), tuple(value for _, values in parts for value in values)

@@ -1,0 +1,262 @@
+"""What should a child's order for a parent's order look like now? Pure: reads the state, changes nothing.
+
+The answer is level-triggered: it follows from the present state alone, whatever sequence of events led there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from copydesk.inputs import ChildRules
+from copydesk.model import (
+    ZERO,
+    Capabilities,
+    Instrument,
+    OrderType,
+    PositionSide,
+    Side,
+    Terms,
+    TriggerBy,
+)
+from copydesk.sizing import carried, exit_quantity, passive_price, round_to
+from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, opens
+
+
+@dataclass(slots=True, frozen=True)
+class Parts:
+    """How a parent's order divides: what it closes of the followed position, of the baseline, and what it opens."""
+
+    close: Decimal
+    ignored: Decimal
+    open: Decimal
+
+
+@dataclass(slots=True, frozen=True)
+class Wanted:
+    """The child's terms. `terms.quantity` is the total over all generations of the pair, filled part included."""
+
+    terms: Terms
+    exit: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Hold:
+    """Nothing to send, and why. `final`: nor will there be."""
+
+    reason: str
+    kind: str
+    final: bool = False
+
+
+def divide(bot: Bot, parent: ParentOrder) -> Parts:
+    """Divide the parent's order by the position as it was before the order's own fills."""
+    terms = parent.order.terms
+    book = bot.book((terms.symbol, terms.position_side))
+    sign = terms.side.sign
+    counted = parent.filled - parent.counted_from
+    baseline = book.baseline - parent.ate_baseline
+    held = book.position - sign * counted - baseline
+    # An order that has ended is what it filled.
+    quantity = max(terms.quantity, parent.filled) if parent.live else parent.filled
+    if terms.close_position:
+        return Parts(abs(held), ZERO, ZERO)
+    if opens(terms.side, terms.position_side, held) and held:
+        return Parts(ZERO, ZERO, ZERO if terms.reduce_only else quantity)
+    if not opens(terms.side, terms.position_side, held if held else baseline):
+        close = min(quantity, abs(held))
+        ignored = min(quantity - close, abs(baseline)) if baseline * sign < 0 else ZERO
+        rest = quantity - close - ignored
+        if terms.reduce_only or terms.position_side is not PositionSide.NET:
+            return Parts(close + rest, ignored, ZERO)
+        return Parts(close, ignored, rest)
+    if terms.reduce_only:
+        return Parts(quantity, ZERO, ZERO)
+    return Parts(ZERO, ZERO, quantity)
+
+
+def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
+    """The order that the child should have for `pair.parent`, or why none."""
+    parts = divide(bot, pair.parent)
+    if parts.close and parts.open:
+        return _flip(bot, link, pair, parts, instrument, desk.capabilities[bot.rules.kind])
+    if parts.open:
+        return _entry(link, pair, parts.open, instrument)
+    if parts.close:
+        return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
+    return Hold("it only reduces what the parent held before the bot started", "below-baseline", final=True)
+
+
+def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Wanted | Hold:
+    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    assert ratio is not None
+    exact = abs(ratio) * quantity + pair.carry
+    rounded = round_to(max(exact, ZERO), instrument.quantity_step, link.child.rounding)
+    if not rounded:
+        return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
+    return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False)
+
+
+def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
+    held, parent_held = _before(bot, link, pair)
+    done = pair.filled
+    # An exit covers at the most what the child holds now, whatever it is going to hold.
+    total = min(exit_quantity(held, parent_held, quantity, instrument.quantity_step), abs(link.attributed) + done)
+    if not total:
+        coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
+        if coming or pair.parent.live:
+            return Hold("the child holds nothing yet", "waits-for-fill")
+        return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
+    ratio = link.ratio or pair.ratio or Decimal(1)
+    guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
+    return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
+
+
+def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
+    held, _ = _before(bot, link, pair)
+    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    assert ratio is not None
+    opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
+    total = max(held, ZERO) + opening
+    if not total:
+        return Hold("nothing to close and too little to open", "rounded-to-nothing")
+    only_closes = not opening and can.reduce_only
+    return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=only_closes), exit=not opening)
+
+
+def is_exit(bot: Bot, parent: ParentOrder) -> bool:
+    """True where the parent's order, as things stand, opens nothing."""
+    return not divide(bot, parent).open
+
+
+def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
+    """What child and parent held before this pair's own fills, with every other pair taken as far as either side got.
+
+    A fill arrives on one side first. Taking both sides of a pair at the further one keeps an exit's share the same while
+    the other side's report is on its way.
+    """
+    book = bot.book(link.book)
+    own_sign = pair.parent.order.terms.side.sign
+    counted = pair.parent.filled - pair.parent.counted_from
+    parent_held = abs(book.followed - own_sign * counted + pair.parent.ate_baseline)
+    held = abs(link.attributed) + pair.filled
+    for other in link.pairs.values():
+        if other is pair or other.parent.baseline or not other.orders:
+            continue
+        if not (other.parent.live or other.open):
+            continue
+        parent_total = other.parent.order.terms.quantity
+        child_total = other.total if other.open else other.filled
+        if not parent_total or not child_total:
+            continue
+        progress = max(other.parent.filled / parent_total, other.filled / child_total)
+        sign = -1 if is_exit(bot, other.parent) else 1
+        parent_held += sign * (parent_total * progress - other.parent.filled)
+        held += sign * (child_total * progress - other.filled)
+    return max(held, ZERO), max(parent_held, ZERO)
+
+
+def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool) -> Terms:
+    """The parent's terms with the child's quantity; reversed where K is below zero."""
+    parent = pair.parent.order
+    terms = parent.terms
+    side, position_side, type_ = terms.side, terms.position_side, terms.type
+    if ratio < 0:
+        side = side.opposite
+        position_side = _REVERSED[position_side]
+    if parent.triggered and pair.last is None:
+        # It stands in the book by now: the child that comes late enters it as what it has become.
+        type_ = _TRIGGERED_INTO.get(type_, type_)
+    price = terms.price if type_.has_price else None
+    return Terms(
+        symbol=terms.symbol,
+        side=side,
+        type=type_,
+        quantity=quantity,
+        price=passive_price(price, side, instrument.price_tick) if price is not None else None,
+        trigger_price=terms.trigger_price if type_.is_conditional else None,
+        trigger_by=terms.trigger_by if type_.is_conditional else TriggerBy.LAST,
+        trail_percent=terms.trail_percent if type_ is OrderType.TRAILING_STOP else None,
+        time_in_force=terms.time_in_force,
+        post_only=terms.post_only,
+        reduce_only=reduce_only,
+        position_side=position_side,
+    )
+
+
+_REVERSED = {
+    PositionSide.NET: PositionSide.NET,
+    PositionSide.LONG: PositionSide.SHORT,
+    PositionSide.SHORT: PositionSide.LONG,
+}
+_TRIGGERED_INTO = {
+    OrderType.STOP_MARKET: OrderType.MARKET,
+    OrderType.TAKE_PROFIT_MARKET: OrderType.MARKET,
+    OrderType.TRAILING_STOP: OrderType.MARKET,
+    OrderType.STOP_LIMIT: OrderType.LIMIT,
+    OrderType.TAKE_PROFIT_LIMIT: OrderType.LIMIT,
+}
+
+
+# --- the ratio --------------------------------------------------------------------------------------------------------
+
+
+def ratio_for(child: ChildRules, parent: Account, account: Account, at_ns: int) -> Decimal | str:
+    """The ratio by the child's rules, or the sentence why none can be had now."""
+    if child.mode == "multiplier":
+        return child.value
+    mine: Decimal | str = child.fixed_balance if child.basis == "fixed" else _basis(child, account, at_ns)
+    theirs = _basis(child, parent, at_ns)
+    if isinstance(mine, str):
+        return mine
+    if isinstance(theirs, str):
+        return theirs
+    return mine / theirs * child.value / 100
+
+
+def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
+    balance = account.balance
+    if balance is None:
+        return f"the balance of {account.key} is not known"
+    age_ms = (at_ns - account.balance_ns) // 1_000_000
+    if age_ms > child.balance_max_age_ms:
+        limit_s = child.balance_max_age_ms // 1000
+        return f"the balance of {account.key} is {age_ms // 1000} s old, older than the limit of {limit_s} s"
+    value = {"cash": balance.cash, "available": balance.available}.get(child.basis, balance.equity)
+    if value <= 0:
+        return f"the balance of {account.key} is {value:f} {balance.currency}, which is not positive"
+    return value
+
+
+def residue(bot: Bot, link: Link, pair: Pair, ratio: Decimal, instrument: Instrument) -> Decimal:
+    """What rounding left of everything the parent had committed in this book before this order came."""
+    terms = pair.parent.order.terms
+    counted = pair.parent.filled - pair.parent.counted_from
+    held = abs(bot.book(link.book).followed - terms.side.sign * counted + pair.parent.ate_baseline)
+    working = sum(
+        (
+            other.parent.order.terms.quantity - other.parent.filled
+            for other in link.pairs.values()
+            if other is not pair and other.parent.live and other.parent.order.terms.side is terms.side
+        ),
+        ZERO,
+    )
+    return carried(abs(ratio) * (held + working), instrument.quantity_step, link.child.rounding)
+
+
+def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
+    """What the child should hold now, signed: the rounded share of what the parent holds since the baseline."""
+    followed = bot.book(link.book).followed
+    if not followed or link.ratio is None:
+        return ZERO
+    exact = link.ratio * followed
+    rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
+    return rounded if exact > 0 else -rounded
+
+
+def closing_side(held: Decimal) -> Side:
+    return Side.SELL if held > 0 else Side.BUY
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}" if number else "0"

@@ -1,0 +1,258 @@
+"""What became of what was sent: outcomes, reports of our own orders, look-ups and the timers behind them. Pure."""
+
+from __future__ import annotations
+
+from copydesk.following import (
+    Run,
+    count_copied,
+    count_missed,
+    follow,
+    register,
+    resend_correction,
+    settle_link,
+)
+from copydesk.inputs import Settled
+from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
+from copydesk.state import ChildOrder, Op, Tracked
+from copydesk.tracking import Event, State
+
+LOOK_UP_AFTER_MS = 200
+LOOK_UP_AGAIN_MS = 700
+NOT_FOUND_TIMES = 3
+NOT_FOUND_MS = 1_500
+"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
+RETRY_MS = 250
+RETRIES = 8
+CANCEL_REPORT_MS = 2_000
+
+
+def settled(run: Run, given: Settled) -> None:
+    """An outcome came. One for an intent that is not waited for any more changes nothing."""
+    tracked = run.desk.child_orders.get((given.account, given.client_id))
+    if tracked is None or tracked.order.intent != given.intent:
+        return
+    order, outcome = tracked.order, given.outcome
+    if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
+        _placed(run, tracked, outcome)
+    elif order.op is Op.MODIFY:
+        _modified(run, tracked, outcome)
+    elif order.op is Op.CANCEL:
+        _cancelled(run, tracked, outcome)
+    _go_on(run, tracked)
+
+
+def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
+    order = tracked.order
+    order.op = None
+    match outcome:
+        case Accepted(order=reply):
+            order.on(Event.ACCEPTED)
+            count_copied(tracked.bot, tracked.link)
+            if reply is not None:
+                _merge(tracked, reply)
+        case Unknown():
+            order.on(Event.LOST)
+            if order.state is State.UNKNOWN:
+                order.op = Op.LOOK_UP
+                run.wake(order, LOOK_UP_AFTER_MS)
+        case Rejected(reason=RejectReason.DUPLICATE_ID):
+            # The venue has an order of this id: ours, from a send whose reply was lost.
+            order.on(Event.LOST)
+            if order.state is State.UNKNOWN:
+                run.look_up(order)
+        case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
+            order.on(Event.BUSY)
+            if order.state is State.WAITING:
+                order.tries += 1
+                run.wake(order, max(outcome.retry_after_ms, RETRY_MS * 2 ** (order.tries - 1)))
+        case Rejected():
+            order.on(Event.REFUSED)
+            order.reason = outcome.message
+            if order.state is State.REJECTED:
+                _refused(run, tracked, outcome)
+
+
+def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
+    """A placement was refused for good."""
+    order, link, pair = tracked.order, tracked.link, tracked.pair
+    if outcome.reason is RejectReason.NOTHING_TO_REDUCE:
+        # A success in disguise; should the child come to hold something, the exit is wanted again.
+        order.cancelled_for, order.refused = "replace", order.terms
+        run.note(link, "info", "nothing-to-reduce", f"nothing to reduce: {outcome.message}", client_id=order.client_id)
+        return
+    if pair is not None:
+        pair.closed = "rejected"
+    count_missed(tracked.bot, link)
+    text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
+    run.note(
+        link, "error", "rejected", text, client_id=order.client_id, code=outcome.code, ticket=to_json(order.terms).decode()
+    )
+
+
+def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
+    order = tracked.order
+    order.op = None
+    match outcome:
+        case Accepted(order=reply):
+            _amend_holds(order)
+            count_copied(tracked.bot, tracked.link)
+            if reply is not None:
+                _merge(tracked, reply)
+        case Rejected(reason=RejectReason.UNCHANGED):
+            _amend_holds(order)
+        case Rejected(reason=RejectReason.NOT_FOUND) | Unknown():
+            if order.state.is_open:
+                order.op = Op.LOOK_UP
+                run.wake(order, LOOK_UP_AFTER_MS)
+        case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
+            order.asked = None
+            _again(run, order, outcome)
+        case Rejected():
+            order.refused, order.asked = order.asked, None
+            count_missed(tracked.bot, tracked.link)
+            text = f"the change was refused: {outcome.message}"
+            run.note(tracked.link, "error", "rejected", text, client_id=order.client_id, code=outcome.code)
+
+
+def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
+    order = tracked.order
+    match outcome:
+        case Accepted(order=reply):
+            count_copied(tracked.bot, tracked.link)
+            if reply is not None:
+                _merge(tracked, reply)
+            if order.state.is_open:
+                run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
+        case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
+            order.cancelled_for = ""
+            _again(run, order, outcome)
+        case _:
+            if order.state.is_open:
+                order.op = Op.LOOK_UP
+                run.wake(order, LOOK_UP_AFTER_MS)
+
+
+def _again(run: Run, order: ChildOrder, outcome: Rejected) -> None:
+    """Later: until then the order counts as busy, so that nothing else is sent for it."""
+    order.op = Op.MODIFY if order.cancelled_for == "" else Op.CANCEL
+    order.intent = 0
+    order.tries += 1
+    run.wake(order, max(outcome.retry_after_ms, RETRY_MS * 2 ** (order.tries - 1)))
+
+
+def _amend_holds(order: ChildOrder) -> None:
+    if order.asked is not None:
+        order.terms, order.asked = order.asked, None
+        order.tries = 0
+
+
+def _merge(tracked: Tracked, reply: Order) -> None:
+    order = tracked.order
+    grown = order.merge(reply)
+    tracked.link.attributed += order.terms.side.sign * grown
+
+
+def _go_on(run: Run, tracked: Tracked) -> None:
+    """After a change of one order: look at its whole link, for its fills may move the others."""
+    order = tracked.order
+    if order.state.is_ended:
+        order.op = None
+    if tracked.bot.working:
+        settle_link(run, tracked.bot, tracked.link)
+
+
+# --- reports of our own orders ----------------------------------------------------------------------------------------
+
+
+def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> None:
+    """A venue's report of an order of ours. `looked_up`: it was read, so it also settles what was unknown."""
+    tracked = run.desk.child_orders.get((account, order.client_id))
+    if tracked is None:
+        return
+    ours = tracked.order
+    was_open = ours.state.is_open
+    _merge(tracked, order)
+    ours.absent = 0
+    if ours.state.is_ended:
+        ours.op = None
+        if was_open and order.status is OrderStatus.REJECTED:
+            _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
+    elif looked_up and ours.op is Op.LOOK_UP:
+        ours.op, ours.asked, ours.cancelled_for = None, None, ""
+    elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:
+        ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
+    if not looked_up:
+        _go_on(run, tracked)
+
+
+def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> None:
+    """One execution of an order of ours, counted once."""
+    tracked = run.desk.child_orders.get((account, fill.client_id))
+    if tracked is None or fill.execution_id in tracked.order.executions:
+        return
+    grown = tracked.order.merge_fill(fill)
+    if grown:
+        tracked.link.attributed += tracked.order.terms.side.sign * grown
+        if settle:
+            _go_on(run, tracked)
+
+
+def absent(run: Run, account: str, client_id: str) -> None:
+    """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
+    tracked = run.desk.child_orders.get((account, client_id))
+    if tracked is None or tracked.order.op is not Op.LOOK_UP or tracked.order.state.is_ended:
+        return
+    order = tracked.order
+    order.absent += 1
+    if order.absent < NOT_FOUND_TIMES or run.at_ns - order.sent_ns < NOT_FOUND_MS * 1_000_000:
+        run.wake(order, LOOK_UP_AGAIN_MS)
+        return
+    order.op = None
+    if order.state is State.UNKNOWN:
+        order.on(Event.NOT_FOUND)
+    elif order.state.is_live:
+        order.on(Event.CANCELLED)  # it stood there once and is gone: ended without our hearing of it
+        order.reason = "the venue does not know it any more"
+
+
+def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:
+    """Orders of ours that should stand at the venue and that a snapshot does not show: ask for them by id."""
+    for bot in run.desk.bots.values():
+        for (child, _), link in bot.links.items():
+            if child != account:
+                continue
+            for order in link.orders:
+                at_venue = order.state is State.UNKNOWN or order.state.is_live
+                if at_venue and order.op is None and order.client_id not in mentioned:
+                    run.look_up(order)
+
+
+def restart(order: ChildOrder) -> None:
+    """A new process took over: what was on its way has an unknown outcome, to be looked up once the account is read."""
+    if order.state is State.SENDING:
+        order.on(Event.LOST)
+    order.op, order.asked, order.due_ns, order.intent = None, None, 0, 0
+    if order.cancelled_for and order.state.is_open:
+        order.cancelled_for = ""
+
+
+def due(run: Run, tracked: Tracked) -> None:
+    """The time that an order asked for has come: look it up, or try again."""
+    order = tracked.order
+    order.due_ns = 0
+    if order.state.is_ended:
+        return
+    if order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
+        run.look_up(order)
+    elif order.op in (Op.MODIFY, Op.CANCEL) and not order.intent:
+        order.op = None
+        settle_link(run, tracked.bot, tracked.link)
+    elif order.state in (State.WAITING, State.MISSING):
+        if tracked.pair is None:
+            resend_correction(run, tracked.link, order)
+        else:
+            follow(run, tracked.bot, tracked.link, tracked.pair)
+            register(run, tracked.bot, tracked.link, tracked.pair)
+
+
+__all__ = ["absent", "due", "report", "report_fill", "restart", "settled", "unmentioned"]

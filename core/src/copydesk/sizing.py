@@ -1,0 +1,79 @@
+"""Arithmetic of quantities and prices. Pure, `Decimal` only.
+
+Rounding is of the cumulative quantity, never of the increment: an order's own part is what it adds to the rounded whole.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+
+from copydesk.model import ZERO, Instrument, Side
+
+
+def floor_to(quantity: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` not above `quantity` (both >= 0)."""
+    return (quantity / step).to_integral_value(ROUND_FLOOR) * step if step else quantity
+
+
+def ceil_to(quantity: Decimal, step: Decimal) -> Decimal:
+    return (quantity / step).to_integral_value(ROUND_CEILING) * step if step else quantity
+
+
+def nearest_to(quantity: Decimal, step: Decimal) -> Decimal:
+    return (quantity / step).to_integral_value(ROUND_HALF_UP) * step if step else quantity
+
+
+def round_to(quantity: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """Round by the child's setting: `floor`, `nearest`, or `min_one` (floor, but at least one step of anything)."""
+    if rounding == "nearest":
+        return nearest_to(quantity, step)
+    rounded = floor_to(quantity, step)
+    if rounding == "min_one" and not rounded and quantity > 0:
+        return step
+    return rounded
+
+
+def carried(before: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """The residue that rounding left of the cumulative quantity `before`; the next order carries it."""
+    if rounding == "nearest":
+        return before - nearest_to(before, step)
+    return before - floor_to(before, step)
+
+
+def exit_quantity(held: Decimal, parent_held: Decimal, parent_close: Decimal, step: Decimal) -> Decimal:
+    """How much a child that holds `held` closes when a parent that holds `parent_held` closes `parent_close` (all >= 0).
+
+    What remains is floored, so that the child never keeps more than its share; the last close closes all.
+    """
+    if held <= 0:
+        return ZERO
+    if parent_held <= 0 or parent_close >= parent_held:
+        return held
+    return held - floor_to(held * (parent_held - parent_close) / parent_held, step)
+
+
+def passive_price(price: Decimal, side: Side, tick: Decimal) -> Decimal:
+    """`price` on the tick, rounded away from aggression: a buy down, a sell up."""
+    return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
+
+
+def worst_price(reference: Decimal, side: Side, percent: Decimal, tick: Decimal) -> Decimal:
+    """The worst price that is at most `percent` worse than `reference` for a taker of `side`, on the tick."""
+    factor = 1 + side.sign * percent / 100
+    return passive_price(reference * factor, side, tick)
+
+
+def size_fault(quantity: Decimal, price: Decimal | None, instrument: Instrument) -> str:
+    """Why the venue would not take an opening order of this size, or an empty string.
+
+    The notional is checked only where a price is known.
+    """
+    if quantity <= 0:
+        return "nothing"
+    if quantity < instrument.min_quantity:
+        return f"{quantity} is below the minimum quantity {instrument.min_quantity}"
+    if price and instrument.min_notional:
+        notional = quantity * price * instrument.contract_size
+        if notional < instrument.min_notional:
+            return f"{quantity} at {price} is worth {notional:f}, below the minimum {instrument.min_notional}"
+    return ""

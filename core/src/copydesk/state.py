@@ -1,0 +1,259 @@
+"""The state of the pure engine: what it has understood so far. Changed by `copier.py`, rebuilt by replaying a journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from copydesk.inputs import BotRules, ChildRules
+from copydesk.model import (
+    ZERO,
+    Balance,
+    Capabilities,
+    Fill,
+    Instrument,
+    Order,
+    OrderRef,
+    Position,
+    PositionSide,
+    Side,
+    Terms,
+)
+from copydesk.tracking import REPORTS, Event, State, step
+
+Book = tuple[str, PositionSide]
+"""A side book: symbol and position side."""
+
+
+class Op(StrEnum):
+    """What is on its way to the venue for an order. At most one at a time."""
+
+    PLACE = "place"
+    MODIFY = "modify"
+    CANCEL = "cancel"
+    LOOK_UP = "look-up"
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of one account at its venue."""
+
+    key: str
+    connected: bool = False
+    balance: Balance | None = None
+    balance_ns: int = 0
+    positions: dict[Book, Position] = field(default_factory=dict)
+    venue_ms: int = 0  # the latest venue time seen: from here on a snapshot has to reach back
+
+
+@dataclass(slots=True)
+class ParentOrder:
+    """An order of the parent, as merged from all reports of it."""
+
+    order: Order
+    filled: Decimal = ZERO
+    baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
+    counted_from: Decimal = ZERO  # what had been filled before the baseline was taken
+    ate_baseline: Decimal = ZERO  # signed: how much of its fills only reduced the baseline
+    executions: dict[str, Decimal] = field(default_factory=dict)
+    seen: bool = False  # its pairs were made; one that is gone since then is not made again
+
+    @property
+    def live(self) -> bool:
+        return self.order.is_working
+
+
+@dataclass(slots=True)
+class ParentBook:
+    """The parent's position in one side book; `position - baseline` is what the children follow."""
+
+    position: Decimal = ZERO
+    baseline: Decimal = ZERO
+    doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+
+    @property
+    def followed(self) -> Decimal:
+        return self.position - self.baseline
+
+
+@dataclass(slots=True)
+class ChildOrder:
+    """One order of ours on a child account."""
+
+    client_id: str
+    account: str
+    terms: Terms  # as we asked for them and the venue agreed
+    cause: str
+    state: State = State.SENDING
+    op: Op | None = Op.PLACE
+    intent: int = 0
+    asked: Terms | None = None  # the terms of an amend on its way
+    refused: Terms | None = None  # terms that the venue would not amend to: not asked for again
+    venue_id: str = ""
+    filled: Decimal = ZERO
+    updated_ms: int = 0
+    sent_ns: int = 0
+    due_ns: int = 0  # when to look at it again, 0 for never
+    tries: int = 0
+    absent: int = 0  # how many times the venue said that it has no such order
+    cancelled_for: str = ""  # "replace" or "parent": why we asked to cancel it
+    reason: str = ""
+    executions: dict[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def remaining(self) -> Decimal:
+        return max(ZERO, self.terms.quantity - self.filled)
+
+    @property
+    def ref(self) -> OrderRef:
+        return OrderRef(symbol=self.terms.symbol, type=self.terms.type, client_id=self.client_id, venue_id=self.venue_id)
+
+    def on(self, event: Event) -> None:
+        """Move by the table of order states."""
+        self.state = step(self.state, event)
+
+    def merge(self, order: Order) -> Decimal:
+        """Take a report in; return by how much the filled quantity grew. Late and repeated reports do no harm."""
+        grown = self._fill_to(order.filled)
+        self.venue_id = self.venue_id or order.venue_id
+        if order.updated_ms < self.updated_ms and not order.status.is_final:
+            return grown
+        if self.asked is not None and _amended(order.terms, self.asked):
+            self.terms, self.asked = self.asked, None
+        self.on(REPORTS[order.status])
+        self.updated_ms = max(self.updated_ms, order.updated_ms)
+        self.reason = order.reason or self.reason
+        return grown
+
+    def merge_fill(self, fill: Fill) -> Decimal:
+        """Take an execution in, once per execution id; return by how much the filled quantity grew."""
+        self.executions[fill.execution_id] = fill.quantity
+        return self._fill_to(sum(self.executions.values(), ZERO))
+
+    def _fill_to(self, filled: Decimal) -> Decimal:
+        grown = max(ZERO, filled - self.filled)
+        self.filled += grown
+        return grown
+
+
+def _amended(reported: Terms, asked: Terms) -> bool:
+    """True where a report shows the terms that were asked for (a venue may add to them, so only what moves counts)."""
+    return (
+        reported.quantity == asked.quantity
+        and reported.price == asked.price
+        and reported.trigger_price == asked.trigger_price
+    )
+
+
+@dataclass(slots=True)
+class Pair:
+    """One order of the parent and what one child did about it."""
+
+    parent: ParentOrder
+    orders: list[ChildOrder] = field(default_factory=list)
+    ratio: Decimal | None = None
+    carry: Decimal = ZERO
+    closed: str = ""  # why nothing more is going to be done, empty while something may
+    waiting: str = ""  # why nothing is done just now: said once in the log
+
+    @property
+    def filled(self) -> Decimal:
+        return sum((order.filled for order in self.orders), ZERO)
+
+    @property
+    def last(self) -> ChildOrder | None:
+        return self.orders[-1] if self.orders else None
+
+    @property
+    def open(self) -> bool:
+        """The child's side may still change."""
+        return any(order.state.is_open for order in self.orders)
+
+    @property
+    def total(self) -> Decimal:
+        """What the child's orders would fill if all went through."""
+        last = self.last
+        if last is None:
+            return ZERO
+        return self.filled + (last.remaining if last.state.is_open else ZERO)
+
+
+@dataclass(slots=True)
+class Link:
+    """(bot, child, symbol, side book): what is planned, tracked and reconciled as one."""
+
+    bot: str
+    child: ChildRules
+    book: Book  # the parent's book; the child's is the other one where K < 0 in hedge mode
+    ratio: Decimal | None = None
+    attributed: Decimal = ZERO
+    pairs: dict[str, Pair] = field(default_factory=dict)
+    corrections: list[ChildOrder] = field(default_factory=list)
+    said: str = ""
+    since_ns: int = 0
+
+    @property
+    def orders(self) -> list[ChildOrder]:
+        return [order for pair in self.pairs.values() for order in pair.orders] + self.corrections
+
+
+@dataclass(slots=True)
+class Bot:
+    rules: BotRules
+    working: bool = False
+    started_ms: int = 0
+    orders: dict[str, ParentOrder] = field(default_factory=dict)
+    books: dict[Book, ParentBook] = field(default_factory=dict)
+    links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    copied: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+
+    def book(self, book: Book) -> ParentBook:
+        return self.books.setdefault(book, ParentBook())
+
+    def link(self, child: ChildRules, book: Book) -> Link:
+        key = (child.account, book)
+        if key not in self.links:
+            self.links[key] = Link(bot=self.rules.name, child=child, book=book)
+        return self.links[key]
+
+
+@dataclass(slots=True)
+class Tracked:
+    """Where one child order belongs. A correction of the link as a whole has no pair."""
+
+    bot: Bot
+    link: Link
+    pair: Pair | None
+    order: ChildOrder
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything."""
+
+    bots: dict[str, Bot] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    instruments: dict[tuple[str, str], Instrument] = field(default_factory=dict)
+    capabilities: dict[str, Capabilities] = field(default_factory=dict)
+    child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
+    intents: int = 0
+
+    def account(self, key: str) -> Account:
+        if key not in self.accounts:
+            self.accounts[key] = Account(key=key)
+        return self.accounts[key]
+
+
+def book_of(terms: Terms) -> Book:
+    return (terms.symbol, terms.position_side)
+
+
+def opens(side: Side, position_side: PositionSide, held: Decimal) -> bool:
+    """True where an order of `side` adds to (or opens) a position `held` in that book; in hedge mode the book tells."""
+    if position_side is PositionSide.LONG:
+        return side is Side.BUY
+    if position_side is PositionSide.SHORT:
+        return side is Side.SELL
+    return held * side.sign >= 0

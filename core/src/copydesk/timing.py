@@ -1,0 +1,40 @@
+"""How long copies take, per child."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from copydesk.view import Latency
+
+KEPT = 4096
+
+
+@dataclass(slots=True)
+class Times:
+    """The latest times in nanoseconds."""
+
+    values: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def add(self, nanoseconds: int) -> None:
+        self.values.append(nanoseconds)
+
+    @property
+    def latency(self) -> Latency | None:
+        """Percentiles by nearest rank, or `None` where nothing was timed yet."""
+        if not self.values:
+            return None
+        ordered = sorted(self.values)
+        last = len(ordered) - 1
+        return Latency(
+            count=len(ordered),
+            p50_us=ordered[last // 2] // 1000,
+            p99_us=ordered[last * 99 // 100] // 1000,
+            max_us=ordered[-1] // 1000,
+        )
+
+
+@dataclass(slots=True)
+class ChildTimes:
+    sent: Times = field(default_factory=Times)
+    accepted: Times = field(default_factory=Times)

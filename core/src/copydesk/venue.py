@@ -1,0 +1,170 @@
+"""The typed facade over one plugin and one connection: deadlines, and every failure turned into an outcome or an error.
+
+The rest of copydesk never touches `manager.hook`. What a plugin raises is one of `copydesk.errors.VenueError`; anything
+else is a defect of the plugin, logged as such, and an `Unknown` outcome for whatever was being sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import pluggy
+
+from copydesk.errors import CopydeskError, NotReady, OutcomeUnknown, RateLimited, Refused, VenueError
+from copydesk.model import (
+    Accepted,
+    Candle,
+    CandleRequest,
+    ConnectionSettings,
+    Instrument,
+    NewOrder,
+    OrderChange,
+    OrderRef,
+    Outcome,
+    Rejected,
+    RejectReason,
+    Snapshot,
+    SnapshotRequest,
+    Subscription,
+    Unknown,
+    VenueEvent,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Venue:
+    """One open connection. Made by `open_venue`; `close` ends it."""
+
+    def __init__(
+        self, manager: pluggy.PluginManager, settings: ConnectionSettings, session: Any, *, send_s: float, read_s: float
+    ) -> None:
+        self.settings = settings
+        self._hook = manager.hook
+        self._session = session
+        self._send_s = send_s
+        self._read_s = read_s
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """Every instrument that the venue offers, by symbol."""
+        instruments: Mapping[str, Instrument] = self._session.instruments
+        return instruments
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The venue's own names of the accounts of this login; one empty name where there is exactly one."""
+        return tuple(self._session.accounts)
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """True where the session says that it talks to a rehearsal venue."""
+        return bool(getattr(self._session, "rehearsal", False))
+
+    @property
+    def has_candles(self) -> bool:
+        return bool(self._hook.candles.get_hookimpls())
+
+    def subscribe(self, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+        """Listen. The iterator ends when the session is closed."""
+        events: AsyncIterator[VenueEvent] = self._hook.subscribe(session=self._session, subscription=subscription)
+        return events
+
+    async def place(self, order: NewOrder) -> Outcome:
+        return await self._send("place", lambda: self._hook.place(session=self._session, order=order))
+
+    async def modify(self, change: OrderChange) -> Outcome:
+        return await self._send("modify", lambda: self._hook.modify(session=self._session, change=change))
+
+    async def cancel(self, order: OrderRef) -> Outcome:
+        return await self._send("cancel", lambda: self._hook.cancel(session=self._session, order=order))
+
+    async def snapshot(self, request: SnapshotRequest) -> Snapshot:
+        """Read one account in full. Raises `VenueError`; never returns a part."""
+        return await self._read("snapshot", self._hook.snapshot(session=self._session, request=request), Snapshot)
+
+    async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
+        """Past bars, oldest first; none where the plugin has no history."""
+        if not self.has_candles:
+            return ()
+        return await self._read("candles", self._hook.candles(session=self._session, request=request), tuple)
+
+    async def close(self) -> None:
+        """End the session. A plugin that does not manage to in time is left behind with a line in the log."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._hook.close(session=self._session)
+        except TimeoutError:
+            log.warning("connection %s did not close within %g s", self.settings.name, CLOSE_TIMEOUT_S)
+        except CopydeskError as error:
+            log.warning("connection %s: %s", self.settings.name, error)
+
+    async def _send(self, what: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        try:
+            async with asyncio.timeout(self._send_s):
+                outcome = await call()
+        except TimeoutError:
+            return Unknown(message=f"no answer to {what} within {self._send_s:g} s")
+        except RateLimited as error:
+            return Rejected(
+                reason=RejectReason.RATE_LIMIT,
+                message=str(error),
+                code=error.code,
+                retry_after_ms=error.retry_after_ms,
+            )
+        except Refused as error:
+            return Rejected(reason=error.reason, message=str(error), code=error.code)
+        except (OutcomeUnknown, VenueError) as error:
+            return Unknown(message=str(error))
+        except Exception as error:  # noqa: BLE001 - a plugin's defect must not take the engine with it
+            return Unknown(message=self._defect(what, error))
+        if not isinstance(outcome, Accepted | Rejected | Unknown):
+            return Unknown(message=self._defect(what, TypeError(f"it returned {type(outcome).__name__}")))
+        return outcome
+
+    async def _read(self, what: str, call: Awaitable[T], kind: type[T]) -> T:
+        try:
+            async with asyncio.timeout(self._read_s):
+                answer = await call
+        except TimeoutError:
+            raise NotReady(f"no {what} from {self.settings.name} within {self._read_s:g} s") from None
+        except VenueError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            raise NotReady(self._defect(what, error)) from None
+        if not isinstance(answer, kind):
+            raise NotReady(self._defect(what, TypeError(f"it returned {type(answer).__name__}")))
+        return answer
+
+    def _defect(self, what: str, error: Exception) -> str:
+        sentence = f"the plugin for {self.settings.kind} failed in {what}: {type(error).__name__}"
+        log.error("%s on %s: this is a defect of the plugin", sentence, self.settings.name, exc_info=error)
+        return sentence
+
+
+async def open_venue(
+    manager: pluggy.PluginManager,
+    settings: ConnectionSettings,
+    *,
+    connect_s: float = 30,
+    send_s: float = 10,
+    read_s: float = 15,
+) -> Venue:
+    """Log in. Raises `NotReady`, `AuthFailed`, `VenueClosed`, or another `CopydeskError` with a sentence."""
+    try:
+        async with asyncio.timeout(connect_s):
+            session = await manager.hook.connect(settings=settings)
+    except TimeoutError:
+        raise NotReady(f"{settings.name} did not answer within {connect_s:g} s") from None
+    except CopydeskError:
+        raise
+    except Exception as error:
+        log.exception("the plugin for %s failed in connect on %s", settings.kind, settings.name)
+        raise NotReady(f"the plugin for {settings.kind} failed in connect: {type(error).__name__}") from None
+    return Venue(manager, settings, session, send_s=send_s, read_s=read_s)

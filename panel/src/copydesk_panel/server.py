@@ -1,0 +1,150 @@
+"""The panel's own process: serves the pages on loopback and passes their requests on to the control API."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+from copydesk.datafolder import resolve_folder
+
+from copydesk_panel.gate import Gate, guard
+from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
+
+HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"
+LIBRARY = STATIC / "vendor" / "lightweight-charts.mjs"
+NOT_ALLOWED = (
+    "This page needs the address that copydesk-panel printed: it carries a one-time key. "
+    "The key works once; after that the panel prints the next one, for another browser."
+)
+
+
+class PanelError(Exception):
+    """The panel cannot start; the message is a sentence that says why and what to do."""
+
+
+def build_app(gate: Gate, link: Link, entered: Callable[[], None]) -> web.Application:
+    """The web application. `entered` is called when a one-time token was used, so that the next one can be announced."""
+
+    async def index(request: web.Request) -> web.StreamResponse:
+        if token := request.query.get("token"):
+            session = gate.redeem(token)
+            if session is None and not gate.knows(request):
+                return web.Response(status=401, text=NOT_ALLOWED)
+            response = web.Response(status=303, headers={"Location": "/"})
+            if session is not None:
+                response.set_cookie(gate.cookie, session, httponly=True, samesite="Strict", path="/")
+                entered()
+            return response
+        if not gate.knows(request):
+            return web.Response(status=401, text=NOT_ALLOWED)
+        return web.FileResponse(STATIC / "index.html")
+
+    async def asset(request: web.Request) -> web.StreamResponse:
+        path = (STATIC / request.match_info["path"]).resolve()
+        if not path.is_relative_to(STATIC.resolve()) or not path.is_file():
+            raise web.HTTPNotFound(text="there is no such file")
+        return web.FileResponse(path)
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        if not gate.knows(request):
+            raise web.HTTPUnauthorized(text=NOT_ALLOWED)
+        if request.path == f"{PREFIX}/stream":
+            return await link.stream(request)
+        return await link.request(request)
+
+    app = web.Application(middlewares=[guard(gate)], client_max_size=MAX_BODY)
+    app.router.add_get("/", index)
+    app.router.add_get("/static/{path:.+}", asset)
+    app.router.add_route("*", PREFIX + "/{path:.+}", api)
+    return app
+
+
+def listen_on(port: int) -> socket.socket:
+    """A listening socket on loopback. Raises `PanelError` where the port is in use or not allowed."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise PanelError(
+            f"Port {port} of {HOST} cannot be used ({error}): choose another with --port, or 0 for any."
+        ) from None
+    return sock
+
+
+async def serve(
+    source: ControlSource, *, port: int = 0, announce: Callable[[str], None], stop: asyncio.Event | None = None
+) -> None:
+    """Serve the panel until `stop` is set or the task is cancelled.
+
+    `announce` is given the URL to open, when the panel listens and again whenever the one-time key in it was used. Raises
+    `PanelError` where the panel cannot start.
+    """
+    if not LIBRARY.is_file():
+        raise PanelError(f"{LIBRARY} is missing: install the panel again (`uv sync --reinstall-package copydesk-panel`).")
+    sock = listen_on(port)
+    gate = Gate(sock.getsockname()[1])
+
+    def announce_next() -> None:
+        announce(f"http://{HOST}:{gate.port}/?token={gate.new_token()}")
+
+    link = Link(source)
+    runner = web.AppRunner(build_app(gate, link, announce_next), access_log=None, shutdown_timeout=1)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        announce_next()
+        await (stop or asyncio.Event()).wait()
+    finally:
+        await runner.cleanup()
+        await link.close()
+        sock.close()
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="copydesk-panel", description="The web panel of copydesk, on loopback.")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="the engine's data folder (else COPYDESK_DATA, else the user's own)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port to listen on; 0, the default, for any free one"
+    )
+    parser.add_argument("--json", action="store_true", help="print the address as one JSON line")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command `copydesk-panel`: prints the URL and serves until SIGINT or SIGTERM. Exit status 2 for bad input."""
+    options = parse(arguments)
+
+    def announce(url: str) -> None:
+        line = json.dumps({"url": url}) if options.json else f"copydesk panel: {url}"
+        with contextlib.suppress(BrokenPipeError):
+            print(line, flush=True)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await serve(ControlSource.find(resolve_folder(options.data)), port=options.port, announce=announce, stop=stop)
+
+    try:
+        asyncio.run(run())
+    except PanelError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+// The dialogs "New bot" and "Settings": name, parent, children line by line. What a person typed stays until it is accepted.
+
+import { api } from "./api.js";
+import { errorLine, showDialog, showError } from "./dialog.js";
+import { h, icon } from "./dom.js";
+import { isDecimal, plain } from "./format.js";
+import { text } from "./text.js";
+
+/** @typedef {import("./types.js").BotSettings} BotSettings */
+
+/** @param {import("./store.js").Store} store @param {(name: string) => void} created */
+export function newBotDialog(store, created) {
+  return showDialog(text.bot.newTitle, (close) => {
+    const form = new BotForm(store, { name: "", parent: "", children: [] }, text.bot.create, close, async (settings) => {
+      await api.addBot({ ...settings, working: false });
+      created(settings.name);
+    });
+    return form.elements;
+  }, "bot-form");
+}
+
+/** @param {import("./store.js").Store} store @param {BotSettings} before */
+export function settingsDialog(store, before) {
+  return showDialog(text.bot.settingsTitle(before.name), (close) => {
+    const form = new BotForm(store, before, text.bot.save, close, async (settings) => {
+      await api.changeBot(before.name, settings);
+    });
+    return form.elements;
+  }, "bot-form");
+}
+
+class BotForm {
+  /**
+   * @param {import("./store.js").Store} store
+   * @param {BotSettings} before what the form begins with; a child's settings that it does not show are kept
+   * @param {string} action
+   * @param {() => void} close
+   * @param {(settings: BotSettings) => Promise<void>} save
+   */
+  constructor(store, before, action, close, save) {
+    this.store = store;
+    this.before = before;
+    this.save = save;
+    this.close = close;
+    /** @type {ChildLine[]} */
+    this.lines = [];
+    this.name = h("input", { name: "name", autocomplete: "off", spellcheck: "false", maxlength: "80", autofocus: true, value: before.name });
+    this.parent = h("select", { name: "parent", on: { change: () => this.refresh() } });
+    this.hint = h("p", { class: "hint" });
+    this.list = h("div", { class: "children" });
+    this.error = errorLine();
+    this.add = h("button", { type: "button", class: "small", data: { act: "add-child" }, on: { click: () => this.addLine().account.focus() } }, icon("plus"), text.bot.addChild);
+    this.submit = h("button", { type: "submit", class: "go" }, action);
+    this.form = h("form", { novalidate: true, on: { submit: (/** @type {Event} */ event) => this.send(event) } },
+      h("label", {}, text.bot.name, this.name),
+      h("label", {}, text.bot.parent, this.parent),
+      h("fieldset", {}, h("legend", {}, text.bot.children), this.hint, this.list, this.add,
+        h("dl", { class: "modes" }, h("dt", {}, text.bot.multiplier), h("dd", {}, text.bot.multiplierHint), h("dt", {}, text.bot.percentage), h("dd", {}, text.bot.percentageHint))),
+      store.bots.get(before.name)?.status === "Working" ? h("p", { class: "hint" }, text.bot.workingHint) : null,
+      this.error,
+      h("div", { class: "buttons" }, h("button", { type: "button", on: { click: close } }, text.dialog.cancel), this.submit));
+    fillAccounts(this.parent, [...store.accounts.values()], before.parent);
+    for (const child of before.children) this.addLine(child);
+    if (this.lines.length === 0) this.addLine();
+    this.refresh();
+  }
+
+  get elements() {
+    return [this.form];
+  }
+
+  /** @param {import("./types.js").ChildSettings} [child] */
+  addLine(child) {
+    const line = new ChildLine(this, child);
+    this.lines.push(line);
+    this.list.append(line.element);
+    this.refresh();
+    return line;
+  }
+
+  /** @param {ChildLine} line */
+  removeLine(line) {
+    this.lines.splice(this.lines.indexOf(line), 1);
+    line.element.remove();
+    this.refresh();
+    this.add.focus();
+  }
+
+  /** Offer in every picker what may be chosen there: same connection kind, not the parent, not twice. */
+  refresh() {
+    const parent = this.store.accounts.get(this.parent.value);
+    const offered = parent ? [...this.store.accounts.values()].filter((account) => account.kind === parent.kind && account.key !== parent.key) : [];
+    const taken = new Set(this.lines.map((line) => line.account.value));
+    this.lines.forEach((line, index) => {
+      const own = line.account.value || line.wanted;
+      fillAccounts(line.account, offered.filter((account) => account.key === own || !taken.has(account.key)), own);
+      line.account.disabled = !parent;
+      line.number(index + 1, this.lines.length > 1);
+    });
+    this.add.disabled = !parent || this.lines.length >= offered.length;
+    this.hint.textContent = !parent ? text.bot.chooseParentFirst
+      : offered.length === 0 ? text.bot.noOther
+      : this.lines.length >= offered.length ? text.bot.allUsed
+      : text.bot.sameKind(parent.kind);
+  }
+
+  /** The first thing that keeps the form from being sent, or an empty string. */
+  problem() {
+    if (!this.name.value.trim()) return [text.bot.nameMissing, this.name];
+    if (!this.parent.value) return [text.bot.parentMissing, this.parent];
+    for (const [index, line] of this.lines.entries()) {
+      if (!line.account.value) return [text.bot.childMissing(index + 1), line.account];
+      if (!isDecimal(line.value.value.trim())) return [text.bot.valueWrong(index + 1, line.value.value.trim()), line.value];
+    }
+    return null;
+  }
+
+  /** @param {Event} event */
+  async send(event) {
+    event.preventDefault();
+    const problem = this.problem();
+    if (problem) {
+      showError(this.error, problem[0]);
+      problem[1].focus();
+      return;
+    }
+    showError(this.error, "");
+    this.submit.disabled = true;
+    try {
+      await this.save({ ...this.before, name: this.name.value.trim(), parent: this.parent.value, children: this.lines.map((line) => line.settings()) });
+      this.close();
+    } catch (error) {
+      showError(this.error, /** @type {Error} */ (error).message);
+      this.submit.disabled = false;
+    }
+  }
+}
+
+class ChildLine {
+  /** @param {BotForm} form @param {import("./types.js").ChildSettings} [before] */
+  constructor(form, before) {
+    this.before = before;
+    this.wanted = before?.account ?? "";
+    this.account = h("select", { name: "child", on: { change: () => form.refresh() } });
+    this.mode = h("select", { name: "mode", on: { change: () => this.explain() } },
+      h("option", { value: "multiplier" }, text.bot.multiplier), h("option", { value: "percentage" }, text.bot.percentage));
+    this.mode.value = before?.mode ?? "multiplier";
+    this.value = h("input", { name: "value", inputmode: "decimal", autocomplete: "off", value: before ? plain(before.value) : "1", on: { input: () => this.explain() } });
+    this.unit = h("span", { class: "unit", "aria-hidden": "true" });
+    this.note = h("p", { class: "note warning", role: "status" });
+    this.remove = h("button", { type: "button", class: "plain sign danger", on: { click: () => form.removeLine(this) } }, icon("cross"));
+    this.element = h("div", { class: "child-line", role: "group" },
+      this.account, this.mode, h("span", { class: "with-unit" }, this.unit, this.value), this.remove, this.note);
+    this.explain();
+  }
+
+  /** @param {number} number @param {boolean} removable */
+  number(number, removable) {
+    this.element.setAttribute("aria-label", text.bot.child(number));
+    this.account.setAttribute("aria-label", `${text.bot.child(number)}: ${text.bot.childAccount}`);
+    this.mode.setAttribute("aria-label", `${text.bot.child(number)}: ${text.bot.mode}`);
+    this.value.setAttribute("aria-label", `${text.bot.child(number)}: ${text.bot.value}`);
+    this.remove.setAttribute("aria-label", text.bot.removeChild(number));
+    this.remove.title = text.bot.removeChild(number);
+    this.remove.disabled = !removable;
+  }
+
+  explain() {
+    const percentage = this.mode.value === "percentage";
+    this.unit.textContent = percentage ? "%" : "×";
+    const reverses = !percentage && this.value.value.trim().startsWith("-");
+    this.note.textContent = reverses ? text.bot.reverses : "";
+    this.note.hidden = !reverses;
+  }
+
+  /** @returns {import("./types.js").ChildSettings} */
+  settings() {
+    return { ...this.before, account: this.account.value, mode: this.mode.value, value: this.value.value.trim() };
+  }
+}
+
+/**
+ * Fill a picker with accounts, grouped by connection kind; the chosen one stays chosen where it is offered.
+ * @param {any} select
+ * @param {import("./types.js").Account[]} accounts
+ * @param {string} chosen
+ */
+function fillAccounts(select, accounts, chosen) {
+  const kinds = [...new Set(accounts.map((account) => account.kind))].sort();
+  const groups = kinds.map((kind) => h("optgroup", { label: kind },
+    ...accounts.filter((account) => account.kind === kind).map((account) => h("option", { value: account.key }, accountLabel(account)))));
+  select.replaceChildren(h("option", { value: "" }, text.bot.choose), ...groups);
+  select.value = accounts.some((account) => account.key === chosen) ? chosen : "";
+}
+
+/** @param {import("./types.js").Account} account */
+function accountLabel(account) {
+  const { title, key, rehearsal } = account;
+  const name = title && title.toLowerCase() !== key.toLowerCase() ? `${title} (${key})` : title || key;
+  return rehearsal ? text.bot.rehearsed(name) : name;
+}

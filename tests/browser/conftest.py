@@ -1,0 +1,157 @@
+"""A panel over a generator desk, each in a process of its own, and Debian's Chromium to look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+HERE = Path(__file__).parent
+READY_S = 30.0
+STOP_S = 10.0
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Program:
+    """A running process and the first line that it printed."""
+
+    process: asyncio.subprocess.Process
+    first_line: str
+
+    async def stop(self) -> int:
+        """Ask it to end (SIGTERM) and return its exit status."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        async with asyncio.timeout(STOP_S):
+            await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+Start = Callable[..., Awaitable[Program]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a Python module or script as a process and waits for its first line; ends all of them after the test."""
+    running: list[Program] = []
+
+    async def start_it(*command: str) -> Program:
+        process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        program = Program(process, "")
+        running.append(program)
+        async with asyncio.timeout(READY_S):
+            program.first_line = (await process.stdout.readline()).decode().strip()
+        assert program.first_line, f"{command} ended before it was ready"
+        return program
+
+    yield start_it
+    for program in reversed(running):
+        await program.stop()
+
+
+@dataclass
+class Stack:
+    """A desk and a panel over it. `url` carries the one-time token."""
+
+    folder: Path
+    desk: Program
+    panel: Program
+    start: Start
+
+    @property
+    def url(self) -> str:
+        url: str = json.loads(self.panel.first_line)["url"]
+        return url
+
+    async def restart_desk(self, *options: str) -> None:
+        await self.desk.stop()
+        self.desk = await start_desk(self.start, self.folder, *options)
+
+
+async def start_desk(start: Start, folder: Path, *options: str) -> Program:
+    return await start(str(HERE / "desk.py"), "--data", str(folder), *options)
+
+
+async def start_panel(start: Start, folder: Path) -> Program:
+    return await start("-m", "copydesk_panel.server", "--data", str(folder), "--json")
+
+
+@pytest.fixture
+def new_stack(start: Start, tmp_path: Path) -> Callable[..., Awaitable[Stack]]:
+    async def make(*options: str) -> Stack:
+        desk = await start_desk(start, tmp_path, *options)
+        return Stack(tmp_path, desk, await start_panel(start, tmp_path), start)
+
+    return make
+
+
+@pytest.fixture
+async def stack(new_stack: Callable[..., Awaitable[Stack]]) -> Stack:
+    return await new_stack()
+
+
+def find_chromium() -> str:
+    """The browser's path. Skips the test where there is none; fails under `CI=true`, where nothing may be skipped."""
+    for name in CHROMIUM_NAMES:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("no Chromium is installed: apt-get install chromium")
+    pytest.skip("no Chromium is installed: apt-get install chromium")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = find_chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Watched:
+    """What a page did that it should not: console messages, errors, requests to elsewhere."""
+
+    troubles: list[str]
+    hosts: set[str]
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page that must end without a console error and without a request that leaves this machine."""
+    context = await browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.set_default_timeout(15_000)
+    page = await context.new_page()
+    watched = Watched([], set())
+    page.on("pageerror", lambda error: watched.troubles.append(str(error)))
+    page.on(
+        "console", lambda message: watched.troubles.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("request", lambda request: watched.hosts.add(request.url.split("/")[2].split(":")[0]))
+    yield page
+    await context.close()
+    expected = getattr(page, "expected_troubles", ())
+    assert [line for line in watched.troubles if not any(word in line for word in expected)] == []
+    assert watched.hosts <= {"127.0.0.1", ""}

@@ -1,0 +1,230 @@
+"""A desk in memory, and the control API of it on a real socket. Nothing of an engine but what the API asks of one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from copydesk.config import BotSettings, ChildSettings
+from copydesk.control import Running, StreamLimits, serve
+from copydesk.errors import NotReady, RateLimited, UsageError
+from copydesk.model import (
+    Accepted,
+    Candle,
+    CandleRequest,
+    Capabilities,
+    Contract,
+    Instrument,
+    KindInfo,
+    Order,
+    OrderChange,
+    OrderRef,
+    OrderStatus,
+    Outcome,
+    PriceEvent,
+    Record,
+    Rejected,
+    RejectReason,
+    Terms,
+)
+from copydesk.view import AccountView, ConnectionState, DeskEvent, DeskView, LogEntry, LogQuery
+
+TOKEN = "a-token-that-only-the-tests-know"
+
+BTCUSDT = Instrument(
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    settle="USDT",
+    contract=Contract.LINEAR,
+    price_tick=Decimal("0.1"),
+    quantity_step=Decimal("0.001"),
+)
+
+
+class MemoryDesk:
+    """Keeps the last `kept` events, bots by name, and two accounts, of which `demo/parent` is a rehearsal."""
+
+    def __init__(self, kept: int = 20_000) -> None:
+        self.kept = kept
+        self.events: list[DeskEvent] = []
+        self.sinks: set[Callable[[DeskEvent], None]] = set()
+        self.stored: dict[str, BotSettings] = {}
+        self.lines: list[LogEntry] = []
+        self.placed: dict[str, Order] = {}
+        self._numbers = count(1)
+        self._orders = count(1)
+
+    # what the tests do to it
+
+    def emit(self, kind: str, body: Record, account: str = "") -> DeskEvent:
+        event = DeskEvent(seq=next(self._numbers), kind=kind, account=account, body=body)
+        self.events = [*self.events[1 - self.kept :], event] if len(self.events) >= self.kept else [*self.events, event]
+        self._tell(event)
+        return event
+
+    def say(self, text: str, *, level: str = "info", bot: str = "", at_ms: int = 0) -> None:
+        entry = LogEntry(seq=len(self.lines) + 1, at_ns=at_ms * 1_000_000, level=level, kind="word", text=text, bot=bot)
+        self.lines.append(entry)
+        self.emit("log", entry)
+
+    def burst(self, many: int, width: int = 20) -> None:
+        """Emit many log events, quickly, without storing the lines."""
+        body = LogEntry(at_ns=1, level="info", kind="word", text="x" * width)
+        events = [DeskEvent(seq=next(self._numbers), kind="log", body=body) for _ in range(many)]
+        self.events = (self.events + events)[-self.kept :]
+        for event in events:
+            self._tell(event)
+
+    def price(self, account: str, symbol: str, last: str) -> None:
+        self._tell(DeskEvent(seq=0, kind="price", account=account, body=PriceEvent(symbol=symbol, last=Decimal(last))))
+
+    def _tell(self, event: DeskEvent) -> None:
+        for sink in tuple(self.sinks):
+            sink(event)
+
+    # what the control API asks of it
+
+    def view(self) -> DeskView:
+        seq = self.events[-1].seq if self.events else 0
+        accounts = tuple(
+            AccountView(
+                key=key,
+                connection=key.partition("/")[0],
+                kind="paper",
+                title=key,
+                state=ConnectionState.CONNECTED,
+                rehearsal=key != "real",
+            )
+            for key in ("demo/parent", "real")
+        )
+        return DeskView(seq=seq, at_ns=1, version="test", accounts=accounts, log=tuple(self.lines[-50:]))
+
+    def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
+        first = self.events[0].seq if self.events else 1
+        if seq + 1 < first:
+            return None
+        return self.events[seq + 1 - first : seq + 1 - first + limit]
+
+    def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
+        self.sinks.add(sink)
+        return lambda: self.sinks.discard(sink)
+
+    def log(self, query: LogQuery) -> list[LogEntry]:
+        fitting = [
+            line
+            for line in reversed(self.lines)
+            if query.from_ms * 1_000_000 <= line.at_ns
+            and (not query.to_ms or line.at_ns <= query.to_ms * 1_000_000)
+            and query.bot in ("", line.bot)
+            and query.level in ("", line.level)
+            and query.text.lower() in line.text.lower()
+            and (not query.before_seq or line.seq < query.before_seq)
+        ]
+        return fitting[: query.limit]
+
+    def bots(self) -> tuple[BotSettings, ...]:
+        return tuple(self.stored.values())
+
+    async def add_bot(self, bot: BotSettings) -> None:
+        if bot.parent == "nowhere":
+            raise UsageError("unknown connection 'nowhere': add it to copydesk.toml")
+        self.stored[bot.name] = bot
+
+    async def change_bot(self, name: str, bot: BotSettings) -> None:
+        del self.stored[name]
+        self.stored[bot.name] = bot
+
+    async def remove_bot(self, name: str) -> None:
+        del self.stored[name]
+
+    async def start_bot(self, name: str) -> None:
+        self.stored[name] = self.stored[name].model_copy(update={"working": True})
+
+    async def stop_bot(self, name: str) -> None:
+        self.stored[name] = self.stored[name].model_copy(update={"working": False})
+
+    def kinds(self) -> tuple[KindInfo, ...]:
+        return (KindInfo(kind="paper", title="Paper", capabilities=Capabilities(hedge_mode=True)),)
+
+    def instruments(self, account: str) -> tuple[Instrument, ...]:
+        return (BTCUSDT,)
+
+    async def candles(self, account: str, request: CandleRequest) -> tuple[Candle, ...]:
+        match request.symbol:
+            case "DOWN":
+                raise NotReady("the venue of demo cannot be reached: it is tried again")
+            case "BUSY":
+                raise RateLimited("the venue asks for a pause", retry_after_ms=1500)
+            case "DEFECT":
+                raise ZeroDivisionError("a defect, with a secret in its message")
+        one = Decimal(1)
+        return tuple(Candle(open_ms=n, open=one, high=one, low=one, close=one, volume=one) for n in range(request.limit))
+
+    async def place(self, account: str, terms: Terms) -> tuple[str, Outcome]:
+        if terms.symbol != "BTCUSDT":
+            return "", Rejected(reason=RejectReason.SYMBOL, message=f"no such symbol {terms.symbol}")
+        number = next(self._orders)
+        client_id = f"ticket-{number}"
+        order = Order(venue_id=str(number), client_id=client_id, terms=terms, status=OrderStatus.NEW)
+        self.placed[client_id] = order
+        self.emit("order", order, account)
+        return client_id, Accepted(order=order)
+
+    async def modify(self, account: str, change: OrderChange) -> Outcome:
+        return self._found(change.ref)
+
+    async def cancel(self, account: str, order: OrderRef) -> Outcome:
+        return self._found(order)
+
+    def _found(self, ref: OrderRef) -> Outcome:
+        order = self.placed.get(ref.client_id)
+        if order is None:
+            return Rejected(reason=RejectReason.NOT_FOUND, message=f"no order {ref.client_id}")
+        return Accepted(order=order)
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
+
+
+@pytest.fixture
+def new_desk() -> Callable[..., MemoryDesk]:
+    return MemoryDesk
+
+
+@pytest.fixture
+def desk() -> MemoryDesk:
+    return MemoryDesk()
+
+
+@pytest.fixture
+def new_bot() -> Callable[..., BotSettings]:
+    def make(name: str, **changes: object) -> BotSettings:
+        children = (ChildSettings(account="demo/child", mode="multiplier", value=Decimal("0.5")),)
+        return BotSettings.model_validate({"name": name, "parent": "demo/parent", "children": children, **changes})
+
+    return make
+
+
+@pytest.fixture
+async def start(token: str) -> AsyncIterator[Callable[..., object]]:
+    """Serves a desk until the test ends: `running = await start(desk, limits=...)`."""
+    started: list[Running] = []
+
+    async def serve_it(desk: MemoryDesk, *, limits: StreamLimits | None = None, port: int = 0) -> Running:
+        running = await serve(desk, host="127.0.0.1", port=port, token=token, limits=limits)
+        started.append(running)
+        return running
+
+    yield serve_it
+    for running in started:
+        await running.stop()
+
+
+@pytest.fixture
+async def running(start: Callable[..., object], desk: MemoryDesk) -> Running:
+    return await start(desk)  # type: ignore[misc, no-any-return]

@@ -1,0 +1,502 @@
+"""What the pure engine does, rule by rule, against the matching engine (`docs/semantics`: the numbers are the rules')."""
+
+from __future__ import annotations
+
+import pytest
+from copydesk.model import Rejected, RejectReason, Unknown
+from harness.closed_loop import PARENT, ClosedLoop, D, OrderType, PositionSide, TimeInForce, child, instrument
+
+
+def loop(*children, **more) -> ClosedLoop:
+    return ClosedLoop(children or (child("c1", k="0.5"),), **more).start()
+
+
+# --- 1: what is copied ------------------------------------------------------------------------------------------------
+
+
+def test_1_market_order_is_copied_to_every_child():
+    desk = loop(child("half", k="0.5"), child("triple", k="3"), child("mirror", k="-1"))
+    desk.buy("0.1")
+    desk.settle()
+    assert [desk.position(name) for name in ("half", "triple", "mirror")] == [D("0.05"), D("0.3"), D("-0.1")]
+
+
+@pytest.mark.parametrize("tif", list(TimeInForce))
+def test_1_limit_order_keeps_price_and_time_in_force(tif):
+    desk = loop()
+    desk.buy("0.1", price="60000.1", time_in_force=tif)
+    desk.settle()
+    (copy,) = desk.placed("c1")
+    assert (copy.type, copy.price, copy.time_in_force, copy.quantity) == (OrderType.LIMIT, D("60000.1"), tif, D("0.050"))
+    assert desk.position("c1") == D("0.05")
+
+
+@pytest.mark.parametrize(
+    ("type_", "price", "trigger"),
+    [
+        (OrderType.STOP_MARKET, None, "59000"),
+        (OrderType.STOP_LIMIT, "58990", "59000"),
+        (OrderType.TAKE_PROFIT_MARKET, None, "61000"),
+        (OrderType.TAKE_PROFIT_LIMIT, "60990", "61000"),
+    ],
+)
+def test_1_stop_loss_and_take_profit_are_copied_moved_and_removed(type_, price, trigger):
+    desk = loop()
+    desk.buy("0.1")
+    stop = desk.sell("0.1", type=type_, price=price, trigger=trigger, reduce_only=True)
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert (copy.type, copy.trigger_price, copy.quantity, copy.reduce_only) == (type_, D(trigger), D("0.050"), True)
+    moved = str(D(trigger) + 100)
+    desk.amend(stop, trigger=moved)
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert copy.trigger_price == D(moved)
+    desk.cancel(stop)
+    desk.settle()
+    assert desk.working("c1") == []
+    assert desk.position("c1") == D("0.05")
+
+
+def test_1_trailing_stop_is_copied():
+    desk = loop()
+    desk.buy("0.1")
+    desk.sell("0.1", type=OrderType.TRAILING_STOP, trail_percent=D("1"), reduce_only=True)
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert (copy.type, copy.trail_percent) == (OrderType.TRAILING_STOP, D(1))
+
+
+def test_1_stop_that_triggers_closes_both():
+    desk = loop()
+    desk.buy("0.1")
+    desk.sell("0.1", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+    desk.prices(D(58999))
+    desk.settle()
+    assert desk.position(PARENT) == desk.position("c1") == 0
+    assert len(desk.placed("c1")) == 2
+
+
+def test_1_hedge_mode_keeps_the_position_side():
+    desk = loop(child("c1", k="2"), child("mirror", k="-1"), hedge=True)
+    desk.buy("0.1", position_side=PositionSide.LONG)
+    desk.sell("0.2", position_side=PositionSide.SHORT)
+    desk.settle()
+    desk.sell("0.05", position_side=PositionSide.LONG)
+    desk.settle()
+    assert desk.position("c1", PositionSide.LONG) == D("0.1")
+    assert desk.position("c1", PositionSide.SHORT) == D("-0.4")
+    assert desk.position("mirror", PositionSide.SHORT) == D("-0.05")
+    assert desk.position("mirror", PositionSide.LONG) == D("0.2")
+
+
+# --- 2: how much --------------------------------------------------------------------------------------------------------
+
+
+def test_2_percentage_is_the_same_share_of_the_balance():
+    desk = loop(child("c1"), cash={PARENT: D(1000), "c1": D(2000)}, instrument=instrument("1"), price=D(1))
+    desk.exchange.set_leverage(PARENT, "BTCUSDT", 20)
+    desk.exchange.set_leverage("c1", "BTCUSDT", 20)
+    desk.buy("100", price="0.5")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [D(200)]
+
+
+def test_2_multiplier():
+    desk = loop(child("half", k="0.5"), child("triple", k="3"), instrument=instrument("1"), price=D(10))
+    desk.buy("100")
+    desk.settle()
+    assert (desk.position("half"), desk.position("triple")) == (50, 300)
+
+
+def test_2_without_a_fresh_balance_no_entry_is_copied_and_the_log_says_why():
+    desk = loop(child("c1", balance_max_age_ms=1000))
+    desk.pass_time(5000)
+    desk.buy("0.1", price="50000")
+    desk.settle()
+    assert desk.placed("c1") == []
+    assert "5 s old" in desk.said("no-balance")[0]
+
+
+def test_2_ratio_is_frozen_until_flat():
+    desk = loop(child("c1"), cash={PARENT: D(100_000), "c1": D(100_000)})
+    desk.buy("0.1")
+    desk.settle()
+    desk.exchange.deposit("c1", D(900_000))
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("0.2")
+    desk.sell("0.2")
+    desk.settle()
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") > D("0.9")
+
+
+# --- 3: rounding --------------------------------------------------------------------------------------------------------
+
+
+def test_3_the_cumulative_target_is_rounded_never_the_increment():
+    desk = loop(child("c1", k="0.33"), instrument=instrument("1"), price=D(10))
+    desk.buy("10")
+    desk.settle()
+    assert desk.position("c1") == 3
+    desk.sell("5")
+    desk.settle()
+    assert desk.position("c1") == 1
+    assert len(desk.placed("c1")) == 2
+
+
+def test_3_the_residue_is_carried():
+    desk = loop(child("c1", k="0.4"), instrument=instrument("1"), price=D(10))
+    held = []
+    for _ in range(5):
+        desk.buy("1")
+        desk.settle()
+        held.append(int(desk.position("c1")))
+    assert held == [0, 0, 1, 1, 2]
+    assert desk.said("rounded-to-nothing")[0] == "skipped: 0.4 of step 1"
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("floor", 2), ("nearest", 3), ("min_one", 2)])
+def test_3_roundings(rounding, expected):
+    desk = loop(child("c1", k="0.26", rounding=rounding), instrument=instrument("1"), price=D(10))
+    desk.buy("10")
+    desk.settle()
+    assert desk.position("c1") == expected
+
+
+def test_3_min_one_takes_at_least_a_step():
+    desk = loop(child("c1", k="0.01", rounding="min_one"), instrument=instrument("1"), price=D(10))
+    desk.buy("10")
+    desk.settle()
+    assert desk.position("c1") == 1
+    desk.sell("10")
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_3_below_the_minimum_notional_is_skipped_with_a_reason():
+    desk = loop(child("c1", k="0.01"), instrument=instrument("0.001", minimum="100"))
+    desk.buy("0.1", price="59000")
+    desk.settle()
+    assert desk.placed("c1") == []
+    assert "below the minimum 100" in desk.said("too-small")[0]
+
+
+# --- 4: exits -----------------------------------------------------------------------------------------------------------
+
+
+def test_4_exits_are_sized_on_what_the_child_holds():
+    """The child got only part of its entry: it closes the same share of that part, and the last close closes all."""
+    desk = loop(child("c1", k="3"), instrument=instrument("1"), price=D(10))
+    desk.fault = lambda intent: Rejected(reason=RejectReason.MARGIN, message="no") if desk.position("c1") else None
+    desk.buy("5")
+    desk.settle()
+    desk.buy("5")
+    desk.settle()
+    desk.fault = lambda intent: None
+    assert desk.position("c1") == 15
+    desk.sell("5")
+    desk.settle()
+    assert desk.position("c1") == 7  # 15 of 30: closes half of what it has, and keeps the floor
+    desk.sell("5")
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_4_a_flip_is_one_crossing_order():
+    desk = loop(child("c1", k="2"))
+    desk.buy("0.1")
+    desk.settle()
+    desk.sell("0.25")
+    desk.settle()
+    assert desk.position("c1") == D("-0.3")
+    assert [terms.quantity for terms in desk.placed("c1")] == [D("0.2"), D("0.5")]
+
+
+def test_4_exits_carry_reduce_only_even_where_the_parent_does_not():
+    desk = loop()
+    desk.buy("0.1")
+    desk.sell("0.1", price="61000")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert copy.reduce_only
+
+
+def test_4_nothing_to_reduce_is_a_success():
+    desk = loop()
+    desk.fault = lambda intent: Rejected(reason=RejectReason.MARGIN, message="no money")
+    desk.buy("0.1")
+    desk.settle()
+    desk.fault = lambda intent: None
+    desk.sell("0.1")
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert desk.said("nothing-to-reduce")
+    assert desk.copier.desk.bots["bot"].missed == {"c1": 1}
+
+
+def test_4_close_position_closes_what_was_copied_and_leaves_foreign_quantity():
+    desk = loop(child("c1", k="1"))
+    desk.exchange.place("c1", desk.buy("0.1").terms)  # by hand on the child, as well as the copy
+    desk.settle()
+    desk.sell("0", type=OrderType.STOP_MARKET, trigger="59000", close_position=True)
+    desk.settle()
+    desk.prices(D(58000))
+    desk.settle()
+    assert desk.position(PARENT) == 0
+    assert desk.position("c1") == D("0.1")
+
+
+# --- 5, 8: fills that leave a child ahead, cancels ------------------------------------------------------------------------
+
+
+def test_5_parent_cancelled_with_less_filled_than_the_child_trims_the_child():
+    desk = loop(child("c1", k="0.5"))
+    order = desk.buy("10", price="59999")
+    desk.settle()
+    desk.trade("59999", "10")  # the parent was first in the book: it gets all of it
+    desk.settle()
+    assert (desk.position(PARENT), desk.position("c1")) == (10, 0)
+    desk.trade("59998", "3")  # goes through the child's order
+    desk.settle()
+    assert desk.position("c1") == 3
+    assert order.terms.quantity == 10
+
+
+def child_gets_ahead(desk: ClosedLoop, order, quantity: str = "4") -> None:
+    """The parent moves its order away, the venue refuses that to the child, and the market reaches the child's."""
+    desk.fault = lambda intent: Rejected(reason=RejectReason.OTHER, message="not now")
+    desk.amend(order, price="59990")
+    desk.settle()
+    desk.fault = lambda intent: None
+    desk.trade("59999", quantity)
+    desk.settle()
+
+
+def test_5_child_ahead_of_a_cancelled_parent_order_is_trimmed():
+    desk = loop(child("c1", k="0.5"))
+    order = desk.buy("10", price="59999")
+    desk.settle()
+    child_gets_ahead(desk, order)
+    assert (desk.position(PARENT), desk.position("c1")) == (0, 4)
+    desk.cancel(order)
+    desk.settle()
+    assert (desk.position("c1"), desk.working("c1")) == (0, [])
+    assert [(t.type, t.quantity, t.reduce_only) for t in desk.placed("c1")][1:] == [(OrderType.MARKET, D(4), True)]
+
+
+def test_5_the_other_policies_keep_or_ask():
+    desk = loop(child("keep", k="0.5", ahead="keep"), child("ask", k="0.5", ahead="ask"))
+    order = desk.buy("10", price="59999")
+    desk.settle()
+    child_gets_ahead(desk, order, quantity="8")
+    desk.cancel(order)
+    desk.settle()
+    assert (desk.position("keep"), desk.position("ask")) == (5, 3)
+    assert {note.account for note in desk.notes if note.kind == "ahead"} == {"keep", "ask"}
+
+
+def test_8_a_cancelled_parent_order_cancels_the_children():
+    desk = loop()
+    order = desk.buy("0.1", price="50000")
+    desk.settle()
+    assert len(desk.working("c1")) == 1
+    desk.cancel(order)
+    desk.settle()
+    assert desk.working("c1") == []
+
+
+# --- 7: changes ---------------------------------------------------------------------------------------------------------
+
+
+def test_7_price_and_quantity_follow():
+    desk = loop()
+    order = desk.buy("0.1", price="50000")
+    desk.settle()
+    desk.amend(order, price="51000", quantity="0.2")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert (copy.price, copy.quantity) == (D(51000), D("0.1"))
+    assert len(desk.placed("c1")) == 1
+
+
+def test_7_between_two_amends_in_flight_only_the_newest_counts():
+    desk = loop()
+    order = desk.buy("0.1", price="50000")
+    desk.settle()
+    desk.amend(order, price="50001")
+    desk.deliver()
+    for step in range(2, 50):
+        desk.amend(order, price=f"500{step:02}")
+        desk.deliver()
+    desk.settle()
+    assert desk.working("c1")[0].price == D(50049)
+    assert [what for _, _, what in desk.sent] == ["Place", "Modify", "Modify"]
+
+
+def test_7_without_amend_at_the_venue_cancel_confirm_place():
+    desk = loop(amendable=frozenset())
+    order = desk.buy("0.1", price="50000")
+    desk.settle()
+    desk.amend(order, price="51000")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert copy.price == D(51000)
+    assert [what for _, _, what in desk.sent] == ["Place", "Cancel", "Place"]
+
+
+# --- 10: unknown outcomes -------------------------------------------------------------------------------------------------
+
+
+def test_10_a_lost_reply_is_looked_up_and_never_sent_twice():
+    desk = loop()
+    desk.fault = lambda intent: "lose-reply"
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("0.05")
+    assert len(desk.placed("c1")) == 1
+
+
+def test_10_a_request_that_never_arrived_goes_again_under_the_same_id():
+    desk = loop()
+    lost = iter([Unknown(message="no answer")])
+    desk.fault = lambda intent: next(lost, None)
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("0.05")
+    places = [intent for intent in desk.intents if type(intent).__name__ == "Place"]
+    assert len(places) == 2
+    assert places[0].order.client_id == places[1].order.client_id
+
+
+def test_9_rate_limit_is_retried_with_the_same_id():
+    desk = loop()
+    refusals = iter([1, 2, 3])
+    desk.fault = lambda intent: (
+        Rejected(reason=RejectReason.RATE_LIMIT, message="slow", retry_after_ms=1000) if next(refusals, None) else None
+    )
+    desk.buy("0.1", price="59000")
+    desk.settle()
+    assert len(desk.working("c1")) == 1
+
+
+# --- 14, 16: gone and back ------------------------------------------------------------------------------------------------
+
+
+def test_14_a_child_that_is_away_delays_nobody_and_catches_up():
+    desk = loop(child("here", k="1"), child("away", k="1"))
+    desk.disconnect("away")
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("here") == D("0.1")
+    assert desk.position("away") == 0
+    assert desk.said("not-connected")
+    desk.pass_time(5000)
+    desk.reconnect("away")
+    desk.settle()
+    assert desk.position("away") == D("0.1")
+
+
+def test_14_outside_the_window_nothing_is_added_and_a_ticket_is_left():
+    desk = loop(child("away", k="1", catch_up_max_age_ms=1000))
+    desk.disconnect("away")
+    desk.buy("0.1")
+    desk.settle()
+    desk.pass_time(5000)
+    desk.reconnect("away")
+    desk.settle()
+    assert desk.position("away") == 0
+    (ticket,) = [note for note in desk.notes if note.kind == "stale"]
+    assert "ticket" in ticket.data
+
+
+def test_14_reducing_needs_no_window():
+    desk = loop(child("away", k="1", catch_up_max_age_ms=1000))
+    desk.buy("0.1")
+    desk.settle()
+    desk.disconnect("away")
+    desk.sell("0.1")
+    desk.settle()
+    desk.pass_time(600_000)
+    desk.reconnect("away")
+    desk.settle()
+    assert desk.position("away") == 0
+
+
+def test_14_what_the_parent_did_while_its_stream_was_down_is_copied_on_return():
+    desk = loop(child("c1", k="1"))
+    resting = desk.buy("0.2", price="50000")
+    desk.settle()
+    desk.disconnect(PARENT)
+    desk.buy("0.1")
+    desk.cancel(resting)
+    new = desk.buy("0.3", price="51000")
+    desk.pass_time(3000)
+    desk.reconnect(PARENT)
+    desk.settle()
+    assert desk.position("c1") == D("0.1")
+    assert [(t.price, t.quantity) for t in desk.working("c1")] == [(new.terms.price, D("0.3"))]
+
+
+def test_start_ignores_what_the_parent_held_before():
+    desk = ClosedLoop((child("c1", k="1"),))
+    desk.buy("0.5")
+    old = desk.sell("0.5", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.start()
+    desk.settle()
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("0.1")
+    desk.sell("0.6")  # closes what was copied and, below it, the baseline
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert old.terms.quantity == D("0.5")
+    desk.sell("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("-0.1")
+
+
+def test_14_what_came_and_went_while_a_child_was_away_is_not_traded_again():
+    desk = loop(child("away", k="1"))
+    desk.disconnect("away")
+    desk.buy("0.1")
+    desk.sell("0.1")
+    desk.buy("0.3")
+    desk.sell("0.1")
+    desk.settle()
+    desk.reconnect("away")
+    desk.settle()
+    assert desk.position("away") == D("0.2")
+    assert sum(t.quantity for t in desk.placed("away")) == D("0.2")
+
+
+def test_own_orders_on_the_parent_are_not_copied():
+    desk = loop(child("c1", k="1"))
+    terms = desk.buy("0.1", price="50000").terms
+    desk.settle()
+    desk.exchange.place(PARENT, terms, "cdk-abcdefghijklmnopqrst-c0")
+    desk.settle()
+    assert len(desk.working("c1")) == 1
+
+
+def test_every_event_twice_changes_nothing():
+    desk = loop(child("c1", k="2"))
+    deliver = desk.deliver
+
+    def twice() -> None:
+        desk.reports = [report for report in desk.reports for _ in range(2)]
+        deliver()
+
+    desk.deliver = twice  # type: ignore[method-assign]
+    desk.buy("0.1")
+    stop = desk.sell("0.1", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+    desk.amend(stop, trigger="59100")
+    desk.settle()
+    desk.sell("0.05")
+    desk.settle()
+    assert desk.position("c1") == D("0.1")
+    assert [t.trigger_price for t in desk.working("c1")] == [D(59100)]
