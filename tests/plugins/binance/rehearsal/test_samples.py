@@ -1,5 +1,5 @@
-"""The venue's payloads against recorded ones: every field that was recorded is sent, with the same kind of value, and no field
-is sent that neither a sample nor the table of newer fields has."""
+"""The venue's payloads against recorded ones: every recorded field is sent, with the same kind of value, and none is sent
+that neither a sample nor the table of newer fields has."""
 
 import asyncio
 import json
