@@ -139,6 +139,7 @@ class AlgoOrder:
         if terms.type is OrderType.TRAILING_STOP:
             fields["AP"] = bare(terms.trigger_price)
             fields["cr"] = bare(terms.trail_percent)
+            fields["ia"] = terms.trigger_price is None or self.order.triggered
         if self.reason:
             fields["rm"] = self.reason
         return {"e": "ALGO_UPDATE", "T": self.updated_ms, "E": now_ms, "o": fields}

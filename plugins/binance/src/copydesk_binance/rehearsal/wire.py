@@ -149,6 +149,28 @@ def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
     }
 
 
+def amendment_row(before: Order, after: Order, rules: Rules, number: int, count: int) -> Json:
+    """One change of an order, as `orderAmendment` shows it."""
+
+    def change(old: Decimal | None, new: Decimal | None) -> Json:
+        return {"before": bare(old), "after": bare(new)}
+
+    return {
+        "amendmentId": number,
+        "symbol": rules.symbol,
+        "pair": rules.symbol,
+        "orderId": int(after.venue_id),
+        "clientOrderId": client_id(after),
+        "time": after.updated_ms,
+        "amendment": {
+            "price": change(before.terms.price, after.terms.price),
+            "origQty": change(before.terms.quantity, after.terms.quantity),
+            "count": count,
+        },
+        "priceMatch": "NONE",
+    }
+
+
 def trade_row(fill: Fill, rules: Rules, realised: Decimal) -> Json:
     return {
         "symbol": fill.symbol,
