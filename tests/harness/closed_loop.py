@@ -49,6 +49,7 @@ from copydesk.model import (
     PositionSide,
     Rejected,
     RejectReason,
+    Scope,
     Side,
     Snapshot,
     Terms,
@@ -171,6 +172,7 @@ class ClosedLoop:
                 orders[found.venue_id] = found
         return Snapshot(
             account=account,
+            scope=Scope.ORDERS if look_up else Scope.ACCOUNT,
             time_ms=self.now_ns // 1_000_000,
             orders=tuple(orders.values()),
             positions=tuple(self.exchange.positions(account)),

@@ -65,7 +65,7 @@ CHILD = (
 
 
 def play(reports: list[AlgoReport | OrderReport], venue: AlgoReport = TRIGGERED) -> tuple[list[Told], int]:
-    """Fold as the stream does: where the fold is in doubt, the venue is asked. Returns what was told and how often asked."""
+    """Fold as the stream does, asking the venue where in doubt. Returns what was told and how often it was asked."""
     fold, told, asked = Fold(), [], 0
     fold.learn((WAITING,))
     for report in reports:

@@ -152,9 +152,27 @@ def test_orders_are_named_by_the_service_that_holds_them() -> None:
 
 def test_a_trade_is_a_fill_and_a_forced_order_is_told_as_it_ended() -> None:
     body = {
-        "s": "ETHUSDT", "c": "adl_autoclose", "S": "BUY", "o": "MARKET", "ot": "MARKET", "f": "GTC", "q": "1.000",
-        "x": "CALCULATED", "X": "NEW_ADL", "i": 5, "l": "1.000", "z": "1.000", "L": "2500.00", "N": "USDT",
-        "n": "2.5", "T": 17, "t": 0, "ps": "SHORT", "m": False, "R": False, "cp": False,
+        "s": "ETHUSDT",
+        "c": "adl_autoclose",
+        "S": "BUY",
+        "o": "MARKET",
+        "ot": "MARKET",
+        "f": "GTC",
+        "q": "1.000",
+        "x": "CALCULATED",
+        "X": "NEW_ADL",
+        "i": 5,
+        "l": "1.000",
+        "z": "1.000",
+        "L": "2500.00",
+        "N": "USDT",
+        "n": "2.5",
+        "T": 17,
+        "t": 0,
+        "ps": "SHORT",
+        "m": False,
+        "R": False,
+        "cp": False,
     }
     report = translate.order_update({"e": "ORDER_TRADE_UPDATE", "T": 16, "o": body})
     assert report.order.status is OrderStatus.FILLED
@@ -188,8 +206,16 @@ async def test_requests_are_the_ones_that_ccxt_would_make() -> None:
         {"filterType": "LOT_SIZE", "stepSize": "0.001", "minQty": "0.001", "maxQty": "1000"},
     ]
     symbol = {
-        "symbol": "BTCUSDT", "pair": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": "BTC",
-        "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3, "filters": filters,
+        "symbol": "BTCUSDT",
+        "pair": "BTCUSDT",
+        "contractType": "PERPETUAL",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "pricePrecision": 2,
+        "quantityPrecision": 3,
+        "filters": filters,
         "orderTypes": [word for word in translate.ORDER_TYPES if word != "LIQUIDATION"],
     }
     exchange.set_markets([exchange.parse_market(symbol)])

@@ -81,6 +81,16 @@ def test_resting_reduce_only_orders_never_turn_the_position(bench):
     assert bench.order("a", "two").status is OrderStatus.EXPIRED
 
 
+def test_another_user_takes_no_more_of_a_reduce_only_order_than_the_position(bench):
+    bench.place("a", "buy", 1)
+    bench.place("a", "sell", 1, 1001.5, "target", reduce_only=True)
+    bench.place("a", "sell", "0.75")
+    order = bench.place("b", "buy", 1, 1001.5)
+    assert order.filled == D("0.25")
+    assert bench.held("a") == 0
+    assert bench.order("a", "target").status is OrderStatus.EXPIRED
+
+
 def test_reduce_only_orders_expire_with_the_position(bench):
     bench.place("a", "buy", 1)
     bench.place("a", "sell", 1, 1010, "target", reduce_only=True)

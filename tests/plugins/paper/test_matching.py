@@ -201,6 +201,7 @@ def test_amend_to_what_is_filled_cancels(bench):
         ({"symbol": "NOPE"}, "unknown-symbol"),
         ({"type": "limit"}, "price-tick"),
         ({"type": "trailing-stop", "trail_percent": 50}, "trail"),
+        ({"trail_percent": 1}, "trail"),
         ({"close_position": True}, "close-position"),
         ({"reduce_only": True}, "nothing-to-reduce"),
         ({"type": "stop-market", "trigger_price": 900}, "would-trigger"),

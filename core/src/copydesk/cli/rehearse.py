@@ -22,7 +22,9 @@ STOP_SECONDS = 10
 
 def rehearse(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="A connection kind; see `copydesk plugins`.")],
-    accounts: Annotated[str, typer.Option(metavar="NAMES", help="Accounts to open, with commas between.")] = "parent,child",
+    accounts: Annotated[
+        str, typer.Option(metavar="NAMES", help="Accounts to open, with commas between; NAME=CASH gives one its own cash.")
+    ] = "parent,child",
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
     market: Annotated[str, typer.Option(metavar="FILE", help="A market recording to replay; empty: the shipped one.")] = "",
@@ -41,19 +43,17 @@ def rehearse(
     manager = load_plugin(kind)
     if not manager.hook.rehearse.get_hookimpls():
         raise UsageError(f"the kind {kind!r} has no rehearsal venue: `copydesk plugins` lists the others")
-    names = _names(accounts)
-    if not names or len(set(names)) < len(names):
-        raise UsageError(f"--accounts {accounts!r} must name one account or more, each once, with commas between")
+    opened = _cash_of(accounts, cash)
     if market and not Path(market).is_file():
         raise UsageError(f"--market {market!r} is no file: name a market recording, or leave it out for the shipped one")
     settings = RehearsalSettings(
         kind=kind,
-        accounts=dict.fromkeys(names, _positive("--cash", cash)),
+        accounts=opened,
         host=host,
         port=port,
         market=market,
         speed=_positive("--speed", speed),
-        faults=tuple(_names(fault)),
+        faults=tuple(names_in(fault)),
     )
     asyncio.run(_serve(manager.hook.rehearse, settings, as_json))
 
@@ -97,7 +97,23 @@ def _tell(ready: RehearsalReady) -> None:
     say(f"Symbols: {', '.join(ready.symbols)}")
 
 
-def _names(text: str) -> list[str]:
+def _cash_of(accounts: str, cash: str) -> dict[str, Decimal]:
+    """`parent,child=5000`: each account with what it begins with."""
+    from copydesk.errors import UsageError
+
+    usual = _positive("--cash", cash)
+    opened: dict[str, Decimal] = {}
+    for word in names_in(accounts):
+        name, _, own = word.partition("=")
+        if not name or name in opened:
+            raise UsageError(f"--accounts {accounts!r} must name one account or more, each once, with commas between")
+        opened[name] = _positive(f"--accounts {name}", own) if own else usual
+    if not opened:
+        raise UsageError(f"--accounts {accounts!r} must name one account or more, each once, with commas between")
+    return opened
+
+
+def names_in(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

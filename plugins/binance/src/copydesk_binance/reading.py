@@ -5,8 +5,9 @@ in between is seen as triggered and never as a new ordinary order. `time_ms` is 
 each part is at least as new as that. Where the private stream tells of anything while parts are read, all is read once
 more, so that in quiet times the parts fit together exactly.
 
-A whole read asks for all symbols (openOrders, openAlgoOrders: weight 40 each; income: 30). It is done when the stream was
-connected anew; afterwards the stream has told which symbols matter, and only those are asked for (weight 1 each).
+A whole read asks for all symbols (openOrders, openAlgoOrders: weight 40 each; income: 30). It is done once after each
+connection of the stream, and always where there is none; afterwards the stream tells which symbols matter, and only those
+are asked for (weight 1 each; 15 for the history of one that was asked for or heard of).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.errors import VenueError
-from copydesk.model import Fill, Order, OrderRef, Position, Snapshot, SnapshotRequest
+from copydesk.model import Fill, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
 from copydesk_binance import translate
@@ -27,12 +28,17 @@ from copydesk_binance.translate import AlgoReport, Params
 
 WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
+OLDEST_MS = 30 * 24 * 3600 * 1000
+"""Fills and ended orders older than this are not read: each week of a symbol is a request of its own."""
 PAGE = 1000
 MANY_SYMBOLS = 5
+MANY_OPEN = 20
 
 
 async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
+    if request.scope is Scope.ORDERS:
+        return await _Reading(session, request).look_up_only()
     heard = session.heard
     snapshot = await _Reading(session, request).read()
     if session.heard != heard:
@@ -46,8 +52,12 @@ class _Reading:
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
         self.session = session
         self.request = request
-        self.whole = not session.in_step
-        self.symbols: set[str] = set(request.symbols) | {ref.symbol for ref in request.look_up}
+        self.connection = session.connection
+        self.whole = not session.in_step and request.scope is Scope.ACCOUNT
+        self.since_ms = max(request.since_ms, session.venue.now_ms() - OLDEST_MS) if request.since_ms else 0
+        asked = set(request.symbols) | {ref.symbol for ref in request.look_up}
+        self.traded = asked | {symbol for symbol, at in session.active_ms.items() if at >= max(1, self.since_ms)}
+        self.symbols = self.traded | {symbol for symbol, _ in session.positions} | set(session.active_ms)
         self.orders: list[Order] = []
         self.reports: list[AlgoReport] = []
         self.fills: list[Fill] = []
@@ -56,25 +66,27 @@ class _Reading:
     async def read(self) -> Snapshot:
         session, request = self.session, self.request
         time_ms = session.venue.now_ms()
-        self.symbols |= {symbol for symbol, _ in session.positions}
-        self.symbols |= {
-            symbol for symbol, at in session.active_ms.items() if at >= max(1, request.since_ms) or not self.whole
-        }
         positions, account, *_ = await together(
             session.read("positionRisk", version="V3"),
             session.read("account", version="V3"),
             self._open_orders(),
-            *([self._traded_symbols(time_ms)] if self.whole and request.since_ms else []),
+            *([self._traded_symbols(time_ms)] if self.whole and self.since_ms else []),
         )
         held = self._held(positions)
         self.symbols |= {position.symbol for position in held} | {order.terms.symbol for order in self.orders}
-        history = [self._history(symbol, time_ms) for symbol in sorted(self.symbols)] if request.since_ms else []
+        if self.whole:
+            self.traded |= self.symbols
+        self.symbols |= self.traded
+        history = [self._history(symbol, time_ms) for symbol in sorted(self.traded)] if self.since_ms else []
         prices, *_ = await together(self._prices(), *history, *(self._look_up(ref) for ref in request.look_up))
         await self._conditional()
         balance = session.keep_account(account)
         session.keep_positions(held)
-        session.in_step = True
+        for symbol in self.symbols:
+            session.active_ms.setdefault(symbol, 0)
+        session.in_step = session.streaming and session.connection == self.connection
         return Snapshot(
+            scope=request.scope,
             time_ms=time_ms,
             orders=self._folded(),
             positions=tuple(held),
@@ -83,6 +95,17 @@ class _Reading:
             absent=tuple(self.absent),
             prices=prices,
         )
+
+    async def look_up_only(self) -> Snapshot:
+        """The looked-up orders and nothing else: one request each."""
+        time_ms = self.session.venue.now_ms()
+        await together(*(self._look_up(ref) for ref in self.request.look_up))
+        known = {order.venue_id for order in self.orders}
+        became = [report for report in self.reports if report.becomes and report.becomes not in known]
+        await together(*(self._child(report) for report in became))
+        self._recall()
+        self.session.fold.learn(self.reports, plain=self.orders)
+        return Snapshot(scope=Scope.ORDERS, time_ms=time_ms, orders=self._folded(), absent=tuple(self.absent))
 
     def _held(self, body: Any) -> list[Position]:
         positions = [translate.position(row) for row in translate.rows(body, "positions")]
@@ -95,7 +118,7 @@ class _Reading:
             self.orders += [translate.order(row) for row in translate.rows(body, "orders")]
 
     async def _per_symbol(self, path: str) -> list[Any]:
-        if self.whole:
+        if self.whole or len(self.symbols) > MANY_OPEN:
             return [await self.session.read(path)]
         return await together(*(self.session.read(path, {"symbol": symbol}) for symbol in sorted(self.symbols)))
 
@@ -105,7 +128,7 @@ class _Reading:
             self._pages("userTrades", symbol, "id", now_ms),
         )
         orders = [translate.order(row) for row in recent]
-        self.orders += [order for order in orders if order.updated_ms >= self.request.since_ms or order.is_working]
+        self.orders += [order for order in orders if order.updated_ms >= self.since_ms or order.is_working]
         self.fills += [translate.trade(row) for row in trades]
 
     async def _pages(
@@ -118,7 +141,7 @@ class _Reading:
             page = await self._page(path, {"symbol": symbol, "limit": str(PAGE)}, id_, found)
             if len(page) < PAGE:
                 return list(found.values())
-        start = self.request.since_ms
+        start = self.since_ms
         while start <= now_ms:
             end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
             params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
@@ -136,12 +159,12 @@ class _Reading:
 
     async def _traded_symbols(self, now_ms: int) -> None:
         """Symbols that were traded since, from the commissions paid."""
-        start = self.request.since_ms
+        start = self.since_ms
         while start <= now_ms:
             end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
             params = {"incomeType": "COMMISSION", "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
             page = translate.rows(await self.session.read("income", params), "incomes")
-            self.symbols |= {str(row["symbol"]) for row in page if row.get("symbol")}
+            self.traded |= {str(row["symbol"]) for row in page if row.get("symbol")}
             last = max((int(row["time"]) for row in page), default=0)
             start = last + 1 if len(page) >= PAGE and last >= start else end + 1
 
@@ -162,8 +185,8 @@ class _Reading:
             self.reports += conditional_reports(body)
         # Recent ones tell which of the ordinary orders were conditional once.
         recent = {order.terms.symbol for order in self.orders}
-        if self.request.since_ms:
-            recent |= self.symbols
+        if self.since_ms:
+            recent |= self.traded
         params: list[Params] = [{"symbol": symbol, "limit": str(PAGE)} for symbol in sorted(recent)]
         for body in await together(*(self.session.read("allAlgoOrders", param) for param in params)):
             self.reports += [report for report in conditional_reports(body) if self._matters(report)]
@@ -174,8 +197,7 @@ class _Reading:
         self.session.fold.learn(self.reports, plain=self.orders)
 
     def _matters(self, report: AlgoReport) -> bool:
-        since = self.request.since_ms
-        changed = bool(since) and report.order.updated_ms >= since
+        changed = bool(self.since_ms) and report.order.updated_ms >= self.since_ms
         return changed or report.order.is_working or any(order.venue_id == report.becomes for order in self.orders)
 
     async def _child(self, report: AlgoReport) -> None:

@@ -64,6 +64,8 @@ class Session:
         self.balance: Balance | None = None
         self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
         self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
+        self.streaming = False  # the private stream is up
+        self.connection = 0  # how often it has come up
         self.in_step = False  # a whole snapshot was read since the stream last connected
         self.closed = False
         self._wallets: dict[str, Decimal] = {}

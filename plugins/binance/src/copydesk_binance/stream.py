@@ -142,6 +142,7 @@ class _Reconnecting:
         self.feed = feed
         self._tell = tell
         self._delay = TIMING.backoff_first
+        self._told_lost = False  # once is enough, however often connecting again fails
 
     async def run(self) -> None:
         while True:
@@ -155,7 +156,8 @@ class _Reconnecting:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
             self.lost()
-            if self._tell:
+            if self._tell and not self._told_lost:
+                self._told_lost = True
                 self.feed.put(StreamLost(reason=reason))
             log.info("%s: stream lost: %s", self.session.name, reason)
             await asyncio.sleep(max(wait, self._delay))
@@ -171,6 +173,7 @@ class _Reconnecting:
     def listening(self, reason: str) -> None:
         """The stream is up and nothing that happens from now on is missed."""
         self._delay = TIMING.backoff_first
+        self._told_lost = False
         if self._tell:
             self.feed.put(Gap(reason=reason))
 
@@ -207,17 +210,19 @@ class PrivateStream(_Reconnecting):
         self._unknown: set[str] = set()
 
     def lost(self) -> None:
-        self.session.in_step = False
+        self.session.streaming = self.session.in_step = False
 
     async def listen(self) -> None:
         self._key = await self.session.listen_key()
         socket = await self.open(self.session.private_url(self._key))
         try:
             await self.session.learn_conditional()
-            self.session.in_step = False
+            self.session.streaming, self.session.in_step = True, False
+            self.session.connection += 1
             self.listening("The private stream is connected.")
             await self._read_and_renew(socket)
         finally:
+            self.lost()
             await socket.close()
 
     async def _read_and_renew(self, socket: aiohttp.ClientWebSocketResponse) -> None:

@@ -199,7 +199,8 @@ def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
     if payload.get(keys.time_in_force):
         time_in_force, post_only = _word(payload, TIMES_IN_FORCE, keys.time_in_force)
     trailing = type_ is OrderType.TRAILING_STOP
-    trigger = _positive(payload, *keys.activation) if trailing else None
+    activation = next((name for name in keys.activation if name in payload), None)  # the trigger price moves by itself
+    trigger = _positive(payload, activation) if trailing and activation else None
     return Terms(
         symbol=str(_need(payload, keys.symbol)),
         side=_word(payload, SIDES, keys.side),

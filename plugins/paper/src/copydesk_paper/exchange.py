@@ -22,11 +22,9 @@ from copydesk.model import (
     Position,
     RejectReason,
     Terms,
-    TimeInForce,
 )
 
-from copydesk_paper import rules
-from copydesk_paper.contracts import notional
+from copydesk_paper.admission import Admission
 from copydesk_paper.floor import Floor
 from copydesk_paper.liquidation import Liquidation
 from copydesk_paper.matching import Matching
@@ -68,10 +66,10 @@ class Exchange:
         taker_fee: Decimal = TAKER_FEE,
     ) -> None:
         self.now_ms = now_ms
-        self.price_band = Decimal("0.15")
         self._floor = Floor(instruments, now_ms)
         self._matching = Matching(self._floor, maker_fee=maker_fee, taker_fee=taker_fee)
         self._triggers = Triggers(self._floor)
+        self._admission = Admission(self._floor, self._matching, self._triggers)
         self._liquidation = Liquidation(self._floor, self._matching)
         self.instruments: dict[str, Instrument] = self._floor.instruments
 
@@ -82,6 +80,14 @@ class Exchange:
     @partial_fills.setter
     def partial_fills(self, slices: int) -> None:
         self._matching.slices = slices
+
+    @property
+    def price_band(self) -> Decimal:
+        return self._admission.price_band
+
+    @price_band.setter
+    def price_band(self, band: Decimal) -> None:
+        self._admission.price_band = band
 
     # --- accounts ---
 
@@ -172,9 +178,9 @@ class Exchange:
 
     def place(self, account: str, terms: Terms, client_id: str = "") -> Order:
         """Take an order. Returns its state after it traded or came to rest. Raises `ExchangeRefusal`."""
-        holder, instrument = self._floor.account(account), self._floor.instrument(terms.symbol)
+        holder = self._floor.account(account)
         order = WorkingOrder(account, 0, client_id, terms, self.now_ms())
-        self._check(holder, instrument, order)
+        self._admission.check_new(order)
         order.venue_id = next(self._floor.order_ids)
         order.client_id = client_id or f"auto-{order.venue_id}"
         holder.working[order.venue_id] = order
@@ -185,50 +191,6 @@ class Exchange:
             self._matching.run(order)
         self._settle(terms.symbol)
         return order.record()
-
-    def _check(self, holder: Account, instrument: Instrument, order: WorkingOrder) -> None:
-        terms, client_id = order.terms, order.client_id
-        rules.check_form(instrument, terms)
-        rules.check_mode(holder, instrument, terms)
-        price = self._reference(terms)
-        rules.check_size(instrument, terms, price)
-        rules.check_band(terms, self._floor.mark(terms.symbol), self.price_band)
-        if client_id and any(working.client_id == client_id for working in holder.working.values()):
-            message = f"an order with client id {client_id!r} is open already"
-            raise ExchangeRefusal(RejectReason.DUPLICATE_ID, "duplicate-client-id", message)
-        if order.is_dormant:
-            rules.check_trigger(terms, self._triggers.price(terms.symbol, terms.trigger_by))
-            return
-        self._check_book(order)
-        if not order.reduces:
-            self._check_margin(holder, instrument, order, self._floor.margin.bound(holder, order.symbol))
-
-    def _reference(self, terms: Terms) -> Decimal:
-        """The price at which an order without a limit is sized: the best one on the other side."""
-        best = self._floor.books[terms.symbol].side(terms.side.opposite).best()
-        return best.price if best else self._floor.mark(terms.symbol)
-
-    def _check_book(self, order: WorkingOrder) -> None:
-        terms = order.terms
-        crosses = self._matching.would_take(terms.symbol, terms.side, terms.price)
-        if terms.post_only and crosses:
-            raise ExchangeRefusal(
-                RejectReason.POST_ONLY, "post-only", f"a {terms.side} at {terms.price} would take liquidity"
-            )
-        if terms.time_in_force is TimeInForce.FOK and self._matching.reachable(order) < terms.quantity:
-            message = f"the book cannot fill {terms.quantity} {terms.symbol} at once"
-            raise ExchangeRefusal(RejectReason.OTHER, "fok", message)
-        if terms.type is OrderType.MARKET and not crosses:
-            raise ExchangeRefusal(
-                RejectReason.OTHER, "no-liquidity", f"nobody stands against a {terms.side} of {terms.symbol}"
-            )
-
-    def _check_margin(self, holder: Account, instrument: Instrument, order: WorkingOrder, bound_before: Decimal) -> None:
-        if not self._floor.margin.affords(holder, order, bound_before):
-            size = notional(instrument, order.remaining, order.terms.price or self._reference(order.terms))
-            available = self._floor.margin.pool(holder, instrument.settle).available
-            message = f"an order worth {size} needs more margin than the {available} {instrument.settle} available"
-            raise ExchangeRefusal(RejectReason.MARGIN, "insufficient-margin", message)
 
     def cancel(self, account: str, *, venue_id: str = "", client_id: str = "") -> Order:
         """Cancel a working order. Raises `ExchangeRefusal` (`unknown-order`) where there is none."""
@@ -276,7 +238,7 @@ class Exchange:
         bound_before = self._floor.margin.bound(self._floor.account(order.account), order.symbol)
         order.change(**changes)
         try:
-            self._check_amended(order, bound_before)
+            self._admission.check_amended(order, bound_before)
         except ExchangeRefusal:
             order.terms = before
             raise
@@ -296,16 +258,6 @@ class Exchange:
             return
         self._floor.report_order(order, Execution.AMENDED)
         self._matching.run(order)
-
-    def _check_amended(self, order: WorkingOrder, bound_before: Decimal) -> None:
-        holder, instrument, terms = self._floor.account(order.account), self._floor.instrument(order.symbol), order.terms
-        rules.check_form(instrument, terms)
-        rules.check_size(instrument, terms, self._reference(terms))
-        rules.check_band(terms, self._floor.mark(order.symbol), self.price_band)
-        if order.is_dormant:
-            rules.check_trigger(terms, self._triggers.price(order.symbol, terms.trigger_by))
-        elif not order.reduces:
-            self._check_margin(holder, instrument, order, bound_before)
 
     # --- what follows from trades ---
 

@@ -10,11 +10,12 @@ from itertools import count
 from copydesk.model import ZERO, Contract, Fill, Instrument, OrderStatus, RejectReason, Side
 
 from copydesk_paper.book import Book
+from copydesk_paper.margin import Margin
 from copydesk_paper.orders import WorkingOrder
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Quote, Report, Trade
 from copydesk_paper.refusal import ExchangeRefusal
 from copydesk_paper.tape import Tape
-from copydesk_paper.wallet import Account, Key, Margin
+from copydesk_paper.wallet import Account, Key
 
 
 class Floor:

@@ -7,10 +7,11 @@ format of cryptofeed's raw data collection.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,17 @@ class Recording:
         self._path = path
         self._updates: dict[str, int] = {}
         self._before_ms: int | None = None
-        for number, line in enumerate(_lines(path), start=1):
-            try:
-                self._read(number, json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
-                what = f"{type(error).__name__} {error}"
-                raise UsageError(f"{path}, line {number}: {what}; is it a raw recording of Binance futures?") from error
-        self.instruments = tuple(_instrument(entry) for entry in self._entries())
+        number = 0
+        try:
+            with contextlib.closing(_lines(path)) as lines:
+                for number, line in enumerate(lines, start=1):
+                    self._read(number, json.loads(line))
+            self.instruments = tuple(_instrument(entry) for entry in self._entries())
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
+            what = f"{type(error).__name__} {error}"
+            raise UsageError(f"{path}, line {number}: {what}; is it a raw recording of Binance futures?") from error
         if not self.instruments:
-            raise UsageError(
-                f"market recording {path} has no exchangeInfo with depth snapshots of its symbols: nothing to replay"
-            )
+            raise UsageError(f"{path} has no exchangeInfo with depth snapshots of its symbols: nothing to replay")
 
     def _read(self, number: int, line: dict[str, Any]) -> None:
         kind = line["t"]
@@ -114,19 +115,19 @@ def _levels(rows: list[list[str]]) -> tuple[tuple[Decimal, Decimal], ...]:
     return tuple((Decimal(price), Decimal(quantity)) for price, quantity in rows)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Generator[str, None, None]:
     """The lines of a plain, gzip or zstandard file. Raises `UsageError` where it cannot be read."""
     read = 0
     try:
-        with path.open("rb") as file, _opened(file, path.suffix) as stream:
-            for line in io.TextIOWrapper(stream, encoding="utf-8"):
+        with path.open("rb") as file, _opened(file, path.suffix) as stream, io.TextIOWrapper(stream, "utf-8") as text:
+            for line in text:
                 read += len(line)
                 if read > MAX_BYTES:
-                    raise UsageError(f"market recording {path} is larger than {MAX_BYTES >> 20} MB: cut it")
+                    raise UsageError(f"{path} holds more than {MAX_BYTES >> 20} MB: cut it")
                 if line.strip():
                     yield line
     except (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError) as error:
-        raise UsageError(f"market recording {path} cannot be read: {error}") from error
+        raise UsageError(f"{path} cannot be read as a market recording: {error}") from error
 
 
 def _opened(file: Any, suffix: str) -> Any:

@@ -45,6 +45,8 @@ def check_form(instrument: Instrument, terms: Terms) -> None:
     if terms.type is OrderType.TRAILING_STOP and not TRAIL_MIN <= (terms.trail_percent or 0) <= TRAIL_MAX:
         message = f"a trailing stop needs a trail between {TRAIL_MIN} and {TRAIL_MAX} percent, not {terms.trail_percent}"
         raise ExchangeRefusal(RejectReason.PRICE, "trail", message)
+    if terms.type is not OrderType.TRAILING_STOP and terms.trail_percent is not None:
+        raise ExchangeRefusal(RejectReason.PRICE, "trail", f"a {terms.type} order has no trail")
     if terms.close_position and terms.type not in _CLOSES:
         raise ExchangeRefusal(RejectReason.OTHER, "close-position", f"a {terms.type} order cannot close the position")
     if terms.post_only and (not terms.type.has_price or terms.time_in_force is not TimeInForce.GTC):

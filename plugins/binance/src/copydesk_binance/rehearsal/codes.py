@@ -89,6 +89,8 @@ MESSAGES: dict[int, str] = {
     ),
 }
 
+_LOWERED = frozenset({-1102, -1106})
+"""Codes whose sentence names a parameter in lower case."""
 _STATUS = {-1003: 429, -1007: 408, -1008: 503, -1015: 429, -2014: 401, -2015: 401, -5000: 404}
 
 _OF_EXCHANGE: dict[str, int] = {
@@ -125,6 +127,8 @@ class Refusal(Exception):
 
     def __init__(self, code: int, *words: Any, message: str = "", status: int = 0, retry_after_s: int = 0) -> None:
         self.code = code
+        if code in _LOWERED:
+            words = tuple(str(word).lower() for word in words)
         self.message = message or MESSAGES[code].format(*words)
         self.status = status or _STATUS.get(code, 400)
         self.retry_after_s = retry_after_s

@@ -65,8 +65,7 @@ class Misbehaviour:
             raise Refusal(-1003, "127.0.0.1", 0, retry_after_s=1)
         if fires("overload", account):
             raise Refusal(-1008)
-        fires("partial-fills", account)
-        self._set_slices()
+        self._set_slices(now=fires("partial-fills", account) is not None)
         if fires("-1007", account):
             self._perhaps(act)
             raise Refusal(-1007)
@@ -87,5 +86,5 @@ class Misbehaviour:
         if self._doubtful % 2:
             act()
 
-    def _set_slices(self) -> None:
-        self._exchange.partial_fills = SLICES if self.faults.has("partial-fills") else 0
+    def _set_slices(self, *, now: bool = False) -> None:
+        self._exchange.partial_fills = SLICES if now or self.faults.has("partial-fills") else 0

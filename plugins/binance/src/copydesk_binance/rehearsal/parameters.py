@@ -44,12 +44,15 @@ _GOOD_TILL_MAX = 253402300799000
 
 
 class Params:
-    """The parameters of one request, as text. A parameter that is empty counts as not sent; unknown ones are ignored."""
+    """The parameters of one request, as text. A parameter that is empty counts as not sent; unknown ones are ignored.
+
+    Upper and lower case of names does not matter: ccxt sends `orderidlist`, Binance's document shows `triggerprice`.
+    """
 
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
+        self._values = {name.lower(): value for name, value in values.items()}
 
     @classmethod
     def from_parts(cls, query: str, body: str) -> Params:
@@ -65,19 +68,19 @@ class Params:
         return cls({name: as_text(value) for name, value in values.items() if value is not None})
 
     def __contains__(self, name: str) -> bool:
-        return bool(self._values.get(name))
+        return bool(self._values.get(name.lower()))
 
     def text(self, name: str, default: str = "") -> str:
-        return self._values.get(name) or default
+        return self._values.get(name.lower()) or default
 
     def mandatory(self, name: str) -> str:
-        value = self._values.get(name)
+        value = self._values.get(name.lower())
         if not value:
             raise Refusal(-1102, name)
         return value
 
     def decimal(self, name: str) -> Decimal | None:
-        value = self._values.get(name)
+        value = self._values.get(name.lower())
         if not value:
             return None
         if not _number.fullmatch(value):
@@ -94,7 +97,7 @@ class Params:
         return value
 
     def integer(self, name: str) -> int | None:
-        value = self._values.get(name)
+        value = self._values.get(name.lower())
         if not value:
             return None
         if not _integer.fullmatch(value):
@@ -263,7 +266,7 @@ def _trigger(params: Params, rules: Rules, type_: OrderType) -> tuple[Decimal | 
         trigger = params.decimal("activatePrice") or params.decimal("activationPrice")
     else:
         trail = None
-        trigger = params.decimal("triggerPrice") or params.decimal("triggerprice")
+        trigger = params.decimal("triggerPrice")
         if trigger is None:
             raise Refusal(-1102, "triggerprice")
     if trigger is not None:

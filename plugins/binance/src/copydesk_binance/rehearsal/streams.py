@@ -43,8 +43,16 @@ _SPEEDS = {"": 2, "@100ms": 1, "@250ms": 2, "@500ms": 5}
 class Connection:
     """One websocket of a reader."""
 
-    def __init__(self, socket: web.WebSocketResponse, *, combined: bool, events: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        *,
+        combined: bool,
+        events: Iterable[str] = (),
+    ) -> None:
         self.socket = socket
+        self._transport = transport
         self.combined = combined
         self.events = frozenset(events)
         """The private events that are wanted; all where it is empty."""
@@ -66,9 +74,8 @@ class Connection:
 
     def drop(self) -> None:
         """Cut the connection without a word, as a network does."""
-        transport = self.socket.get_extra_info("transport")
-        if transport is not None:
-            transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def pump(self) -> None:
         """Send what is queued until the connection ends."""
@@ -266,10 +273,8 @@ class Streams:
         rules = self._listing.rules(symbol)
         bids, asks = self._market.levels(rules, levels or 1000)
         update = self._market.update_id
-        before = self._last_books.get(name)
+        before = self._last_books[name]
         self._last_books[name] = (update, bids, asks)
-        if before is None:
-            return
         if not levels:
             zero = wire.padded(None, rules.quantity_places)
             bids, asks = _changes(before[1], bids, zero), _changes(before[2], asks, zero)
@@ -288,7 +293,7 @@ class Streams:
         """Serve one websocket until it ends. `names` are the streams of its address, `events` what it wants of them."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=1 << 20)
         await socket.prepare(request)
-        reader = Connection(socket, combined=combined, events=events)
+        reader = Connection(socket, request.transport, combined=combined, events=events)
         self._connections.add(reader)
         for name in names:
             self._subscribe(reader, name)
@@ -369,7 +374,18 @@ class Streams:
 
     def _subscribe(self, reader: Connection, name: str) -> None:
         reader.names[name] = None
-        self._readers.setdefault(name, set()).add(reader)
+        readers = self._readers.get(name)
+        if readers is None:
+            readers = self._readers[name] = set()
+            self._open_book(name)
+        readers.add(reader)
+
+    def _open_book(self, name: str) -> None:
+        """Note the book as it is when the first reader of a depth stream comes: what follows are changes to it."""
+        found = _NAME.fullmatch(name)
+        if found is not None and found["kind"] == "depth" and self._exists(found):
+            bids, asks = self._market.levels(self._listing.rules(found["symbol"].upper()), 1000)
+            self._last_books[name] = (self._market.update_id, bids, asks)
 
     def _unsubscribe(self, reader: Connection, name: str) -> None:
         reader.names.pop(name, None)

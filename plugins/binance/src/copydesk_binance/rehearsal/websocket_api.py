@@ -5,6 +5,7 @@ Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/we
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -108,22 +109,24 @@ class WebsocketApi:
         self._rest = rest
         self._weights = weights
         self._misbehaviour = misbehaviour
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._transports: set[asyncio.Transport] = set()
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Serve one connection until it ends: one reply to each request, in their order."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME)
         await socket.prepare(request)
-        self._sockets.add(socket)
-        ip = request.remote or ""
+        transport, ip = request.transport, request.remote or ""
+        if transport is None:
+            return socket
+        self._transports.add(transport)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     await socket.send_str((await self._answer(message.data, ip)).decode())
         except Cut:
-            abort(socket)
+            transport.abort()
         finally:
-            self._sockets.discard(socket)
+            self._transports.discard(transport)
         return socket
 
     async def _answer(self, text: str, ip: str) -> bytes:
@@ -184,12 +187,5 @@ class WebsocketApi:
         return account
 
     def drop_all(self) -> None:
-        for socket in tuple(self._sockets):
-            abort(socket)
-
-
-def abort(socket: web.WebSocketResponse) -> None:
-    """Cut a connection without a word."""
-    transport = socket.get_extra_info("transport")
-    if transport is not None:
-        transport.abort()
+        for transport in tuple(self._transports):
+            transport.abort()

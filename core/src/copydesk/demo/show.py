@@ -1,0 +1,163 @@
+"""The whole demo: build the stage, let the parent trade, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+from copydesk.client import AsyncControlClient
+from copydesk.config import BotSettings, ChildSettings
+from copydesk.demo.stage import Stage
+from copydesk.demo.trader import Trader
+from copydesk.demo.verdict import Verdict, judge
+from copydesk.errors import CopydeskError, NotReady
+from copydesk.model import Snapshot, SnapshotRequest
+from copydesk.plugins import describe_kind, load_plugin
+from copydesk.venue import Venue, open_venue
+from copydesk.view import ConnectionState, DeskView
+
+BOT = "Demo"
+PARENT = "parent"
+CHILDREN = (
+    ChildSettings(account="child1", mode="multiplier", value=Decimal("0.5")),
+    ChildSettings(account="child2", mode="multiplier", value=Decimal(3)),
+    ChildSettings(account="child3", mode="percentage"),
+)
+CASH = {PARENT: Decimal(100_000), "child1": Decimal(100_000), "child2": Decimal(400_000), "child3": Decimal(250_000)}
+NOTIONAL = Decimal(1500)
+CONNECT_S = 60.0
+QUIET_S = 30.0
+
+
+class Show:
+    """One demo in `folder`. `tell` is given a line of progress for people now and then."""
+
+    def __init__(
+        self, folder: Path, kind: str, *, market: str, faults: tuple[str, ...], tell: Callable[[str], None]
+    ) -> None:
+        self.stage = Stage(folder, kind)
+        self.kind, self.market, self.faults = kind, market, faults
+        self.tell = tell
+        self.kills = 0
+        self.started_ms = 0
+        self.client: AsyncControlClient | None = None
+        self._venues: dict[str, Venue] = {}
+
+    async def set_up(self) -> None:
+        """Venue, engine, bot: everything up to the parent's first order."""
+        self.tell(f"Starting a rehearsal of {self.kind} ...")
+        await self.stage.open_venue(CASH, market=self.market, faults=",".join(self.faults))
+        self.tell("Starting the engine ...")
+        self.client = await self.stage.start_engine()
+        await self._until(self._all_connected, CONNECT_S, "the accounts did not connect")
+        await self.client.add_bot(BotSettings(name=BOT, parent=PARENT, children=CHILDREN))
+        await self.client.start_bot(BOT)
+        self.started_ms = int(time.time() * 1000)
+
+    async def perform(self, *, seconds: float, pause: float, kills: tuple[float, ...] = ()) -> None:
+        """Let the parent trade for `seconds`, the engine killed at the given moments; then wait until things are quiet."""
+        manager = load_plugin(self.kind)
+        venue = self._venues[PARENT] = await open_venue(manager, self.stage.settings_of(PARENT))
+        assert self.stage.ready is not None
+        trader = self.trader = Trader(
+            venue=venue,
+            symbol=self.stage.ready.symbols[0],
+            can=describe_kind(self.kind).capabilities,
+            notional=NOTIONAL,
+            pause=pause,
+        )
+        watching = asyncio.create_task(trader.watch())
+        crashing = asyncio.create_task(self._crash(kills))
+        try:
+            await trader.until_priced()
+            self.tell(f"The parent trades {trader.symbol} ...")
+            await trader.trade(time.monotonic() + seconds)
+            await crashing
+            self.tell("Waiting until everything is quiet ...")
+            with suppress(NotReady):  # the verdict says what is not
+                await self._until(self._quiet, QUIET_S, "not quiet")
+        finally:
+            for task in (watching, crashing):
+                task.cancel()
+            await asyncio.gather(watching, crashing, return_exceptions=True)
+
+    async def verdict(self, seconds: float) -> Verdict:
+        """Ask the venue for everything since the start, the engine for what it knows, and compare."""
+        assert self.client is not None
+        manager = load_plugin(self.kind)
+        for child in CHILDREN:
+            self._venues[child.account] = await open_venue(manager, self.stage.settings_of(child.account))
+        snapshots = {name: await self._read(venue) for name, venue in self._venues.items()}
+        return await judge(
+            self.client,
+            await self.client.view(),
+            snapshots,
+            bot=BOT,
+            parent=PARENT,
+            kind=self.kind,
+            market=self.market or "synthetic",
+            faults=self.faults,
+            kills=self.kills,
+            seconds=seconds,
+            did=self.trader.did,
+        )
+
+    async def close(self) -> None:
+        for venue in self._venues.values():
+            await venue.close()
+        if self.client is not None:
+            await self.client.close()
+        await self.stage.__aexit__()
+
+    async def _read(self, venue: Venue) -> Snapshot:
+        assert self.stage.ready is not None
+        request = SnapshotRequest(since_ms=self.started_ms - 1000, symbols=(self.stage.ready.symbols[0],))
+        for attempt in range(10):
+            try:
+                return await venue.snapshot(request)
+            except CopydeskError:
+                if attempt == 9:
+                    raise
+                await asyncio.sleep(0.5)
+        raise AssertionError("unreachable")
+
+    async def _crash(self, kills: tuple[float, ...]) -> None:
+        """Kill the engine at each of the moments (seconds from now), and start it again."""
+        begun = time.monotonic()
+        for moment in sorted(kills):
+            await asyncio.sleep(max(0.0, begun + moment - time.monotonic()))
+            self.tell(f"Killing the engine after {moment:g} s ...")
+            await self.stage.kill_engine()
+            self.kills += 1
+            if self.client is not None:
+                await self.client.close()
+            self.client = await self.stage.start_engine()
+
+    async def _until(self, condition: Callable[[DeskView], bool], seconds: float, what: str) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert self.client is not None
+            with suppress(CopydeskError):
+                if condition(await self.client.view()):
+                    return
+            await asyncio.sleep(0.2)
+        raise NotReady(f"{what} within {seconds:g} s")
+
+    def _all_connected(self, view: DeskView) -> bool:
+        refused = [account for account in view.accounts if account.state is ConnectionState.REFUSED]
+        if refused:
+            raise CopydeskError(f"{refused[0].key} was refused: {refused[0].message}")
+        return all(account.state is ConnectionState.CONNECTED for account in view.accounts)
+
+    def _quiet(self, view: DeskView) -> bool:
+        """Everybody connected, nobody with a working order, and nothing on its way."""
+        accounts = [account for account in view.accounts if account.key != PARENT]
+        return (
+            self._all_connected(view)
+            and not any(account.orders for account in accounts)
+            and not any(row.difference and row.cause in ("pending", "stale", "unexplained") for row in view.drift)
+        )

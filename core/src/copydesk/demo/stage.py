@@ -1,0 +1,140 @@
+"""The processes of a demo: the rehearsal venue, the engine and the panel, each its own, as a user would run them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+import tomlkit
+
+from copydesk.client import AsyncControlClient
+from copydesk.config import CONFIG_NAME
+from copydesk.datafolder import make_folder, read_control
+from copydesk.errors import CopydeskError
+from copydesk.model import ConnectionSettings, RehearsalReady, from_json
+from copydesk.secrets import variable_of
+
+START_S = 60.0
+STOP_S = 15.0
+
+
+class Stage:
+    """Runs what a demo needs, in a data folder of its own. Use as an async context manager."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder = make_folder(folder)
+        self.kind = kind
+        self.ready: RehearsalReady | None = None
+        self._environment = dict(os.environ, COPYDESK_DATA=str(folder), PYTHONUNBUFFERED="1")
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+
+    async def __aenter__(self) -> Stage:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in ("panel", "engine", "venue"):
+            await self.stop(name)
+
+    # --- the venue ------------------------------------------------------------------------------------------------
+
+    async def open_venue(
+        self, accounts: dict[str, Decimal], *, market: str = "", faults: str = "", port: int = 0, speed: str = "1"
+    ) -> RehearsalReady:
+        """Start the rehearsal venue and write the configuration that connects to it."""
+        names = ",".join(f"{name}={cash}" for name, cash in accounts.items())
+        words = ["rehearse", self.kind, "--accounts", names, "--port", str(port), "--speed", speed, "--json"]
+        words += ["--market", market] if market else []
+        words += ["--fault", faults] if faults else []
+        line = await self._start("venue", words)
+        self.ready = from_json(line, RehearsalReady)
+        self._write_config(self.ready)
+        return self.ready
+
+    def _write_config(self, ready: RehearsalReady) -> None:
+        """The connections go into the configuration, their keys into the environment: where a user would put them."""
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Written by `copydesk demo`: connections to a rehearsal venue on this machine."))
+        connections = tomlkit.table(is_super_table=True)
+        for account in ready.accounts:
+            table = tomlkit.table()
+            table.add("kind", ready.kind)
+            for name, value in account.options.items():
+                table.add(name, value)
+            connections.add(account.name, table)
+            for field, secret in account.secrets.items():
+                self._environment[variable_of(account.name, field)] = secret
+        document.add("connections", connections)
+        (self.folder / CONFIG_NAME).write_text(tomlkit.dumps(document), encoding="utf-8")
+
+    def settings_of(self, name: str) -> ConnectionSettings:
+        """How to log in to an account of the venue."""
+        assert self.ready is not None
+        account = next(account for account in self.ready.accounts if account.name == name)
+        return ConnectionSettings(name=name, kind=self.kind, options=account.options, secrets=account.secrets)
+
+    # --- the engine and the panel -----------------------------------------------------------------------------------
+
+    async def start_engine(self) -> AsyncControlClient:
+        """Start the engine (again) and return a client of its control API."""
+        await self._start("engine", ["run", "--json"])
+        assert read_control(self.folder) is not None
+        return AsyncControlClient.for_folder(self.folder)
+
+    async def kill_engine(self) -> None:
+        """What a power cut does: SIGKILL."""
+        process = self._processes.pop("engine")
+        process.kill()
+        await process.wait()
+
+    async def start_panel(self, port: int = 0) -> str:
+        """Start the panel and return its address, with the key that opens it once."""
+        words = ["--data", str(self.folder), "--port", str(port), "--json"]
+        line = await self._start("panel", words, program=[sys.executable, "-m", "copydesk_panel"])
+        return str(from_json(line, dict[str, str])["url"])
+
+    # --- processes ------------------------------------------------------------------------------------------------
+
+    async def _start(self, name: str, words: list[str], program: list[str] | None = None) -> str:
+        """Start one and return its first line, which it prints when it is ready."""
+        errors = self.folder / f"{name}.err"
+        with errors.open("ab") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                *(program or [sys.executable, "-m", "copydesk"]),
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is ours to pass on, in order
+            )
+        self._processes[name] = process
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(START_S):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if not line:
+            await self.stop(name)
+            told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise CopydeskError(f"the {name} did not start: {told[-1] if told else 'it said nothing'}")
+        return line.decode()
+
+    async def stop(self, name: str) -> None:
+        """End one: politely, then not."""
+        process = self._processes.pop(name, None)
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,289 @@
+"""The parent of the demo: trades by a script, as a person would, through the venue's own client library.
+
+A round enters, adds a stop and a target, drags the stop, scales in with a limit order that it changes, takes partial
+profit, tries the other order types, flips, cancels and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from copydesk.errors import CopydeskError, NotReady
+from copydesk.model import (
+    Accepted,
+    Capabilities,
+    Instrument,
+    NewOrder,
+    Order,
+    OrderChange,
+    OrderRef,
+    OrderType,
+    Outcome,
+    PriceEvent,
+    Rejected,
+    Side,
+    SnapshotRequest,
+    Subscription,
+    Terms,
+    TimeInForce,
+    Unknown,
+)
+from copydesk.sizing import ceil_to, floor_to
+from copydesk.venue import Venue
+
+PATIENCE = 12
+"""How often the trader tries again, or asks what became of an order, before it gives that order up."""
+
+
+@dataclass
+class Trader:
+    """Trades `notional` (in the quote currency) of one symbol at a time, with `pause` seconds between two actions."""
+
+    venue: Venue
+    symbol: str
+    can: Capabilities
+    notional: Decimal
+    pause: float
+    name: str = "trader"
+    did: Counter[str] = field(default_factory=Counter)
+    price: Decimal = Decimal(0)
+    _count: int = 0
+
+    @property
+    def instrument(self) -> Instrument:
+        return self.venue.instruments[self.symbol]
+
+    async def watch(self) -> None:
+        """Keep `price` up to date, until cancelled."""
+        while True:
+            try:
+                async for event in self.venue.subscribe(Subscription(private=False, symbols=(self.symbol,))):
+                    if isinstance(event, PriceEvent):
+                        self.price = event.last
+            except CopydeskError:
+                await asyncio.sleep(0.5)
+
+    async def until_priced(self, deadline_s: float = 20) -> None:
+        """Return once there is a price. Raises `NotReady` where none comes in time."""
+        until = time.monotonic() + deadline_s
+        while not self.price:
+            if time.monotonic() > until:
+                raise NotReady(f"no price of {self.symbol} within {deadline_s:g} s")
+            await asyncio.sleep(0.05)
+
+    async def trade(self, until: float, rounds: int = 0) -> None:
+        """Rounds until the monotonic time `until` (or `rounds` of them), at least one; then everything is closed."""
+        done = 0
+        while not done or (time.monotonic() < until and (not rounds or done < rounds)):
+            side = Side.BUY if done % 2 == 0 else Side.SELL
+            async for _ in self._round(side):
+                await asyncio.sleep(self.pause)
+                if done and time.monotonic() > until:
+                    break
+            done += 1
+        await self.close_all()
+
+    async def _round(self, side: Side) -> AsyncIterator[None]:
+        """One round, entering on `side`; yields after each action."""
+        size, away = self._size(), side.opposite
+        await self.place(side, OrderType.MARKET, size)
+        yield
+        stop = await self.place(away, OrderType.STOP_MARKET, size, trigger=self._at(-2, side), reduce_only=True)
+        yield
+        goal = await self.place(away, OrderType.TAKE_PROFIT_MARKET, size, trigger=self._at(2, side), reduce_only=True)
+        yield
+        for percent in ("-1.9", "-1.8", "-1.7"):
+            stop = await self.move(stop, trigger=self._at(Decimal(percent), side))
+            yield
+        limit = await self.place(side, OrderType.LIMIT, size, price=self._at(Decimal("-0.8"), side))
+        yield
+        limit = await self.move(limit, price=self._at(Decimal("-0.9"), side))
+        yield
+        limit = await self.move(limit, quantity=size + self._size(Decimal("0.5")))
+        yield
+        await self.place(away, OrderType.MARKET, self._size(Decimal("0.5")), reduce_only=True)
+        yield
+        await self.cancel(limit)
+        yield
+        async for _ in self._odds_and_ends(side, size):
+            yield
+        await self.cancel(goal)
+        yield
+        await self.cancel(stop)
+        yield
+        await self.place(away, OrderType.MARKET, self._size(Decimal("0.5")) + size)
+        self.did["flip"] += 1
+        yield
+        await self.place(side, OrderType.MARKET, size, reduce_only=True)
+        yield
+
+    async def _odds_and_ends(self, side: Side, size: Decimal) -> AsyncIterator[None]:
+        """The rarer orders: each stands for a moment and is cancelled, or ends by itself."""
+        away, half = side.opposite, self._size(Decimal("0.5"))
+        through, behind = self._at(1, side), self._at(-1, side)
+        await self.place(side, OrderType.LIMIT, half, price=through, tif=TimeInForce.IOC)
+        yield
+        await self.place(away, OrderType.LIMIT, half, price=behind, tif=TimeInForce.FOK)
+        yield
+        passive = await self.place(side, OrderType.LIMIT, size, price=behind, post_only=True)
+        yield
+        await self.cancel(passive)
+        yield
+        rest = [
+            (OrderType.STOP_LIMIT, self._at(-3, side), self._at(Decimal("-3.1"), side), None),
+            (OrderType.TAKE_PROFIT_LIMIT, self._at(3, side), self._at(Decimal("2.9"), side), None),
+            (OrderType.TRAILING_STOP, None, None, Decimal(2)),
+        ]
+        for type_, trigger, price, trail in rest:
+            order = await self.place(away, type_, half, trigger=trigger, price=price, trail=trail, reduce_only=True)
+            yield
+            await self.cancel(order)
+            yield
+
+    # --- single actions -------------------------------------------------------------------------------------------
+
+    async def place(
+        self,
+        side: Side,
+        type_: OrderType,
+        quantity: Decimal,
+        *,
+        price: Decimal | None = None,
+        trigger: Decimal | None = None,
+        trail: Decimal | None = None,
+        tif: TimeInForce = TimeInForce.GTC,
+        post_only: bool = False,
+        reduce_only: bool = False,
+    ) -> Order | None:
+        """Place an order; `None` where the venue will not have it or does not know the type."""
+        if type_ not in self.can.order_types:
+            return None
+        terms = Terms(
+            symbol=self.symbol,
+            side=side,
+            type=type_,
+            quantity=quantity,
+            price=price,
+            trigger_price=trigger,
+            trail_percent=trail,
+            time_in_force=tif,
+            post_only=post_only,
+            reduce_only=reduce_only and self.can.reduce_only,
+        )
+        return await self._placed(terms)
+
+    async def _placed(self, terms: Terms) -> Order | None:
+        self._count += 1
+        order = NewOrder(client_id=f"{self.name}-{self._count}", terms=terms)
+        ref = OrderRef(symbol=terms.symbol, type=terms.type, client_id=order.client_id)
+        for attempt in range(PATIENCE):
+            outcome = await self.venue.place(order)
+            found = await self._made_sure(outcome, ref, attempt)
+            if found is not None:
+                self.did[terms.type] += 1
+                return found
+            if isinstance(outcome, Rejected) and not outcome.reason.is_transient:
+                self.did["refused"] += 1
+                return None
+        return None
+
+    async def _made_sure(self, outcome: Outcome, ref: OrderRef, attempt: int) -> Order | None:
+        """The order, if the venue has it."""
+        match outcome:
+            case Accepted(order=order) if order is not None:
+                return order
+            case Accepted() | Unknown():
+                for _ in range(PATIENCE):
+                    try:
+                        snapshot = await self.venue.snapshot(SnapshotRequest(look_up=(ref,)))
+                    except CopydeskError:
+                        await asyncio.sleep(0.3)
+                        continue
+                    for order in snapshot.orders:
+                        if order.client_id == ref.client_id:
+                            return order
+                    if ref.client_id in snapshot.absent and attempt:
+                        return None
+                    await asyncio.sleep(0.3)
+            case Rejected(retry_after_ms=wait_ms):
+                await asyncio.sleep(max(wait_ms / 1000, 0.2))
+        return None
+
+    async def move(
+        self,
+        order: Order | None,
+        *,
+        price: Decimal | None = None,
+        trigger: Decimal | None = None,
+        quantity: Decimal | None = None,
+    ) -> Order | None:
+        """Drag an order: amended where the venue can, else cancelled and placed again, as a venue's own screen does."""
+        if order is None:
+            return None
+        self.did["amend"] += 1
+        terms = msgspec.structs.replace(
+            order.terms,
+            price=price or order.terms.price,
+            trigger_price=trigger or order.terms.trigger_price,
+            quantity=quantity or order.terms.quantity,
+        )
+        if terms.type not in self.can.amend or (trigger and self.can.amend_price_and_quantity_only):
+            await self.cancel(order)
+            return await self._placed(terms)
+        for _ in range(PATIENCE):
+            outcome = await self.venue.modify(OrderChange(ref=_ref(order), terms=terms))
+            if not isinstance(outcome, Rejected) or not outcome.reason.is_transient:
+                break
+            await asyncio.sleep(0.2)
+        return msgspec.structs.replace(order, terms=terms)
+
+    async def cancel(self, order: Order | None) -> None:
+        """Cancel, until the venue says that it is done or that there is no such order."""
+        if order is None:
+            return
+        self.did["cancel"] += 1
+        for _ in range(PATIENCE):
+            outcome = await self.venue.cancel(_ref(order))
+            if isinstance(outcome, Accepted) or (isinstance(outcome, Rejected) and not outcome.reason.is_transient):
+                return
+            await asyncio.sleep(0.2)
+
+    async def close_all(self) -> None:
+        """Cancel every order and close every position, until the venue shows none."""
+        for _ in range(PATIENCE):
+            try:
+                snapshot = await self.venue.snapshot(SnapshotRequest(symbols=(self.symbol,)))
+            except CopydeskError:
+                await asyncio.sleep(0.3)
+                continue
+            orders = [order for order in snapshot.orders if order.is_working]
+            if not orders and not snapshot.positions:
+                return
+            for order in orders:
+                await self.cancel(order)
+            for position in snapshot.positions:
+                side = Side.SELL if position.quantity > 0 else Side.BUY
+                await self.place(side, OrderType.MARKET, abs(position.quantity), reduce_only=True)
+
+    # --- sizes and prices -------------------------------------------------------------------------------------------
+
+    def _size(self, share: Decimal = Decimal(1)) -> Decimal:
+        """`share` of the usual size, in whole pairs of steps, so that half of it can be had."""
+        step = self.instrument.quantity_step * 4
+        value = self.price * self.instrument.contract_size
+        return max(step, floor_to(self.notional / value, step)) * share
+
+    def _at(self, percent: Decimal | int, side: Side) -> Decimal:
+        """A price `percent` away, upwards for a buyer and downwards for a seller."""
+        return ceil_to(self.price * (1 + side.sign * Decimal(percent) / 100), self.instrument.price_tick)
+
+
+def _ref(order: Order) -> OrderRef:
+    return OrderRef(symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)
