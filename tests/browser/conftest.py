@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 from copydesk.model import RehearsalReady, from_json
 from copydesk.secrets import variable_of
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 HERE = Path(__file__).parent
 SCRIPTS = Path(sys.executable).parent
 READY_S = 30.0
 STOP_S = 10.0
+PATIENCE_MS = 20_000  # connecting to a venue alone takes seconds on a busy machine
 LINE_LIMIT = 1 << 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
@@ -33,6 +34,9 @@ CHROMIUM_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -186,7 +190,7 @@ def watched() -> Watched:
 async def page(browser: Browser, watched: Watched) -> AsyncIterator[Page]:
     """A page that must end without a console error and without a request that leaves this machine."""
     context = await browser.new_context(viewport={"width": 1600, "height": 1000})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     page.on("pageerror", lambda error: watched.troubles.append(str(error)))
     page.on("console", watched.hear)
