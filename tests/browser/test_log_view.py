@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import Stack
+from .conftest import Stack, Watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
 
 SEQUENCE = """
@@ -93,8 +93,8 @@ async def test_the_filters_ask_for_all_that_there_is(new_stack: NewStack, page: 
     await expect(log).not_to_have_attribute("data-rows", "0")
 
 
-async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page) -> None:
-    page.expected_troubles = ("503", "WebSocket")  # type: ignore[attr-defined]
+async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page, watched: Watched) -> None:
+    watched.allowed = ("503", "WebSocket")
     stack = await new_stack("--bots", "1")
     await sign_in(page, stack)
     row = page.locator("tr.bot")

@@ -8,7 +8,8 @@ import { COLOURS, linesOf, markersOf } from "./lines.js";
 
 const BARS = 500;
 const REFRESH_MS = 15_000;
-const SECONDS = { "1s": 1, "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400 };
+const REFRESH_WITHOUT_PRICES_MS = 5000;
+const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400 };
 export const INTERVALS = /** @type {(keyof typeof SECONDS)[]} */ (Object.keys(SECONDS));
 // The library knows no zones: every time it is given is moved by the zone's offset of now, so that its axis shows local time.
 const ZONE_S = -new Date().getTimezoneOffset() * 60;
@@ -38,7 +39,8 @@ export class Pane {
       autoscaleInfoProvider: (/** @type {() => any} */ original) => this.scale(original()),
     });
     this.markers = createSeriesMarkers(this.series, []);
-    setInterval(() => void this.refresh(), REFRESH_MS);
+    this.refreshed = 0;
+    setInterval(() => void this.refresh(), REFRESH_WITHOUT_PRICES_MS);
   }
 
   /** Show another account, symbol or interval. @param {Subject} subject @param {boolean} again read the same one anew */
@@ -51,7 +53,6 @@ export class Pane {
     if (!subject.account || !subject.symbol) return;
     const places = placesOf(subject.tick);
     this.series.applyOptions({ priceFormat: { type: "price", precision: places, minMove: Number(subject.tick) || 0.01 } });
-    this.chart.applyOptions({ timeScale: { secondsVisible: subject.interval === "1s" } });
     const candles = await api.candles(subject.account, subject.symbol, subject.interval, BARS);
     if (run !== this.run) return;
     this.bars = candles.map(readBar);
@@ -72,6 +73,8 @@ export class Pane {
   async refresh() {
     const { account, symbol, interval } = this.subject;
     if (!this.bars.length || document.hidden) return;
+    if (this.store.price(account, symbol) && Date.now() - this.refreshed < REFRESH_MS) return;
+    this.refreshed = Date.now();
     const run = this.run;
     try {
       const candles = await api.candles(account, symbol, interval, 3);
