@@ -9,21 +9,21 @@ import pytest
 import pytest_asyncio
 from copydesk.inputs import AccountDown
 from copydesk.model import Order, OrderStatus, OrderType, Side, Terms
-from harness.live import CHILDREN, PARENT, RATIO, LiveDesk
+from harness.sockets import CHILDREN, PARENT, RATIO, SocketDesk
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("peers")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveDesk]:
-    desk = LiveDesk(tmp_path_factory.mktemp("desk"))
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SocketDesk]:
+    desk = SocketDesk(tmp_path_factory.mktemp("desk"))
     await desk.start()
     yield desk
     await desk.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def desk(running: LiveDesk) -> AsyncIterator[LiveDesk]:
+async def desk(running: SocketDesk) -> AsyncIterator[SocketDesk]:
     """The running desk, with everybody flat before and after."""
     yield running
     await running.close_all()
@@ -49,29 +49,29 @@ def shape(order: Order, ratio: Decimal = Decimal(1)) -> tuple[Terms, OrderStatus
     return plain, order.status, filled
 
 
-async def copied_once(desk: LiveDesk, since: int, *, orders: int) -> None:
+async def copied_once(desk: SocketDesk, since: int, *, orders: int) -> None:
     """Each of the parent's orders stands or ended alike on every child, once, and they came in the parent's order."""
     await desk.settled()
     wanted = [shape(order, RATIO) for order in desk.placed(PARENT, since)]
     assert len(wanted) == orders
     for child in CHILDREN:
         assert [shape(order) for order in desk.placed(child, since)] == wanted, child
-    assert not any(row.difference for row in desk.engine.view().drift)
+    assert not any(row.difference for row in desk.desk.view().drift)
 
 
-async def test_a_market_order(desk: LiveDesk) -> None:
+async def test_a_market_order(desk: SocketDesk) -> None:
     since = desk.mark()
     await desk.buy("0.010")
     await copied_once(desk, since, orders=1)
 
 
-async def test_a_resting_limit_order(desk: LiveDesk) -> None:
+async def test_a_resting_limit_order(desk: SocketDesk) -> None:
     since = desk.mark()
     await desk.buy("0.010", price=Decimal(59_000))
     await copied_once(desk, since, orders=1)
 
 
-async def test_the_parent_amends_price_and_quantity(desk: LiveDesk) -> None:
+async def test_the_parent_amends_price_and_quantity(desk: SocketDesk) -> None:
     order = await desk.buy("0.010", price=Decimal(59_000))
     await desk.settled()
     since = desk.mark()
@@ -83,7 +83,7 @@ async def test_the_parent_amends_price_and_quantity(desk: LiveDesk) -> None:
         assert desk.told(child, since) == [(kept.venue_id, "amended")], "amended, not placed again"
 
 
-async def test_the_parent_cancels(desk: LiveDesk) -> None:
+async def test_the_parent_cancels(desk: SocketDesk) -> None:
     since = desk.mark()
     order = await desk.buy("0.010", price=Decimal(59_000))
     await desk.settled()
@@ -92,7 +92,7 @@ async def test_the_parent_cancels(desk: LiveDesk) -> None:
     assert [kind for _, kind in desk.told("child1", since)] == ["new", "cancelled"]
 
 
-async def test_three_partial_fills_at_once(desk: LiveDesk) -> None:
+async def test_three_partial_fills_at_once(desk: SocketDesk) -> None:
     since = desk.mark()
     await desk.fault("partial-fills", PARENT)
     order = await desk.buy("0.030")
@@ -101,7 +101,7 @@ async def test_three_partial_fills_at_once(desk: LiveDesk) -> None:
     await copied_once(desk, since, orders=1)
 
 
-async def test_three_partial_fills_of_a_resting_order(desk: LiveDesk) -> None:
+async def test_three_partial_fills_of_a_resting_order(desk: SocketDesk) -> None:
     since = desk.mark()
     await desk.buy("0.030", price=Decimal(59_000))
     await desk.settled()
@@ -113,7 +113,7 @@ async def test_three_partial_fills_of_a_resting_order(desk: LiveDesk) -> None:
 
 
 @pytest.mark.parametrize("account", [PARENT, "child1"])
-async def test_the_same_event_delivered_twice(desk: LiveDesk, account: str) -> None:
+async def test_the_same_event_delivered_twice(desk: SocketDesk, account: str) -> None:
     since = desk.mark()
     await desk.fault("duplicate-events", account, count=50)
     await desk.buy("0.010")
@@ -125,7 +125,7 @@ async def test_the_same_event_delivered_twice(desk: LiveDesk, account: str) -> N
 
 
 @pytest.mark.parametrize("price", [None, Decimal(59_000)], ids=["market", "limit"])
-async def test_the_venue_accepted_and_its_reply_was_lost(desk: LiveDesk, price: Decimal | None) -> None:
+async def test_the_venue_accepted_and_its_reply_was_lost(desk: SocketDesk, price: Decimal | None) -> None:
     since = desk.mark()
     for child in CHILDREN:
         await desk.fault("lose-reply", child)
@@ -134,7 +134,7 @@ async def test_the_venue_accepted_and_its_reply_was_lost(desk: LiveDesk, price: 
     assert (await desk.fired())["lose-reply"] == len(CHILDREN)
 
 
-async def test_replies_to_an_amend_and_a_cancel_are_lost(desk: LiveDesk) -> None:
+async def test_replies_to_an_amend_and_a_cancel_are_lost(desk: SocketDesk) -> None:
     since = desk.mark()
     order = await desk.buy("0.010", price=Decimal(59_000))
     await desk.settled()
@@ -147,18 +147,17 @@ async def test_replies_to_an_amend_and_a_cancel_are_lost(desk: LiveDesk) -> None
 
 
 @pytest.mark.parametrize("fault", ["5xx", "overload"])
-async def test_the_venue_answers_503_once(desk: LiveDesk, fault: str) -> None:
+async def test_the_venue_answers_503_once(desk: SocketDesk, fault: str) -> None:
     """`5xx` leaves open whether the order was taken (every second one is), `overload` says that it was not."""
     since = desk.mark()
     for child in CHILDREN:
         await desk.fault(fault, child)
     await desk.buy("0.010")
-    await desk.settled()
     await copied_once(desk, since, orders=1)
     assert (await desk.fired())[fault] == len(CHILDREN)
 
 
-async def test_the_parent_trades_while_the_stream_is_down(desk: LiveDesk) -> None:
+async def test_the_parent_trades_while_the_stream_is_down(desk: SocketDesk) -> None:
     resting = await desk.buy("0.010", price=Decimal(59_000))
     moved = await desk.buy("0.020", price=Decimal(58_000))
     await desk.settled()
@@ -177,10 +176,10 @@ async def test_the_parent_trades_while_the_stream_is_down(desk: LiveDesk) -> Non
         assert new == {(Side.BUY, half, half), (Side.SELL, half, Decimal(0))}
         working = {(order.terms.price, order.terms.quantity) for order in desk.rehearsal.exchange.open_orders(child)}
         assert working == {(Decimal(61_000), half), (Decimal(57_900), Decimal("0.012"))}
-    assert not any(row.difference for row in desk.engine.view().drift)
+    assert not any(row.difference for row in desk.desk.view().drift)
 
 
-async def test_a_child_whose_stream_is_down_is_caught_up_with(desk: LiveDesk) -> None:
+async def test_a_child_whose_stream_is_down_is_caught_up_with(desk: SocketDesk) -> None:
     since = desk.mark()
     await desk.fault("drop-stream", "child2")
     await desk.buy("0.010")

@@ -23,6 +23,7 @@ from copydesk.engine import Engine
 from copydesk.ids import is_own
 from copydesk.inputs import Input, Reported, Snapped
 from copydesk.journal import Journal
+from copydesk.livedesk import LiveDesk
 from copydesk.model import (
     Accepted,
     ConnectionSettings,
@@ -53,7 +54,7 @@ DEADLINE_S = 15.0
 LOOK_S = 0.005
 
 
-class LiveDesk:
+class SocketDesk:
     """One parent, three children that follow it at half its size, one bot that is Working."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,6 +65,7 @@ class LiveDesk:
         self.rehearsal: Rehearsal
         self.journal: Journal
         self.engine: Engine
+        self.desk: LiveDesk
         self.parent: Venue
 
     async def start(self) -> None:
@@ -86,15 +88,18 @@ class LiveDesk:
         """Start the engine, and its bot where it has none yet."""
         accounts = self.rehearsal.ready.accounts
         connections = {account.name: {"kind": KIND, **account.options} for account in accounts}
-        config = Config.model_validate({"engine": {"reconcile_s": "0.2"}, "connections": connections})
+        config = Config.model_validate({"engine": {"reconcile_s": "0.1"}, "connections": connections})
         sealed = SealedFile(self.folder, lambda: "nothing is sealed")
-        self.engine = Engine(config, BotStore.load(self.folder), self.journal, sealed)
+        store = BotStore.load(self.folder)
+        self.engine = Engine(config, store, self.journal, sealed)
         await self.engine.start()
+        self.desk = LiveDesk(self.engine, config, store)
+        self.desk.start()
         await self.until(self.connected, "everybody is connected")
-        if not self.engine.bots():
+        if not self.desk.bots():
             children = tuple(ChildSettings(account=child, mode="multiplier", value=RATIO) for child in CHILDREN)
-            await self.engine.add_bot(BotSettings(name=BOT, parent=PARENT, children=children))
-            await self.engine.start_bot(BOT)
+            await self.desk.add_bot(BotSettings(name=BOT, parent=PARENT, children=children))
+            await self.desk.start_bot(BOT)
 
     async def stop(self) -> None:
         await self.parent.close()
@@ -160,7 +165,7 @@ class LiveDesk:
         for position in exchange.positions(PARENT):
             side = Side.SELL if position.quantity > 0 else Side.BUY
             await self.place(side, str(abs(position.quantity)), reduce_only=True)
-        await self.settled()
+        await self.until(self._quiet, "the children have followed")
         assert not any(exchange.positions(name) or exchange.open_orders(name) for name in (PARENT, *CHILDREN))
 
     # --- faults -----------------------------------------------------------------------------------------------------
@@ -196,7 +201,7 @@ class LiveDesk:
             await asyncio.sleep(LOOK_S)
 
     def connected(self) -> bool:
-        return all(account.state is ConnectionState.CONNECTED for account in self.engine.view().accounts)
+        return all(account.state is ConnectionState.CONNECTED for account in self.desk.view().accounts)
 
     async def settled(self) -> None:
         """Return once everybody is in step and stays so while every account is read again twice."""
@@ -208,8 +213,8 @@ class LiveDesk:
                 return
 
     def _quiet(self) -> bool:
-        desk = self.engine._copier.desk  # nothing that people are shown says that a request is on its way
-        if any(tracked.order.op is not None or tracked.order.due_ns for tracked in desk.child_orders.values()):
+        orders = [tracked.order for tracked in self.engine.state.child_orders.values()]
+        if any(order.op is not None or order.due_ns for order in orders):
             return False
         held = {name: self._position(name) for name in (PARENT, *CHILDREN)}
         if any(held[child] != held[PARENT] * RATIO for child in CHILDREN) or not self.connected():
@@ -219,10 +224,10 @@ class LiveDesk:
 
     def _state(self) -> str:
         """What a failed wait has to say."""
-        open_orders = [t.order for t in self.engine._copier.desk.child_orders.values() if t.order.state.is_open]
+        open_orders = [t.order for t in self.engine.state.child_orders.values() if t.order.state.is_open]
         doing = [(o.account, o.client_id, str(o.state), o.op) for o in open_orders]
         held = {name: str(self._position(name)) for name in (PARENT, *CHILDREN)}
-        lines = [entry.text for entry in self.engine.log(LogQuery(limit=12))]
+        lines = [entry.text for entry in self.desk.log(LogQuery(limit=12))]
         return f"held {held}; on the way {doing}; the log's end {lines}"
 
     def _position(self, name: str) -> Decimal:
