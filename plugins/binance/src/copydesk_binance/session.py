@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("copydesk.binance")
 
+FEW_SYMBOLS = 20
 _NOT_KNOWN = frozenset({-2011, -2013})
 _MODE_CODES = frozenset({"-4061", "-4062"})
 
@@ -327,9 +328,21 @@ class Session:
     # --- conditional orders, for the fold ---
 
     async def learn_conditional(self, symbol: str = "") -> None:
-        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too."""
-        path, params = ("allAlgoOrders", {"symbol": symbol, "limit": "1000"}) if symbol else ("openAlgoOrders", {})
-        self.fold.learn(conditional_reports(await self.read(path, params)))
+        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too.
+
+        Reading all of them has a weight of 40. A stream that comes back asks for the symbols that it knows (1 each); an
+        order of another symbol is in doubt when it is first heard of, and asked for then.
+        """
+        known = set(self.active_ms) | {place[0] for place in self.positions}
+        if symbol:
+            bodies = [await self.read("allAlgoOrders", {"symbol": symbol, "limit": "1000"})]
+        elif self.connection and 0 < len(known) <= FEW_SYMBOLS:
+            reads = (self.read("openAlgoOrders", {"symbol": one}) for one in sorted(known))
+            bodies = await asyncio.gather(*reads)
+        else:
+            bodies = [await self.read("openAlgoOrders")]
+        for body in bodies:
+            self.fold.learn(conditional_reports(body))
 
     # --- listen key ---
 
