@@ -62,7 +62,8 @@ class Show:
         self.started_ms = int(time.time() * 1000)
 
     async def perform(self, *, seconds: float, pause: float, kills: tuple[float, ...] = ()) -> None:
-        """Let the parent trade for `seconds`, the engine killed at the given moments; then wait until things are quiet."""
+        """Let the parent trade for `seconds`, and until the engine was killed at each of the moments (seconds of its work);
+        then wait until things are quiet."""
         manager = load_plugin(self.kind)
         venue = self._venues[PARENT] = await open_venue(manager, self.stage.settings_of(PARENT))
         assert self.stage.ready is not None
@@ -78,7 +79,8 @@ class Show:
         try:
             await trader.until_priced()
             self.tell(f"The parent trades {trader.symbol} ...")
-            await trader.trade(time.monotonic() + seconds)
+            ends = time.monotonic() + seconds
+            await trader.trade(lambda: time.monotonic() > ends and crashing.done())
             await crashing
             self.tell("Waiting until everything is quiet ...")
             with suppress(NotReady):  # the verdict says what is not
@@ -148,10 +150,11 @@ class Show:
         return await venue.snapshot(request)
 
     async def _crash(self, kills: tuple[float, ...]) -> None:
-        """Kill the engine at each of the moments (seconds from now), and start it again."""
-        begun = time.monotonic()
+        """Kill the engine at each of the moments, in seconds for which it has worked by then, and start it again."""
+        worked = 0.0
         for moment in sorted(kills):
-            await asyncio.sleep(max(0.0, begun + moment - time.monotonic()))
+            await asyncio.sleep(moment - worked)
+            worked = moment
             self.tell(f"Killing the engine after {moment:g} s ...")
             gone_ms = int(time.time() * 1000)
             await self.stage.kill_engine()
@@ -160,6 +163,7 @@ class Show:
                 await self.client.close()
             self.client = await self.stage.start_engine()
             self._away_ms.append((gone_ms, int(time.time() * 1000)))
+            await self._until(self._all_connected, CONNECT_S, "the engine did not come back")
 
     async def _until(self, condition: Callable[[DeskView], bool], seconds: float, what: str) -> None:
         until = time.monotonic() + seconds

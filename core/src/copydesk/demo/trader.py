@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -88,14 +88,14 @@ class Trader:
                 raise NotReady(f"no price of {self.symbol} within {deadline_s:g} s")
             await asyncio.sleep(0.05)
 
-    async def trade(self, until: float) -> None:
-        """Rounds until the monotonic time `until`, at least one; what a round leaves behind is closed after it."""
+    async def trade(self, enough: Callable[[], bool]) -> None:
+        """Rounds until it is `enough`, at least one; what a round leaves behind is closed after it."""
         done = 0
-        while not done or time.monotonic() < until:
+        while not done or not enough():
             side = Side.BUY if done % 2 == 0 else Side.SELL
             async for _ in self._round(side):
                 await asyncio.sleep(self.pause)
-                if done and time.monotonic() > until:
+                if done and enough():
                     break
             await self.close_all()
             done += 1
