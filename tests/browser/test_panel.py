@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Page, expect
 
 from .conftest import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-def chart(page: Page, role: str) -> object:
-    return page.locator(f"[data-role={role}] .canvas")
 
 
 async def create_bot(page: Page, name: str, parent: str, children: list[tuple[str, str, str]]) -> None:
@@ -29,10 +27,11 @@ async def create_bot(page: Page, name: str, parent: str, children: list[tuple[st
     await expect(dialog).to_be_hidden()
 
 
-async def test_a_bot_from_its_creation_to_its_end(stack: Stack, page: Page) -> None:
-    await page.goto(stack.url)
+async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page) -> None:
+    """Against a real engine on a Binance futures rehearsal venue."""
+    await page.goto(real_stack.url)
     await expect(page.locator("[data-state=connected]")).to_be_visible()
-    await create_bot(page, "Mirror", "main", [("eval-1", "multiplier", "0.5"), ("eval-2", "multiplier", "3")])
+    await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5"), ("child2", "multiplier", "3")])
 
     row = page.locator("tr.bot[data-bot=Mirror]")
     await expect(row.locator(".status")).to_have_text("Stopped")
@@ -40,26 +39,46 @@ async def test_a_bot_from_its_creation_to_its_end(stack: Stack, page: Page) -> N
     await expect(row.locator(".status")).to_have_text("Working")
 
     parent, child = page.locator("[data-role=parent] .canvas"), page.locator("[data-role=child] .canvas")
-    await expect(child).to_have_attribute("data-account", "eval-1")
-    await expect(child).not_to_have_attribute("data-bars", "0")
-    ticket = page.locator("#ticket")
+    await expect(child).to_have_attribute("data-account", "child1")
+    await expect(child).to_have_attribute("data-symbol", "BTCUSDT")
+    await expect(child).to_have_attribute("data-bars", re.compile(r"[1-9]\d*"))
+    ticket, log = page.locator("#ticket"), page.locator("#log .log-inner")
     await expect(ticket).to_contain_text("no real money")
-    await ticket.get_by_label("Quantity").fill("2")
-    await ticket.get_by_label("Price").fill("50000")
-    await ticket.get_by_role("button", name="Buy 2 BTCUSDT").click()
+    price = await below_market(page)
+    await ticket.get_by_label("Quantity").fill("0.02")
+    await ticket.get_by_label("Price").fill(price)
+    await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()
 
-    await expect(parent).to_have_attribute("data-line-titles", "BUY LMT 2 @ 50000")
-    await expect(child).to_have_attribute("data-line-titles", "BUY LMT 1 @ 50000")
-    log = page.locator("#log")
-    await expect(log.locator("[data-kind=copied]")).to_have_count(2)
+    await expect(parent).to_have_attribute("data-line-titles", f"BUY LMT 0.02 @ {price}")
+    await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {price}")
+    copied = (
+        log.locator("[data-seq]").filter(has_text=f"child order BUY 0.01 BTCUSDT limit @ {price}").filter(has_text="child1")
+    )
+    await expect(copied.first).to_be_visible()
+    await expect(
+        log.locator("[data-seq]").filter(has_text="child order BUY 0.06 BTCUSDT").filter(has_text="child2").first
+    ).to_be_visible()
 
-    await ticket.get_by_role("button", name="Cancel Buy 2 BTCUSDT").click()
+    await ticket.get_by_role("button", name="Cancel Buy 0.02 BTCUSDT").click()
     await expect(parent).to_have_attribute("data-lines", "0")
     await expect(child).to_have_attribute("data-lines", "0")
-    await expect(log.locator("[data-kind=cancelled]")).to_have_count(2)
+    await expect(log.locator("[data-seq]").filter(has_text="cancelled").filter(has_text="child1").first).to_be_visible()
+
+    await ticket.get_by_label("Type").select_option("market")
+    await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()
+    await expect(parent).to_have_attribute("data-marker-texts", "B 0.02")
+    await expect(child).to_have_attribute("data-marker-texts", "B 0.01")
+    await expect(child).to_have_attribute("data-line-titles", re.compile(r"^LONG 0\.01 @ \d+"))
 
     await page.get_by_role("button", name="Stop Mirror").click()
     await expect(row.locator(".status")).to_have_text("Stopped")
     await page.get_by_role("button", name="Delete Mirror").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete bot").click()
     await expect(row).to_have_count(0)
+
+
+async def below_market(page: Page) -> str:
+    """A price that rests: two percent below the last one, on the tick."""
+    shown = page.locator("[data-role=parent] .price")
+    await expect(shown).to_have_text(re.compile(r"\d"))
+    return f"{float(await shown.inner_text()) * 0.98:.0f}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from copydesk.model import Rejected, RejectReason, Unknown
-from harness.closed_loop import PARENT, ClosedLoop, D, OrderType, PositionSide, TimeInForce, child, instrument
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
+from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
 
 def loop(*children, **more) -> ClosedLoop:
@@ -500,3 +500,18 @@ def test_every_event_twice_changes_nothing():
     desk.settle()
     assert desk.position("c1") == D("0.1")
     assert [t.trigger_price for t in desk.working("c1")] == [D(59100)]
+
+
+def test_4_a_flip_that_the_child_finishes_first_stays_one_order():
+    desk = loop(child("c1", k="2"))
+    desk.buy("0.1")
+    desk.settle()
+    desk.sell("0.25")
+    parents = [report for report in desk.reports if report.account == PARENT]
+    desk.reports = parents[:1]  # the parent's order is known as new; its fill is still on its way
+    desk.settle()
+    assert desk.position("c1") == D("-0.3")
+    desk.reports = parents[1:]
+    desk.settle()
+    assert desk.position("c1") == D("-0.3")
+    assert len(desk.placed("c1")) == 2

@@ -49,13 +49,15 @@ class AccountBoard:
                 return [("balance", balance)]
         return []
 
-    def read(self, snapshot: Snapshot) -> list[tuple[str, Order | Fill | Position | Balance]]:
-        """Take a whole snapshot in: what it does not list is gone."""
+    def read(self, snapshot: Snapshot, *, whole: bool) -> list[tuple[str, Order | Fill | Position | Balance]]:
+        """Take a snapshot in. Positions that a `whole` one does not list are gone."""
         changes: list[tuple[str, Order | Fill | Position | Balance]] = []
         for order in snapshot.orders:
             changes += self._order(order)
         for fill in sorted(snapshot.fills, key=lambda fill: fill.time_ms):
             changes += self._fill(fill)
+        if not whole:
+            return changes
         there = {(position.symbol, position.position_side) for position in snapshot.positions}
         for key in [key for key in self.positions if key not in there]:
             gone = self.positions[key]

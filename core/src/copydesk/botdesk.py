@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from copydesk.bots import BotStore, pick
 from copydesk.config import BotSettings, Config, load_config
+from copydesk.connections import check_bot_accounts
 from copydesk.datafolder import lock_folder, read_control
-from copydesk.plugins import find_kind
 
 if TYPE_CHECKING:
     from copydesk.client import ControlClient
@@ -74,10 +74,9 @@ class StoredDesk:
             yield self._store
 
     def _config_for(self, bot: BotSettings) -> Config:
-        """The configuration. Raises `UsageError` for a connection that is unknown or of a kind not installed."""
+        """The configuration, after the bot was checked against it. Raises `UsageError`."""
         config = load_config(self._folder)
-        for account in bot.accounts:
-            find_kind(config.kind_of(account))
+        check_bot_accounts(bot, config)
         return config
 
 

@@ -442,6 +442,8 @@ class AsyncControlClient(_Client):
 
     async def _without_gap(self, last: int, event: DeskEvent) -> list[DeskEvent]:
         """What of `event` is new after `last`, with whatever is missing before it. Raises `EventsGone`."""
+        if event.seq == 0:
+            return [event]
         found: list[DeskEvent] = []
         while last + 1 < event.seq:
             page = await self.events(last, min(event.seq - last - 1, 5000))
@@ -449,4 +451,4 @@ class AsyncControlClient(_Client):
                 raise EventsGone(f"the engine has no events between {last} and {event.seq}: take a new view")
             found += page.events
             last = page.seq
-        return [*found, event] if event.seq == 0 or event.seq > last else found
+        return [*found, event] if event.seq > last else []

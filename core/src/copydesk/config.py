@@ -124,7 +124,7 @@ class BotSettings(Settings):
 class EngineSettings(Settings):
     """How the engine works. Times in seconds."""
 
-    reconcile_s: Decimal = Field(default=Decimal(10), gt=0)
+    reconcile_s: Decimal = Field(default=Decimal(30), gt=0)
     durability: Literal["page-cache", "fsync"] = "page-cache"
     connect_timeout_s: Decimal = Field(default=Decimal(30), gt=0)
     place_timeout_s: Decimal = Field(default=Decimal(10), gt=0)

@@ -21,6 +21,7 @@ from copydesk.model import (
     KindInfo,
     OrderRef,
     PriceEvent,
+    Scope,
     Snapshot,
     SnapshotRequest,
     StreamLost,
@@ -45,6 +46,7 @@ class Listener(Protocol):
     def read(self, key: str, snapshot: Snapshot) -> None: ...
     def changed(self, connection: Connection) -> None: ...
     def venue_ms(self, key: str) -> int: ...
+    def scope(self, key: str) -> Scope: ...
     def symbols(self, key: str) -> tuple[str, ...]: ...
 
 
@@ -182,7 +184,8 @@ class Connection:
         since = self._listener.venue_ms(key)
         request = SnapshotRequest(
             account=key.partition("/")[2],
-            since_ms=max(0, since - REACH_BACK_MS) if since else 0,
+            scope=Scope.ORDERS if look_up else self._listener.scope(key),
+            since_ms=max(0, since - REACH_BACK_MS) if since and not look_up else 0,
             symbols=self._listener.symbols(key),
             look_up=look_up,
         )

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from copydesk.config import CONFIG_NAME, Config
+from copydesk.bots import check_accounts
+from copydesk.config import CONFIG_NAME, BotSettings, Config, account_of, connection_of
 from copydesk.errors import ConfigError, UsageError
 from copydesk.model import ConnectionSettings, KindInfo
+from copydesk.plugins import describe_kind
 from copydesk.secrets import SealedFile, secrets_for, variable_of
+
+
+def check_bot_accounts(bot: BotSettings, config: Config) -> None:
+    """Raises `UsageError` unless the bot's accounts are of configured connections, of one installed kind, and can exist."""
+    check_accounts(bot, config)
+    info = describe_kind(config.kind_of(bot.parent))
+    for account in bot.accounts:
+        if account_of(account) and info.capabilities.one_account_per_connection:
+            name = connection_of(account)
+            raise UsageError(f"account {account!r}: a connection of kind {info.kind!r} has one account, written {name!r}")
 
 
 def options_for(name: str, config: Config, info: KindInfo) -> dict[str, str]:

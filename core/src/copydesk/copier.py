@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from copydesk.following import Run, follow, register, settle_link
+from copydesk.following import Run, follow_and_register, settle_link
 from copydesk.ids import is_own
 from copydesk.inputs import (
     AccountDown,
@@ -41,6 +41,7 @@ from copydesk.model import (
     OrderType,
     Position,
     PositionEvent,
+    Scope,
     Snapshot,
     Terms,
 )
@@ -144,10 +145,12 @@ class Copier:
 
     def _snapped(self, run: Run, given: Snapped) -> None:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
-        self._read_account(given.account, given.snapshot, given.at_ns)
+        whole = given.snapshot.scope is not Scope.ORDERS
+        if whole:
+            self._read_account(given.account, given.snapshot, given.at_ns)
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
-                self._parent_snapshot(run, bot, given.snapshot)
+                self._parent_snapshot(run, bot, given.snapshot, whole=whole)
                 for link in list(bot.links.values()):
                     settle_link(run, bot, link)
         if not any(child.account == given.account for bot in self.desk.bots.values() for child in bot.rules.children):
@@ -161,7 +164,8 @@ class Copier:
         for client_id in given.snapshot.absent:
             mentioned.add(client_id)
             absent(run, given.account, client_id)
-        unmentioned(run, given.account, mentioned)
+        if whole:
+            unmentioned(run, given.account, mentioned)
         for bot in self.desk.bots.values():
             for (child, _), link in list(bot.links.items()):
                 if child == given.account and bot.working:
@@ -207,26 +211,30 @@ class Copier:
         parent, changed, grown = self._merge_parent(bot, order)
         if parent is None or not changed:
             return
-        book = book_of(order.terms)
+        self._pair_up(bot, parent)
         for child in bot.rules.children:
-            if parent.baseline:
-                link = bot.links.get((child.account, book))
-                if link is not None and grown:
-                    settle_link(run, bot, link)
+            link = bot.links.get((child.account, book_of(order.terms)))
+            if link is None:
                 continue
-            link = bot.link(child, book)
-            if order.venue_id not in link.pairs:
-                if parent.seen:
-                    continue
-                link.pairs[order.venue_id] = Pair(parent=parent)
-            pair = link.pairs[order.venue_id]
-            before = len(pair.orders)
-            follow(run, bot, link, pair)
-            if len(pair.orders) > before:
-                register(run, bot, link, pair)
+            pair = link.pairs.get(order.venue_id)
+            if pair is not None:
+                follow_and_register(run, bot, link, pair)
             if grown or not parent.live:
                 settle_link(run, bot, link)
+
+    def _take_parent(self, bot: Bot, order: Order) -> None:
+        parent, _, _ = self._merge_parent(bot, order)
+        if parent is not None:
+            self._pair_up(bot, parent)
+
+    def _pair_up(self, bot: Bot, parent: ParentOrder) -> None:
+        """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
+        if parent.baseline or parent.seen:
+            return
         parent.seen = True
+        for child in bot.rules.children:
+            link = bot.link(child, book_of(parent.order.terms))
+            link.pairs[parent.order.venue_id] = Pair(parent=parent)
 
     def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
@@ -263,26 +271,28 @@ class Copier:
         parent.ate_baseline += book.baseline - before
         return True
 
-    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:
+    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
+        """Take in what the parent has and did. Nothing is followed until all is known: the target is the present one."""
         mentioned = set()
-        for order in snapshot.orders:
+        for order in sorted(snapshot.orders, key=lambda order: (order.created_ms, order.updated_ms)):
             mentioned.add(order.venue_id)
             if not is_own(order.client_id):
-                self._follow_parent(run, bot, order)
+                self._take_parent(bot, order)
         for fill in snapshot.fills:
             if not is_own(fill.client_id):
-                self._inferred_fill(run, bot, fill, mentioned)
+                self._inferred_fill(bot, fill, mentioned)
         for parent in bot.orders.values():
             ref = _ref(parent.order)
             if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):
                 continue
             if ref.client_id in snapshot.absent or ref.venue_id in snapshot.absent:
-                self._follow_parent(run, bot, _ended(parent.order, snapshot.time_ms))
-            else:
+                self._take_parent(bot, _ended(parent.order, snapshot.time_ms))
+            elif whole:
                 run.look_ups.setdefault(bot.rules.parent, []).append(ref)
-        self._compare_positions(run, bot, snapshot)
+        if whole:
+            self._compare_positions(run, bot, snapshot)
 
-    def _inferred_fill(self, run: Run, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
+    def _inferred_fill(self, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
         """A fill of an order that no report told of: the order is inferred from its fills."""
         if fill.venue_id in mentioned or fill.time_ms < bot.started_ms:
             return
@@ -308,7 +318,7 @@ class Copier:
             updated_ms=fill.time_ms,
             reason="inferred from its fills",
         )
-        self._follow_parent(run, bot, order)
+        self._take_parent(bot, order)
         bot.orders[fill.venue_id].executions = executions
 
     def _compare_positions(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:

@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from copydesk.errors import ConfigError, DataFolderInUse
+from copydesk.errors import ConfigError, CopydeskError, DataFolderInUse
 from copydesk.model import Record, from_json, to_json
 
 LOCK_NAME = "lock"
@@ -80,12 +80,17 @@ class FolderLock:
         self.release()
 
 
-def lock_folder(folder: Path) -> FolderLock:
-    """Take the folder. Raises `DataFolderInUse`, with the holder's process id, where another has it."""
-    path = make_folder(folder) / LOCK_NAME
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def lock_folder(folder: Path, name: str = LOCK_NAME) -> FolderLock:
+    """Take the folder, or by another `name` a part of it. Raises `DataFolderInUse`, with the holder's process id."""
+    path = make_folder(folder) / name
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be opened: {error.strerror}; correct its permissions, or choose another --data"
+        ) from None
     if not _lock_soon(descriptor):
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _holder(path) or "unknown"
         os.close(descriptor)
         raise DataFolderInUse(
             f"the data folder {folder} is in use by another copydesk (process {holder}): stop that one, "
@@ -111,6 +116,12 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
+def _holder(path: Path) -> int:
+    """The process that took the lock last; 0 where the file does not say."""
+    text = path.read_bytes()[:32].strip()
+    return int(text) if text.isdigit() else 0
+
+
 def _lock_soon(descriptor: int) -> bool:
     """Try for 100 ms: `is_locked` in another process holds the lock for a moment too."""
     for pause in (0.005, 0.02, 0.075, 0.0):
@@ -125,24 +136,36 @@ def _lock_soon(descriptor: int) -> bool:
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file as a whole: after a crash there is the old content or the new, never a mixture."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Replace the file as a whole: after a crash there is the old content or the new, never a mixture.
+
+    Raises `CopydeskError` where it cannot be written; the old content is then still there.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            _write_synced(descriptor, data, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # or the new name may be lost with the machine's power
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise CopydeskError(
+            f"{path} cannot be written: {error.strerror}; nothing was changed, free some space or correct permissions"
+        ) from None
+
+
+def _write_synced(descriptor: int, data: bytes, mode: int) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_control(folder: Path, control: ControlFile) -> None:
@@ -151,15 +174,16 @@ def write_control(folder: Path, control: ControlFile) -> None:
 
 
 def read_control(folder: Path) -> ControlFile | None:
-    """How to reach the engine of this folder; `None` where none runs (a file left by a crash does not count)."""
+    """How to reach the engine of this folder; `None` where none runs (a file that a crash left behind does not count)."""
     if not is_locked(folder):
         return None
     try:
-        return from_json((folder / CONTROL_NAME).read_bytes(), ControlFile)
+        control = from_json((folder / CONTROL_NAME).read_bytes(), ControlFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{folder / CONTROL_NAME} cannot be read: {error}; restart the engine") from None
+    return control if control.pid == _holder(folder / LOCK_NAME) else None
 
 
 def remove_control(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import socket
 import statistics
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from copydesk.bots import BotStore, check_accounts
 from copydesk.config import Config, load_config
@@ -54,7 +56,8 @@ def examine(folder: Path, sealed: SealedFile) -> list[Check]:
     for name in config.connections:
         checks += check_connection(name, config, sealed)
     checks.append(_check("bots", lambda: _bots_in_words(folder, config)))
-    checks += [check_journal(folder), check_disk(folder), check_space(folder), check_clock(), check_descriptors(config)]
+    checks += [check_port(folder, config), check_journal(folder), check_disk(folder), check_space(folder)]
+    checks += [check_clock(), check_descriptors(config)]
     return checks
 
 
@@ -88,7 +91,7 @@ def check_venue_clock(name: str, url: str) -> Check:
     title = f"clock of {name}"
     try:
         before = time.time()
-        answer = httpx.get(url, timeout=HTTP_SECONDS)
+        answer = httpx.get(url, timeout=HTTP_SECONDS, trust_env=not _is_loopback(url))
         after = time.time()
     except httpx.HTTPError as error:
         return Check(
@@ -104,6 +107,11 @@ def check_venue_clock(name: str, url: str) -> Check:
             name=title, status=FAIL, finding=f"this machine's clock is {error_s:.0f} s off that of {url}: set it by NTP"
         )
     return Check(name=title, status=OK, finding=f"agrees with {url} to the second")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _bots_in_words(folder: Path, config: Config) -> str:
@@ -125,6 +133,21 @@ def check_folder(folder: Path) -> Check:
         return Check(name="data folder", status=WARN, finding=f"{folder} is open to other users: chmod 700 it")
     engine = ", an engine runs on it" if is_locked(folder) else ""
     return Check(name="data folder", status=OK, finding=f"{folder}{engine}")
+
+
+def check_port(folder: Path, config: Config) -> Check:
+    """Whether the control API could listen where it is told to; a running engine holds that place rightly."""
+    host, port = config.control.host, config.control.port
+    if is_locked(folder):
+        return Check(name="control API", status=OK, finding="not tried: an engine runs on this data folder")
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return Check(name="control API", status=OK, finding=f"{host} port {port or 'any'} is free")
+    except OSError as error:
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror  # below: a name that has no address
+        finding = f"cannot listen on {host} port {port} ({reason}): choose another in [control] of copydesk.toml"
+        return Check(name="control API", status=FAIL, finding=finding)
 
 
 def check_journal(folder: Path) -> Check:

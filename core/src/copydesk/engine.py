@@ -62,6 +62,7 @@ from copydesk.model import (
     OrderRef,
     Outcome,
     PriceEvent,
+    Scope,
     Snapshot,
     Terms,
     Unknown,
@@ -343,7 +344,7 @@ class Engine:
             for symbol in sorted(_symbols_of(snapshot)):
                 self._know_instrument(key, symbol)
             self.feed(Snapped(at_ns=time.time_ns(), account=key, snapshot=snapshot))
-        for kind, record in self._board(key).read(snapshot):
+        for kind, record in self._board(key).read(snapshot, whole=snapshot.scope is not Scope.ORDERS):
             self._events.tell(kind, record, key)
         self._prices.update(snapshot.prices)
 
@@ -361,6 +362,11 @@ class Engine:
     def venue_ms(self, key: str) -> int:
         account = self._copier.desk.accounts.get(key)
         return account.venue_ms if account is not None else 0
+
+    def scope(self, key: str) -> Scope:
+        """All of a parent's account matters; of a child's, once it was read in full, what the bots trade there."""
+        is_parent = any(key == bot.parent for bot in self._store.bots.values())
+        return Scope.ACCOUNT if is_parent or not self.venue_ms(key) else Scope.SYMBOLS
 
     def symbols(self, key: str) -> tuple[str, ...]:
         """The symbols that matter on an account: those of any link that it takes part in."""

@@ -30,8 +30,8 @@ from copydesk.model import (
 )
 from copydesk.planning import (
     Hold,
-    Wanted,
     closing_side,
+    divide,
     is_exit,
     ratio_for,
     residue,
@@ -110,12 +110,29 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _keep(run, bot, link, pair, last)
     elif last.state in (State.WAITING, State.MISSING) or last.cancelled_for == "replace":
         _enter(run, bot, link, pair)
-    elif last.state is State.FILLED and pair.parent.live and not is_exit(bot, pair.parent):
+    elif last.state is State.FILLED and pair.parent.live and _may_grow(bot, pair):
         _enter(run, bot, link, pair)  # nothing, unless the parent made the order larger
     elif not pair.parent.live:
         pair.closed = "done"
     elif last.state is not State.FILLED:
         pair.closed = "ended"
+
+
+def follow_and_register(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
+    """`follow`, and make an order that it placed findable by its client id."""
+    before = len(pair.orders)
+    follow(run, bot, link, pair)
+    if len(pair.orders) > before:
+        _register(run, bot, link, pair, pair.orders[-1])
+
+
+def _register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrder) -> None:
+    run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
+
+
+def _may_grow(bot: Bot, pair: Pair) -> bool:
+    """An entry that rests at the parent's venue can be made larger after the child's has filled."""
+    return pair.parent.order.terms.type is not OrderType.MARKET and not divide(bot, pair.parent).close
 
 
 def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None:
@@ -310,13 +327,6 @@ def _send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
     )
 
 
-def register(run: Run, bot: Bot, link: Link, pair: Pair | None) -> None:
-    """Make the newest order of the pair (or the link's newest correction) findable by its client id."""
-    order = pair.last if pair is not None else link.corrections[-1]
-    if order is not None:
-        run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
-
-
 def _give_up(pair: Pair, why: str) -> None:
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):
@@ -379,10 +389,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
     for pair in list(link.pairs.values()):
         if not pair.closed:
-            before = len(pair.orders)
-            follow(run, bot, link, pair)
-            if len(pair.orders) > before:
-                register(run, bot, link, pair)
+            follow_and_register(run, bot, link, pair)
     _trim(run, bot, link)
     _end_episode(bot, link)
 
@@ -459,7 +466,7 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
         cause=cause,
     )
     link.corrections.append(order)
-    register(run, bot, link, None)
+    _register(run, bot, link, None, order)
     _send(run, link, order, "trim")
 
 
@@ -482,6 +489,3 @@ def _end_episode(bot: Bot, link: Link) -> None:
     link.pairs.clear()
     link.corrections.clear()
     link.ratio = None
-
-
-__all__ = ["Run", "Wanted", "count_copied", "count_missed", "follow", "register", "resend_correction", "settle_link"]

@@ -7,6 +7,7 @@ the rows survive the death of this process; with durability `page-cache` they su
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -26,7 +27,9 @@ APPLICATION_ID = 0x6370646B  # "cpdk"
 LAYOUT = 1
 GENESIS = sha256(b"copydesk journal 1").digest()
 SYNC_SECONDS = 0.1
-CHECKPOINT_BYTES = 8 * 1024 * 1024
+CHECKPOINT_ROWS = 1_000
+LOG_BYTES = 8 << 20  # what is kept of the write-ahead log when it begins anew
+MAX_LOG_BYTES = 64 << 20
 MAX_BUFFERED = 100_000
 _PAGE_ROWS = 500
 
@@ -88,7 +91,7 @@ class Journal:
             if read_only:
                 connection.pragma("query_only", True)
             else:
-                connection.pragma("journal_size_limit", 8 * CHECKPOINT_BYTES)
+                connection.pragma("journal_size_limit", LOG_BYTES)
             if not read_only and durability != "fsync":
                 connection.wal_autocheckpoint(0)  # the syncing thread does it, off the path of orders
             return cls(path, connection, durability, read_only)
@@ -128,9 +131,10 @@ class Journal:
             raise JournalError(f"{self._path}: another process has written to this journal: run one engine only") from None
         except apsw.Error as error:
             raise JournalError(f"{self._path} cannot be written: {error}; free some space or repair the disk") from None
+        count = len(self._buffer)
         self._buffer.clear()
         if self._syncer is not None:
-            self._syncer.wake()
+            self._syncer.note(count)
 
     def rows(
         self,
@@ -237,15 +241,16 @@ def check_sqlite() -> str:
 class _Syncer:
     """A thread that syncs the write-ahead log soon after commits and moves it into the database now and then.
 
-    It works on a connection of its own, so that the committing thread never waits for the disk. What fails here is raised
-    by the next `wake`.
+    It works on a connection of its own, so that the committing thread does not wait for the disk, and looks by itself
+    whether there is anything to do: waking it at each commit would cost time just where orders are about to be sent. What
+    fails here is raised by the next `note`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._dirty = threading.Event()
-        self._stopping = threading.Event()
+        self._unsynced = self._in_log = 0
         self._failure = ""
+        self._stopping = threading.Event()
         self._connection = _connect(path)
         self._connection.pragma("synchronous", "NORMAL")
         # SQLite keeps no lock on the log file itself, so that a descriptor of our own on it is safe.
@@ -253,16 +258,15 @@ class _Syncer:
         self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """Something was committed. Raises `JournalError` where syncing has failed since."""
+    def note(self, rows: int) -> None:
+        """So many rows were committed. Raises `JournalError` where syncing has failed since."""
+        self._unsynced += rows
         if self._failure:
             raise JournalError(self._failure)
-        self._dirty.set()
 
     def stop(self) -> None:
         """Sync what is left and end. Raises `JournalError` where that fails."""
         self._stopping.set()
-        self._dirty.set()
         self._thread.join()
         os.close(self._log)
         self._connection.close()
@@ -270,18 +274,33 @@ class _Syncer:
             raise JournalError(self._failure)
 
     def _run(self) -> None:
-        while not self._failure:
-            self._dirty.wait()
+        ending = False
+        while not (ending or self._failure):
             ending = self._stopping.wait(SYNC_SECONDS)
-            self._dirty.clear()
-            try:
-                os.fdatasync(self._log)
-                if os.fstat(self._log).st_size >= CHECKPOINT_BYTES:
-                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except (OSError, apsw.Error) as error:
-                self._failure = f"{self._path} cannot be synced to disk: {error}; free some space or repair the disk"
-            if ending:
-                return
+            if self._unsynced:
+                self._in_log += self._unsynced
+                self._unsynced = 0  # a row that is committed just now is synced all the same, and at worst not counted
+                self._sync()
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._log)
+            if self._in_log >= CHECKPOINT_ROWS:
+                self._empty_log()
+        except (OSError, apsw.Error) as error:
+            self._failure = f"{self._path} cannot be synced to disk: {error}; free some space or repair the disk"
+
+    def _empty_log(self) -> None:
+        """Move the log into the database, so that the next commit begins it anew.
+
+        Passively, which holds nobody up, but never comes to the end while rows keep coming. So, where the log has become
+        long, by keeping the committing thread waiting for the little that is then left.
+        """
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._in_log = 0
+        if os.fstat(self._log).st_size > MAX_LOG_BYTES:
+            with contextlib.suppress(apsw.BusyError):  # somebody writes or reads just now: next time
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
 
 
 def _connect(path: Path) -> apsw.Connection:

@@ -323,10 +323,19 @@ class Subscription(Record):
     symbols: tuple[str, ...] = ()
 
 
+class Scope(StrEnum):
+    """How much of an account is wanted. A plugin may always read more than that, and says what it read."""
+
+    ACCOUNT = "account"  # everything
+    SYMBOLS = "symbols"  # balance and positions, and the orders and fills of the symbols asked for
+    ORDERS = "orders"  # the looked-up orders alone
+
+
 class SnapshotRequest(Record):
     """`since_ms`: fills and ended orders from then on are wanted too. `look_up`: orders whose fate must be settled."""
 
     account: str = ""
+    scope: Scope = Scope.ACCOUNT
     since_ms: int = 0
     symbols: tuple[str, ...] = ()
     look_up: tuple[OrderRef, ...] = ()
@@ -337,10 +346,12 @@ class Snapshot(Record):
 
     `orders`: every working order, the looked-up ones that exist, and those that changed or ended since `since_ms` as far
     as the venue can tell. `absent`: client ids that were looked up and that the venue says it does not know.
-    `prices`: last prices of the symbols concerned. A part that could not be read raises; it is never left empty.
+    `prices`: last prices of the symbols concerned. A part that could not be read raises; it is never left empty: `scope`
+    says which parts there are.
     """
 
     account: str = ""
+    scope: Scope = Scope.ACCOUNT
     time_ms: int
     orders: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()

@@ -84,7 +84,9 @@ def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
         return _entry(link, pair, parts.open, instrument)
     if parts.close:
         return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
-    return Hold("it only reduces what the parent held before the bot started", "below-baseline", final=True)
+    if parts.ignored:
+        return Hold("it only reduces what the parent held before the bot started", "below-baseline", final=True)
+    return Hold("the parent has nothing that it could reduce", "nothing-to-reduce", final=not pair.parent.live)
 
 
 def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Wanted | Hold:
@@ -101,7 +103,8 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     held, parent_held = _before(bot, link, pair)
     done = pair.filled
     # An exit covers at the most what the child holds now, whatever it is going to hold.
-    total = min(exit_quantity(held, parent_held, quantity, instrument.quantity_step), abs(link.attributed) + done)
+    covered = max(-link.attributed * _child_sign(link, pair), ZERO) + done
+    total = min(exit_quantity(held, parent_held, quantity, instrument.quantity_step), covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
@@ -117,7 +120,7 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     ratio = pair.ratio if pair.ratio is not None else link.ratio
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
-    total = max(held, ZERO) + opening
+    total = held + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
@@ -135,25 +138,29 @@ def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
     A fill arrives on one side first. Taking both sides of a pair at the further one keeps an exit's share the same while
     the other side's report is on its way.
     """
-    book = bot.book(link.book)
-    own_sign = pair.parent.order.terms.side.sign
+    own = pair.parent.order.terms.side.sign
     counted = pair.parent.filled - pair.parent.counted_from
-    parent_held = abs(book.followed - own_sign * counted + pair.parent.ate_baseline)
-    held = abs(link.attributed) + pair.filled
+    parent_held = bot.book(link.book).followed - own * counted + pair.parent.ate_baseline
+    held = link.attributed - _child_sign(link, pair) * pair.filled
     for other in link.pairs.values():
-        if other is pair or other.parent.baseline or not other.orders:
-            continue
-        if not (other.parent.live or other.open):
+        if other is pair or not other.orders or not (other.parent.live or other.open):
             continue
         parent_total = other.parent.order.terms.quantity
         child_total = other.total if other.open else other.filled
         if not parent_total or not child_total:
             continue
         progress = max(other.parent.filled / parent_total, other.filled / child_total)
-        sign = -1 if is_exit(bot, other.parent) else 1
-        parent_held += sign * (parent_total * progress - other.parent.filled)
-        held += sign * (child_total * progress - other.filled)
-    return max(held, ZERO), max(parent_held, ZERO)
+        parent_held += other.parent.order.terms.side.sign * (parent_total * progress - other.parent.filled)
+        held += _child_sign(link, other) * (child_total * progress - other.filled)
+    # What this order closes stands on its other side.
+    return max(-held * _child_sign(link, pair), ZERO), max(-parent_held * own, ZERO)
+
+
+def _child_sign(link: Link, pair: Pair) -> int:
+    """+1 where the child buys for this parent order."""
+    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    sign = pair.parent.order.terms.side.sign
+    return -sign if ratio is not None and ratio < 0 else sign
 
 
 def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool) -> Terms:

@@ -112,8 +112,14 @@ class SealedFile:
 
     def _open(self) -> dict[str, dict[str, str]]:
         if self._secrets is None:
-            self._secrets = unseal(self.path.read_bytes(), self._passphrase_word(), self.path) if self.exists else {}
+            self._secrets = unseal(self._content(), self._passphrase_word(), self.path) if self.exists else {}
         return self._secrets
+
+    def _content(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise SecretsError(f"{self.path} cannot be read: {error.strerror}; correct its permissions") from None
 
     def _seal(self, secrets: dict[str, dict[str, str]]) -> None:
         sealed = seal(secrets, self._passphrase_word())

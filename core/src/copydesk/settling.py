@@ -6,8 +6,7 @@ from copydesk.following import (
     Run,
     count_copied,
     count_missed,
-    follow,
-    register,
+    follow_and_register,
     resend_correction,
     settle_link,
 )
@@ -251,8 +250,4 @@ def due(run: Run, tracked: Tracked) -> None:
         if tracked.pair is None:
             resend_correction(run, tracked.link, order)
         else:
-            follow(run, tracked.bot, tracked.link, tracked.pair)
-            register(run, tracked.bot, tracked.link, tracked.pair)
-
-
-__all__ = ["absent", "due", "report", "report_fill", "restart", "settled", "unmentioned"]
+            follow_and_register(run, tracked.bot, tracked.link, tracked.pair)

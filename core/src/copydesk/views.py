@@ -62,7 +62,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
         return "stale"
     if any(_lags(bot, pair) for pair in pairs):
         return "pending"
-    if abs(difference) <= instrument.quantity_step * max(1, len(pairs)) and not _failed(pairs):
+    if abs(difference) <= instrument.quantity_step and not _failed(pairs):
         return "rounding"
     if link.child.ahead != "trim" and abs(link.attributed) > abs(link.attributed + difference):
         return "ahead"

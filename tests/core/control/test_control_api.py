@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from decimal import Decimal
 
 import httpx
@@ -268,6 +269,18 @@ async def test_an_address_that_is_not_there_is_refused_with_a_sentence(desk, tok
         await serve(desk, host="192.0.2.1", port=0, token=token)
     with pytest.raises(UsageError, match="there is no such address"):
         await serve(desk, host="no-such-host.invalid", port=0, token=token)
+
+
+async def test_everything_runs_in_the_calling_thread(http, desk, monkeypatch):
+    asked_in = set()
+    seen = desk.log
+    monkeypatch.setattr(desk, "log", lambda query: asked_in.add(threading.get_ident()) or seen(query))
+    threads = threading.active_count()
+    for _ in range(3):
+        assert (await http.get("/api/v1/log")).status_code == 200
+        assert (await http.get("/api/v1/view")).status_code == 200
+    assert asked_in == {threading.get_ident()}
+    assert threading.active_count() == threads
 
 
 async def test_stopping_frees_the_port_and_leaves_no_task(desk, start):

@@ -14,7 +14,7 @@ from copydesk.errors import EventsGone, UsageError
 from copydesk.model import PriceEvent
 from copydesk.view import EVENT_BODIES, LogEntry
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 PATIENCE_S = 10
 
@@ -150,6 +150,7 @@ async def test_a_reader_that_never_reads_does_not_keep_the_engine_from_stopping(
         await wait_until(lambda: desk.sinks)
         await asyncio.wait_for(running.stop(), PATIENCE_S)
         assert not desk.sinks
+        assert not running._server.server_state.connections
 
 
 async def test_a_reader_that_fell_behind_what_is_kept_is_closed(desk, start, token):
@@ -178,11 +179,12 @@ async def test_events_that_are_not_there_close_the_stream(desk, running, token, 
         await numbers(client, after, after + 1)
 
 
-async def test_a_malformed_after_is_refused_at_the_handshake(running, token):
-    with pytest.raises(Exception, match="HTTP 403") as refused:
-        async with raw(running, token, "x"):
-            pass
-    assert refused.value.response.status_code == 403
+async def test_a_malformed_after_is_refused_at_the_handshake_with_a_sentence(running, token):
+    for after in ("x", -1):
+        with pytest.raises(InvalidStatus) as refused:
+            await raw(running, token, after)
+        assert refused.value.response.status_code == 422
+        assert "query.after is wrong" in json.loads(refused.value.response.body)["error"]
 
 
 class Cutter:
@@ -238,13 +240,15 @@ async def test_a_cut_connection_is_made_again_and_nothing_is_lost_or_repeated(de
         assert cutter.connections > 2
 
 
-async def test_a_gap_is_fetched_by_sequence(new_desk, start, token):
+async def test_a_gap_is_fetched_by_sequence_and_a_repetition_dropped(new_desk, start, token):
     class Leaky(type(new_desk())):
-        """Loses events 4 to 8 of the stream's own pages, as a defect would; the fetch by sequence has them."""
+        """In the stream's own pages it loses events 4 to 8 and repeats each other one, as a defect would."""
 
         def events_after(self, seq, limit):
             found = super().events_after(seq, limit)
-            return [event for event in found if not 4 <= event.seq <= 8] if limit == 77 else found
+            if limit != 77:  # the fetch by sequence has them all
+                return found
+            return [event for event in found for _ in range(2) if not 4 <= event.seq <= 8]
 
     desk = Leaky()
     running = await start(desk, limits=StreamLimits(page=77))
@@ -274,3 +278,24 @@ async def test_a_reader_that_leaves_is_forgotten(desk, running, token):
     async with raw(running, token, 0):
         await wait_until(lambda: desk.sinks)
     await wait_until(lambda: not desk.sinks)
+
+
+async def test_a_reader_costs_nothing_while_nothing_happens(new_desk, start, token):
+    class Counting(type(new_desk())):
+        asked = 0
+
+        def events_after(self, seq, limit):
+            self.asked += 1
+            return super().events_after(seq, limit)
+
+    desk = Counting()
+    running = await start(desk, limits=StreamLimits(pause_s=0))
+    desk.burst(10)
+    async with raw(running, token, 0) as connection:
+        await asyncio.wait_for(connection.recv(), PATIENCE_S)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        asked = desk.asked
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert desk.asked == asked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from copydesk.bots import BOTS_NAME, BotStore
 from copydesk.config import BotSettings, ChildSettings, Config, load_config
-from copydesk.errors import ConfigError, Conflict, UnknownName, UsageError
+from copydesk.errors import ConfigError, Conflict, CopydeskError, UnknownName, UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_leaves_the_bots_as_they_were(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CopydeskError, match=r"bots.toml cannot be written: No space left on device; nothing was changed"):
         store.add(bot("second"), config)
     assert (folder / BOTS_NAME).read_bytes() == stored
     assert list(store.bots) == ["first"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from decimal import Decimal
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def test_a_bot_is_added_started_changed_stopped_and_removed(toy: Path, run: Run,
     [
         (("add", "b", "--parent", "parent", "--child", "parent=x1"), "account 'parent' is both parent and child"),
         (("add", "b", "--parent", "parent", "--child", "another=x1"), "must be of one connection kind"),
+        (("add", "b", "--parent", "parent", "--child", "child/2=x1"), "has one account, written 'child'"),
         (("add", "b", "--parent", "parent", "--child", "child=x0"), "K must be a decimal other than 0"),
         (("add", "b", "--parent", "parent", "--child", "child=xhalf"), "'value' is wrong"),
         (("add", "b", "--parent", "parent", "--child", "child"), "child 'child' needs its size: child=x0.5"),
@@ -286,10 +288,15 @@ def test_the_doctor_says_what_would_not_work(toy: Path, run: Run, folder: Path, 
     found = findings(run)
     assert found["connection parent"][0] == "fail"
     assert "copydesk secrets set parent key" in found["connection parent"][1]
+    assert found["control API"] == ("ok", "127.0.0.1 port any is free")
     assert found["connection another"] == ("fail", "Closed toy closed on 2022-11-11: give the `url` of a rehearsal")
     assert found["journal"][0] == "fail"
     assert found["data folder"] == ("warn", f"{folder} is open to other users: chmod 700 it")
     assert run("doctor").status == 1
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (folder / "copydesk.toml").write_text(f"[control]\nport = {taken.getsockname()[1]}\n")
+        status, words = findings(run)["control API"]
+    assert (status, "(Address already in use): choose another" in words) == ("fail", True)
     (folder / "copydesk.toml").write_text("[engine")
     assert findings(run)["configuration"][0] == "fail"
     assert findings(run)["bots"][0] == "fail"

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomlkit
 from copydesk.config import BotSettings, ChildSettings, check_bot, load_config
 from copydesk.errors import ConfigError, UsageError
+from hypothesis import given
+from hypothesis import strategies as st
 
 GOOD = """\
 [engine]
@@ -141,3 +145,80 @@ def test_two_accounts_of_one_connection_are_two_accounts() -> None:
     bot = check_bot({"name": "ib", "parent": "ib/U1", "children": [child(account="ib/U2")]})
     assert isinstance(bot, BotSettings)
     assert bot.accounts == ("ib/U1", "ib/U2")
+
+
+WORDS = st.sampled_from(
+    [
+        "engine",
+        "control",
+        "connections",
+        "kind",
+        "options",
+        "url",
+        "key",
+        "port",
+        "reconcile_s",
+        "durability",
+        "account",
+        "mode",
+        "value",
+        "basis",
+        "fixed_balance",
+        "catch_up",
+        "multiplier",
+        "percentage",
+        "fixed",
+        "parent",
+        "a/b",
+    ]
+)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=5) | WORDS
+TABLES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4), max_leaves=8
+)
+
+
+def without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_none(part) for key, part in value.items() if part is not None}
+    return [without_none(part) for part in value if part is not None] if isinstance(value, list) else value
+
+
+@given(table=st.dictionaries(WORDS, TABLES, max_size=4))
+def test_whatever_is_written_it_is_read_or_refused_in_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, table: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "copydesk.toml").write_text(tomlkit.dumps(without_none(table)), encoding="utf-8")
+    sentence = ""
+    try:
+        load_config(folder)
+    except ConfigError as error:
+        sentence = str(error)
+    assert sentence == "" or sentence.startswith(str(folder / "copydesk.toml"))
+    assert "\n" not in sentence
+
+
+@given(
+    table=st.fixed_dictionaries(
+        {},
+        optional={
+            "name": TABLES,
+            "parent": TABLES,
+            "working": TABLES,
+            "children": TABLES | st.lists(st.dictionaries(WORDS, TABLES, max_size=6), max_size=3),
+        },
+    )
+)
+def test_whatever_a_bot_is_said_to_be_it_is_one_or_refused_in_one_sentence(table: dict[str, Any]) -> None:
+    sentence = ""
+    try:
+        bot = check_bot(table)
+    except UsageError as error:
+        sentence = str(error)
+    if sentence:
+        assert sentence.startswith("bot ")
+        assert "\n" not in sentence
+    else:
+        assert bot.parent not in bot.accounts[1:]
+        assert all(child.value.is_finite() and child.value != 0 for child in bot.children)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ lock = lock_folder(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
-CONTROL = ControlFile(url="http://127.0.0.1:1", token="do-not-show-this", pid=1)
+CONTROL = ControlFile(url="http://127.0.0.1:1", token="do-not-show-this", pid=os.getpid())
 
 
 def test_the_folder_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +66,9 @@ def test_how_to_reach_the_engine_is_told_to_this_user_while_it_runs(tmp_path: Pa
             read_control(tmp_path)
         write_control(tmp_path, CONTROL)
     assert read_control(tmp_path) is None, "a file that a crash left behind was believed"
+    write_control(tmp_path, ControlFile(url="http://127.0.0.1:1", token="", pid=1))
+    with lock_folder(tmp_path):
+        assert read_control(tmp_path) is None, "the file of a process that does not hold the folder was believed"
     remove_control(tmp_path)
     remove_control(tmp_path)
     assert not (tmp_path / CONTROL_NAME).exists()
@@ -78,3 +82,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made: Not a directory; choose another with --data"):
         lock_folder(tmp_path / "file" / "data")
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(ConfigError, match="lock cannot be opened: Is a directory"):
+        lock_folder(tmp_path)

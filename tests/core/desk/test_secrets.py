@@ -153,6 +153,12 @@ def test_a_wrong_passphrase_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / SEALED_NAME).read_bytes() == before
 
 
+def test_a_sealed_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / SEALED_NAME).mkdir()
+    with pytest.raises(SecretsError, match="cannot be read: Is a directory"):
+        SealedFile(tmp_path, lambda: "p").get("main", "key")
+
+
 def test_the_environment_comes_first_then_the_file_then_the_keyring(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: MemoryKeyring
 ) -> None:

@@ -62,14 +62,16 @@ def folder_of(context: typer.Context) -> Path:
     return globals_of(context).folder
 
 
-def sealed_of(context: typer.Context, *, confirm: bool = False) -> SealedFile:
-    """The sealed file of the data folder, with the passphrase from wherever it may come; `confirm` asks for it twice."""
-    from copydesk.secrets import SealedFile, passphrase_from
+def sealed_of(context: typer.Context) -> SealedFile:
+    """The sealed file of the data folder, its passphrase from wherever it may come; a new one is prompted for twice."""
+    from copydesk.secrets import SEALED_NAME, SealedFile, passphrase_from
 
     folder, passphrase_file = globals_of(context)
 
     def prompt() -> str:
-        return str(typer.prompt("Passphrase of the sealed keys", hide_input=True, confirmation_prompt=confirm, err=True))
+        new = not (folder / SEALED_NAME).exists()
+        words = f"{'New passphrase' if new else 'Passphrase'} of the sealed keys"
+        return str(typer.prompt(words, hide_input=True, confirmation_prompt=new, err=True))
 
     return SealedFile(folder, passphrase_from(passphrase_file, prompt if sys.stdin.isatty() else None))
 

@@ -143,10 +143,10 @@ def _tell(verdict: Verdict) -> None:
         (
             name,
             f"{child.mode} {child.value:g}",
-            sum(child.orders.values()),
-            child.copied,
-            child.missed + len(child.unaccounted),
-            child.twice,
+            str(sum(child.orders.values())),
+            str(child.copied),
+            str(child.missed + len(child.unaccounted)),
+            str(child.twice),
             ", ".join(f"{row.symbol} {row.difference} ({row.cause})" for row in child.drift) or "none",
         )
         for name, child in verdict.children.items()

@@ -125,7 +125,7 @@ def _row_text(row: Row) -> str:
 
 @app.command("replay")
 def replay(context: typer.Context, as_json: Json = False) -> int:
-    """Run the engine over the recorded inputs again and compare each intent byte for byte. Exit status 1 on a difference."""
+    """Run the engine over the recorded inputs again and compare its intents byte for byte. Exit status 1: they differ."""
     from copydesk.replay import replay as run_again
 
     with open_journal(context) as journal:

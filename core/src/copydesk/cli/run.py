@@ -61,9 +61,8 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         if as_json:
             print_json({"url": control.url, "pid": os.getpid(), "data": str(folder)})
         else:
-            say(
-                f"copydesk is running on {folder}. Control API: {control.url}. Ctrl-C stops it; bots resume at the next start."
-            )
+            say(f"copydesk is running on {folder}. Control API: {control.url}.")
+            say("Ctrl-C stops it; its bots go on at the next start.")
         waiting = asyncio.create_task(asked.wait())
         failing = asyncio.create_task(engine.failure())
         await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)

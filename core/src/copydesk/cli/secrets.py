@@ -11,6 +11,8 @@ from copydesk.cli.common import Json, folder_of, print_json, print_table, say, s
 
 app = typer.Typer(name="secrets", help="Keys of connections: set, list, remove.", no_args_is_help=True)
 
+LOCK_NAME = "secrets.lock"  # of its own: a running engine only reads the sealed file
+
 Connection = Annotated[str, typer.Argument(metavar="CONNECTION", help="A connection of copydesk.toml.")]
 Field = Annotated[str, typer.Argument(metavar="FIELD", help="A secret field of its kind, such as `key` or `secret`.")]
 Keyring = Annotated[bool, typer.Option("--keyring", help="The system's keyring instead of the sealed file.")]
@@ -30,8 +32,8 @@ def set_secret(context: typer.Context, connection: Connection, field: Field, key
     if keyring:
         set_in_keyring(connection, field, value)
     else:
-        sealed = sealed_of(context, confirm=True)
-        with lock_folder(folder_of(context)):
+        sealed = sealed_of(context)
+        with lock_folder(folder_of(context), LOCK_NAME):
             sealed.set(connection, field, value)
     say(f"Stored the {field} of {connection} in the {'keyring' if keyring else 'sealed file'}.")
 
@@ -75,7 +77,7 @@ def remove_secret(context: typer.Context, connection: Connection, field: Field, 
     if keyring:
         remove_from_keyring(connection, field)
     else:
-        with lock_folder(folder_of(context)):
+        with lock_folder(folder_of(context), LOCK_NAME):
             sealed_of(context).remove(connection, field)
     say(f"Removed the {field} of {connection}.")
 

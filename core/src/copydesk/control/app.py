@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from copydesk import __version__
 from copydesk.control.describe import describe
@@ -64,6 +65,7 @@ def create_app(desk: Desk, *, token: str, host: str = "127.0.0.1", limits: Strea
     for kind, status in STATUS.items():
         app.add_exception_handler(kind, _refuse_with(status))
     app.add_exception_handler(RequestValidationError, _refuse_parameters)
+    app.add_exception_handler(WebSocketRequestValidationError, _refuse_handshake)
     app.add_exception_handler(HTTPException, _refuse_path)
     app.add_exception_handler(Exception, _admit_defect)
 
@@ -84,9 +86,17 @@ def _refuse_with(status: int) -> Any:
 
 
 async def _refuse_parameters(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+    return _wrong_parameters(error)
+
+
+def _wrong_parameters(error: Exception) -> Response:
+    assert isinstance(error, ValidationException)
     first = error.errors()[0]
     return failure(422, f"{'.'.join(str(part) for part in first['loc'])} is wrong: {first['msg']}")
+
+
+async def _refuse_handshake(websocket: WebSocket, error: Exception) -> None:
+    await websocket.send_denial_response(_wrong_parameters(error))
 
 
 async def _refuse_path(request: Request, error: Exception) -> Response:

@@ -43,7 +43,10 @@ router = APIRouter(prefix="/api/v1")
 T = TypeVar("T")
 
 
-def _desk(connection: HTTPConnection) -> Desk:
+# Dependencies are `async` for a reason: FastAPI runs others in threads, and the engine lives on one.
+
+
+async def _desk(connection: HTTPConnection) -> Desk:
     desk: Desk = connection.app.state.desk
     return desk
 
@@ -100,7 +103,7 @@ async def stream(websocket: WebSocket, desk: TheDesk, after: Annotated[int | Non
     await serve_stream(websocket, desk, after, limits)
 
 
-def _log_query(
+async def _log_query(
     from_ms: Count = 0,
     to_ms: Count = 0,
     bot: str = "",

@@ -31,7 +31,7 @@ class StreamLimits(Record):
 
     page: int = 1000
     frame_bytes: int = 256 * 1024
-    pause_s: float = 0.02
+    pause_s: float = 0.05
     patience_s: float = 10.0
 
 

@@ -1,7 +1,7 @@
 """The parent of the demo: trades by a script, as a person would, through the venue's own client library.
 
-A round enters, adds a stop and a target, drags the stop, scales in with a limit order that it changes, takes partial profit,
-tries the other order types, flips, cancels and closes.
+A round enters, adds a stop and a target, drags the stop, scales in with a limit order that it changes, takes partial
+profit, tries the other order types, flips, cancels and closes.
 """
 
 from __future__ import annotations
@@ -137,12 +137,12 @@ class Trader:
         await self.cancel(passive)
         yield
         rest = [
-            (OrderType.STOP_LIMIT, {"trigger": self._at(-3, side), "price": self._at(Decimal("-3.1"), side)}),
-            (OrderType.TAKE_PROFIT_LIMIT, {"trigger": self._at(3, side), "price": self._at(Decimal("2.9"), side)}),
-            (OrderType.TRAILING_STOP, {"trail": Decimal(2)}),
+            (OrderType.STOP_LIMIT, self._at(-3, side), self._at(Decimal("-3.1"), side), None),
+            (OrderType.TAKE_PROFIT_LIMIT, self._at(3, side), self._at(Decimal("2.9"), side), None),
+            (OrderType.TRAILING_STOP, None, None, Decimal(2)),
         ]
-        for type_, more in rest:
-            order = await self.place(away, type_, half, reduce_only=True, **more)
+        for type_, trigger, price, trail in rest:
+            order = await self.place(away, type_, half, trigger=trigger, price=price, trail=trail, reduce_only=True)
             yield
             await self.cancel(order)
             yield

@@ -57,7 +57,6 @@ const bot = (/** @type {string} */ name) => `/bots/${encodeURIComponent(name)}`;
 export const api = {
   view: () => send("GET", "/view"),
   health: () => send("GET", "/health"),
-  kinds: async () => (await send("GET", "/kinds")).data,
   /** @param {Record<string, string | number | undefined>} filter */
   log: async (filter) => (await send("GET", `/log${query(filter)}`)).data,
   bots: async () => (await send("GET", "/bots")).data,

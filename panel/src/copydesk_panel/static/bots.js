@@ -134,7 +134,7 @@ class BotRow {
     this.line.dataset.status = bot.status;
     this.pick.setAttribute("aria-pressed", String(chosenChild !== null));
     setText(this.cells.parent, accountText(store, bot.parent));
-    setText(this.cells.children, bot.children.length === 1 || chosenChild === null ? bot.children.map((child) => store.title(child.account)).join(", ") : text.bots.several(bot.children.length));
+    setText(this.cells.children, bot.children.length === 1 || chosenChild === null ? bot.children.map((child) => child.account).join(", ") : text.bots.several(bot.children.length));
     setText(this.cells.mode, bot.children.length === 1 || chosenChild === null ? modesText(bot.children) : "");
     showCounts(this.cells.counts, bot);
     setText(this.cells.latency, latency(bot.latency_us));
@@ -205,7 +205,6 @@ class ChildRow {
     this.line = h("tr", { class: "child", on: { click: () => table.actions.choose({ bot, child: this.account }) } },
       h("td", { colspan: "2" }), h("td", { class: "c-children" }, h("span", { class: "branch", "aria-hidden": "true" }), this.pick, this.health),
       this.mode, this.counts, this.latency, this.message);
-    this.store = table.store;
   }
 
   /** @param {import("./types.js").ChildView} child @param {boolean} chosen */
@@ -215,7 +214,7 @@ class ChildRow {
     this.line.classList.toggle("chosen", chosen);
     this.pick.setAttribute("aria-pressed", String(chosen));
     this.pick.setAttribute("aria-label", text.bots.pickChild(child.account));
-    setText(this.pick, this.store.title(child.account));
+    setText(this.pick, child.account);
     setText(this.health, child.health);
     this.health.className = `health ${HEALTH_GOOD.has(child.health) ? "good" : "attention"}`;
     setText(this.mode, modeText(child));
@@ -238,7 +237,7 @@ function showCounts(cell, counts) {
 /** @param {import("./store.js").Store} store @param {string} key */
 function accountText(store, key) {
   const account = store.accounts.get(key);
-  return account ? `${account.title || key} (${store.kindTitle(account.kind)})` : key;
+  return account ? `${key} (${store.kindTitle(account.kind)})` : key;
 }
 
 /** @param {import("./types.js").ChildView[]} children */

@@ -21,6 +21,8 @@ export class Charts {
     this.symbol = "";
     /** @type {import("./pane.js").Subject["interval"]} */
     this.interval = "1m";
+    /** The connection states of both accounts when their charts were last asked for. */
+    this.states = "";
     /** @type {Map<string, import("./types.js").Instrument[]>} */
     this.instruments = new Map();
     this.symbolPicker = h("select", { name: "chart-symbol", "aria-label": text.charts.symbol, on: { change: () => void this.setSymbol(this.symbolPicker.value) } });
@@ -31,6 +33,7 @@ export class Charts {
     this.child = new Frame(roots.child, text.charts.child, store, [this.childPicker]);
     link(this.parent.pane, this.child.pane);
     store.on(["accounts", "fills", "view"], () => this.draw());
+    store.on(["accounts"], () => this.connected());
     store.on(["prices"], () => this.live());
     store.on(["view"], () => void this.reload());
     this.markInterval();
@@ -42,9 +45,8 @@ export class Charts {
 
   /** @param {string} parent @param {string} child @param {string[]} children */
   async setBot(parent, child, children) {
-    const titles = children.map((key) => this.store.title(key));
     if (this.childPicker.dataset.filled !== children.join()) {
-      this.childPicker.replaceChildren(...children.map((key, index) => h("option", { value: key }, titles[index])));
+      this.childPicker.replaceChildren(...children.map((key) => h("option", { value: key }, key)));
       this.childPicker.dataset.filled = children.join();
     }
     this.childPicker.hidden = children.length === 0;
@@ -55,11 +57,24 @@ export class Charts {
     await this.reload();
   }
 
+  /** An account that is connected now, and was not, has its chart fetched. */
+  connected() {
+    const states = [this.parentKey, this.childKey].map((key) => this.store.accounts.get(key)?.state).join();
+    if (states === this.states) return;
+    this.states = states;
+    void this.reload();
+  }
+
   /** Fetch what is needed and show it. */
   async reload() {
     if (!this.parentKey) {
-      for (const frame of this.frames) void frame.show({ account: "", symbol: "", interval: this.interval, tick: "0.01" });
+      for (const frame of this.frames) void frame.show({ account: "", symbol: "", interval: this.interval, tick: "0.01" }, false);
       this.actions.subject("", "", []);
+      return;
+    }
+    const account = this.store.accounts.get(this.parentKey);
+    if (account?.state !== "connected") {
+      for (const frame of this.frames) frame.tell(text.charts.notConnected(this.parentKey, account?.message ?? ""));
       return;
     }
     try {
@@ -68,7 +83,7 @@ export class Charts {
       if (key !== this.parentKey) return;
       this.instruments.set(key, instruments);
       this.fillSymbols(instruments);
-      await this.show();
+      await this.show(true);
     } catch (error) {
       for (const frame of this.frames) frame.tell(/** @type {Error} */ (error).message);
     }
@@ -112,12 +127,13 @@ export class Charts {
     for (const button of this.intervals) button.setAttribute("aria-pressed", String(button.dataset.interval === this.interval));
   }
 
-  async show() {
+  /** @param {boolean} [again] read anew what is shown already */
+  async show(again = false) {
     const instruments = this.instruments.get(this.parentKey) ?? [];
     const tick = instruments.find((instrument) => instrument.symbol === this.symbol)?.price_tick ?? "0.01";
     this.actions.subject(this.parentKey, this.symbol, instruments.filter((instrument) => instrument.trading !== false));
     const common = { symbol: this.symbol, interval: this.interval, tick };
-    await Promise.all([this.parent.show({ account: this.parentKey, ...common }), this.child.show({ account: this.childKey, ...common })]);
+    await Promise.all([this.parent.show({ account: this.parentKey, ...common }, again), this.child.show({ account: this.childKey, ...common }, again)]);
   }
 
   draw() {
@@ -151,15 +167,19 @@ class Frame {
     this.pane = new Pane(canvas, store);
   }
 
-  /** @param {import("./pane.js").Subject} subject */
-  async show(subject) {
+  /** @param {import("./pane.js").Subject} subject @param {boolean} again */
+  async show(subject, again) {
     this.lastPrice = 0;
     this.root.setAttribute("aria-label", text.charts.describe(this.title, subject.account));
     this.head(subject.account);
+    const account = this.store.accounts.get(subject.account);
     if (!subject.account) this.tell(text.charts.noBot);
-    else if (!this.pane.bars.length) this.tell(text.charts.loading);
+    else if (account?.state !== "connected") {
+      this.tell(text.charts.notConnected(subject.account, account?.message ?? ""));
+      return;
+    } else if (!this.pane.bars.length) this.tell(text.charts.loading);
     try {
-      await this.pane.show(subject);
+      await this.pane.show(subject, again);
       if (subject.account) this.tell(this.pane.bars.length ? "" : text.charts.noCandles);
     } catch (error) {
       this.tell(/** @type {Error} */ (error).message);
@@ -169,13 +189,14 @@ class Frame {
 
   head(key = this.pane.subject.account) {
     const account = this.store.accounts.get(key);
-    setText(this.account, key ? this.store.title(key) : "");
+    setText(this.account, key);
     this.badge.hidden = !account?.rehearsal;
   }
 
   /** @param {string} sentence */
   tell(sentence) {
     setText(this.note, sentence);
+    this.note.classList.toggle("strip", this.pane.bars.length > 0);
     this.note.hidden = sentence === "";
   }
 

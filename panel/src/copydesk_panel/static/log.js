@@ -236,7 +236,7 @@ export class LogView {
     setText(time, logTime(entry.at_ns));
     setText(level, entry.level.toUpperCase());
     setText(bot, entry.bot ?? "");
-    setText(account, entry.account ? this.store.title(entry.account) : "");
+    setText(account, entry.account ?? "");
     setText(words, entry.text);
     time.title = fullTime(entry.at_ns);
     words.title = entry.text;

@@ -74,7 +74,11 @@ export class LogBook {
     return fresh.length;
   }
 
-  /** Fetch what came between the last line known and now, after a break of the stream. @returns {Promise<number>} */
+  /**
+   * Fetch what came between the last line known and now, after a break of the stream. An engine whose newest line is older
+   * than the last one known has another journal: then all is read anew.
+   * @returns {Promise<number>}
+   */
   async catchUp() {
     const run = this.run;
     const last = this.entries.at(-1)?.seq ?? 0;
@@ -84,6 +88,10 @@ export class LogBook {
     for (;;) {
       const page = await this.page(before);
       if (run !== this.run) return 0;
+      if (before === 0 && (page.at(-1)?.seq ?? 0) < last) {
+        await this.show(this.filter);
+        return this.entries.length;
+      }
       const newer = page.filter((line) => (line.seq ?? 0) > last);
       missing = [...newer, ...missing];
       if (newer.length < PAGE) break;

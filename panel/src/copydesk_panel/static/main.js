@@ -76,7 +76,8 @@ function header() {
   store.on(["connection"], () => {
     state.dataset.state = store.connection;
     setText(state, text.connection[store.connection]);
-    state.title = store.connectionMessage;
+    setText(find("#notice"), store.connectionMessage);
+    find("#notice").hidden = store.connectionMessage === "";
     document.body.dataset.connection = store.connection;
     newBot.disabled = store.connection !== "connected";
   });

@@ -59,7 +59,7 @@ class BotForm {
       store.bots.get(before.name)?.status === "Working" ? h("p", { class: "hint" }, text.bot.workingHint) : null,
       this.error,
       h("div", { class: "buttons" }, h("button", { type: "button", on: { click: close } }, text.dialog.cancel), this.submit));
-    fillAccounts(this.parent, [...store.accounts.values()], before.parent);
+    fillAccounts(store, this.parent, [...store.accounts.values()], before.parent);
     for (const child of before.children) this.addLine(child);
     if (this.lines.length === 0) this.addLine();
     this.refresh();
@@ -93,7 +93,7 @@ class BotForm {
     const taken = new Set(this.lines.map((line) => line.account.value));
     this.lines.forEach((line, index) => {
       const own = line.account.value || line.wanted;
-      fillAccounts(line.account, offered.filter((account) => account.key === own || !taken.has(account.key)), own);
+      fillAccounts(this.store, line.account, offered.filter((account) => account.key === own || !taken.has(account.key)), own);
       line.account.disabled = !parent;
       line.number(index + 1, this.lines.length > 1);
     });
@@ -101,7 +101,7 @@ class BotForm {
     this.hint.textContent = !parent ? text.bot.chooseParentFirst
       : offered.length === 0 ? text.bot.noOther
       : this.lines.length >= offered.length ? text.bot.allUsed
-      : text.bot.sameKind(parent.kind);
+      : text.bot.sameKind(this.store.kindTitle(parent.kind));
   }
 
   /** The first thing that keeps the form from being sent, or an empty string. */
@@ -181,13 +181,14 @@ class ChildLine {
 
 /**
  * Fill a picker with accounts, grouped by connection kind; the chosen one stays chosen where it is offered.
+ * @param {import("./store.js").Store} store
  * @param {any} select
  * @param {import("./types.js").Account[]} accounts
  * @param {string} chosen
  */
-function fillAccounts(select, accounts, chosen) {
+function fillAccounts(store, select, accounts, chosen) {
   const kinds = [...new Set(accounts.map((account) => account.kind))].sort();
-  const groups = kinds.map((kind) => h("optgroup", { label: kind },
+  const groups = kinds.map((kind) => h("optgroup", { label: store.kindTitle(kind) },
     ...accounts.filter((account) => account.kind === kind).map((account) => h("option", { value: account.key }, accountLabel(account)))));
   select.replaceChildren(h("option", { value: "" }, text.bot.choose), ...groups);
   select.value = accounts.some((account) => account.key === chosen) ? chosen : "";
@@ -195,7 +196,5 @@ function fillAccounts(select, accounts, chosen) {
 
 /** @param {import("./types.js").Account} account */
 function accountLabel(account) {
-  const { title, key, rehearsal } = account;
-  const name = title && title.toLowerCase() !== key.toLowerCase() ? `${title} (${key})` : title || key;
-  return rehearsal ? text.bot.rehearsed(name) : name;
+  return account.rehearsal ? text.bot.rehearsed(account.key) : account.key;
 }

@@ -41,13 +41,13 @@ export class Pane {
     setInterval(() => void this.refresh(), REFRESH_MS);
   }
 
-  /** Show another account, symbol or interval. @param {Subject} subject */
-  async show(subject) {
+  /** Show another account, symbol or interval. @param {Subject} subject @param {boolean} again read the same one anew */
+  async show(subject, again) {
     const same = JSON.stringify(subject) === JSON.stringify(this.subject);
-    if (same && this.bars.length) return;
+    if (same && this.bars.length && !again) return;
     this.subject = subject;
     const run = ++this.run;
-    this.clear();
+    if (!same) this.clear();
     if (!subject.account || !subject.symbol) return;
     const places = placesOf(subject.tick);
     this.series.applyOptions({ priceFormat: { type: "price", precision: places, minMove: Number(subject.tick) || 0.01 } });
@@ -56,7 +56,7 @@ export class Pane {
     if (run !== this.run) return;
     this.bars = candles.map(readBar);
     this.series.setData(this.bars);
-    this.chart.timeScale().scrollToRealTime();
+    if (!same) this.chart.timeScale().scrollToRealTime();
     this.live();
     this.draw();
   }
@@ -80,7 +80,8 @@ export class Pane {
         const last = this.bars.at(-1);
         if (!last || bar.time < last.time) continue;
         if (bar.time === last.time) {
-          this.put({ ...last, open: bar.open, high: Math.max(last.high, bar.high), low: Math.min(last.low, bar.low) });
+          const close = this.store.price(account, symbol) ? last.close : bar.close;
+          this.put({ time: bar.time, open: bar.open, high: Math.max(last.high, bar.high), low: Math.min(last.low, bar.low), close });
         } else this.put(bar);
       }
     } catch {
@@ -90,17 +91,22 @@ export class Pane {
 
   /** @param {Bar} bar the newest one, changed or begun */
   put(bar) {
-    if (this.bars.at(-1)?.time === bar.time) this.bars[this.bars.length - 1] = bar;
-    else this.bars.push(bar);
+    const begins = this.bars.at(-1)?.time !== bar.time;
+    if (begins) this.bars.push(bar);
+    else this.bars[this.bars.length - 1] = bar;
     this.series.update(bar);
-    this.element.dataset.bars = String(this.series.data().length);
+    this.element.dataset.bars = String(this.bars.length);
+    if (begins) this.drawMarkers(); // a fill that was told before its bar began stands on the right one now
   }
 
   /** Bring the latest price into the newest bar. @returns {string} the price as it is written, empty where there is none */
   live() {
     const { account, symbol, interval, tick } = this.subject;
     const price = this.store.price(account, symbol);
-    if (!price) return this.store.viewPrices[symbol] ? fixed(this.store.viewPrices[symbol], placesOf(tick)) : "";
+    if (!price) {
+      const close = this.bars.at(-1)?.close;
+      return close === undefined ? "" : close.toFixed(placesOf(tick));
+    }
     const value = Number(price.last);
     const time = bucket(price.time_ms || Date.now(), interval);
     const last = this.bars.at(-1);

@@ -20,8 +20,6 @@ export class Store {
     this.connection = "connecting";
     this.connectionMessage = "";
     this.version = "";
-    /** Titles of connection kinds. @type {Map<string, string>} */
-    this.kinds = new Map();
     /** @type {Map<string, import("./types.js").BotView>} */
     this.bots = new Map();
     /** @type {Map<string, import("./types.js").Account>} */
@@ -30,8 +28,6 @@ export class Store {
     this.fills = new Map();
     /** Prices by account key, then symbol. @type {Map<string, Map<string, import("./types.js").Price>>} */
     this.prices = new Map();
-    /** Prices by symbol as the view gave them. @type {Record<string, string>} */
-    this.viewPrices = {};
     /** Log lines that came since the log listener last took them, oldest first. @type {import("./types.js").LogEntry[]} */
     this.newLog = [];
     this.eventCount = 0;
@@ -82,7 +78,6 @@ export class Store {
       if (fresh || engine !== this.engine || this.seq === 0) {
         const view = await api.view();
         this.engine = view.engine;
-        this.kinds = new Map((await api.kinds()).map((/** @type {{kind: string, title: string}} */ kind) => [kind.kind, kind.title]));
         this.replace(view.data);
       }
     } catch (error) {
@@ -132,7 +127,6 @@ export class Store {
     this.fills = new Map();
     this.executions = new Map();
     for (const [key, fill] of view.fills ?? []) this.addFill(key, fill);
-    this.viewPrices = view.prices ?? {};
     this.newLog = [];
     for (const topic of /** @type {Topic[]} */ (["bots", "accounts", "fills", "prices", "view"])) this.touch(topic);
   }
@@ -181,15 +175,10 @@ export class Store {
     return undefined;
   }
 
-  /** @param {string} kind */
+  /** The words for a connection kind, which its accounts carry. @param {string} kind */
   kindTitle(kind) {
-    return this.kinds.get(kind) ?? kind;
-  }
-
-  /** @param {string} key */
-  title(key) {
-    const account = this.accounts.get(key);
-    return account ? account.title || account.key : key;
+    for (const account of this.accounts.values()) if (account.kind === kind && account.title) return account.title;
+    return kind;
   }
 }
 

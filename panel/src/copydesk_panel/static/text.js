@@ -94,6 +94,7 @@ export const text = {
     interval: "Interval",
     childPicker: "Child account in the right chart",
     noBot: "Choose or create a bot to see its parent and child here.",
+    notConnected: (/** @type {string} */ account, /** @type {string} */ why) => [`${account} is not connected yet`, why].filter(Boolean).join(": "),
     loading: "Loading candles…",
     noCandles: "No candles for this symbol yet.",
     attribution: "Charts by TradingView",

@@ -108,7 +108,7 @@ export class Ticket {
     const account = this.store.accounts.get(this.account);
     this.root.hidden = !account?.rehearsal;
     if (!account?.rehearsal) return;
-    setText(this.who, `${text.ticket.account} ${this.store.title(this.account)}`);
+    setText(this.who, `${text.ticket.account} ${this.account}`);
     const last = this.store.price(this.account, this.symbol.value)?.last;
     this.price.placeholder = last ? plain(last) : "";
     this.trigger.placeholder = this.price.placeholder;

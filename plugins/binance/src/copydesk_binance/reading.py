@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.errors import VenueError
-from copydesk.model import Fill, Order, OrderRef, Position, Snapshot, SnapshotRequest
+from copydesk.model import Fill, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
 from copydesk_binance import translate
@@ -40,6 +40,8 @@ MANY_OPEN = 20
 
 async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
+    if request.scope is Scope.ORDERS:
+        return await _Reading(session, request).look_up_only()
     heard = session.heard
     snapshot = await _Reading(session, request).read()
     if session.heard != heard:
@@ -54,7 +56,7 @@ class _Reading:
         self.session = session
         self.request = request
         self.connection = session.connection
-        self.whole = not session.in_step
+        self.whole = not session.in_step and request.scope is Scope.ACCOUNT
         oldest = session.venue.now_ms() - OLDEST_MS
         self.since_ms = max(1, request.since_ms - CLOCK_MARGIN_MS, oldest) if request.since_ms else 0
         asked = set(request.symbols) | {ref.symbol for ref in request.look_up}
@@ -86,8 +88,10 @@ class _Reading:
         session.keep_positions(held)
         for symbol in self.symbols:
             session.active_ms.setdefault(symbol, 0)
-        session.in_step = session.streaming and session.connection == self.connection
+        if self.whole:
+            session.in_step = session.streaming and session.connection == self.connection
         return Snapshot(
+            scope=request.scope,
             time_ms=time_ms,
             orders=self._folded(),
             positions=tuple(held),
@@ -96,6 +100,17 @@ class _Reading:
             absent=tuple(self.absent),
             prices=prices,
         )
+
+    async def look_up_only(self) -> Snapshot:
+        """The looked-up orders and nothing else: one request each."""
+        time_ms = self.session.venue.now_ms()
+        await together(*(self._look_up(ref) for ref in self.request.look_up))
+        known = {order.venue_id for order in self.orders}
+        became = [report for report in self.reports if report.becomes and report.becomes not in known]
+        await together(*(self._child(report) for report in became))
+        self._recall()
+        self.session.fold.learn(self.reports, plain=self.orders)
+        return Snapshot(scope=Scope.ORDERS, time_ms=time_ms, orders=self._folded(), absent=tuple(self.absent))
 
     def _held(self, body: Any) -> list[Position]:
         positions = [translate.position(row) for row in translate.rows(body, "positions")]

@@ -1,0 +1,253 @@
+"""Who gets into the panel, and what it passes on: against the real control API, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from copydesk.control import Running, serve
+from copydesk.datafolder import ControlFile, remove_control, write_control
+from copydesk.model import from_json
+from copydesk.view import DeskEvent
+from copydesk_panel.gate import HEADERS, Gate
+from copydesk_panel.link import MAX_BODY, ControlSource
+from copydesk_panel.server import PanelError, listen_on
+from copydesk_panel.server import main as panel_main
+from copydesk_panel.server import serve as serve_panel
+from yarl import URL
+
+from .desk import GeneratorDesk, prepare
+
+TOKEN = "a-token-that-no-browser-sees"
+DEADLINE_S = 10.0
+
+
+@dataclass
+class Panel:
+    """A panel in this event loop over a desk in this event loop. `addresses` are all URLs that it announced."""
+
+    folder: Path
+    desk: GeneratorDesk
+    control: Running
+    addresses: list[str] = field(default_factory=list)
+    client: aiohttp.ClientSession = field(init=False)
+
+    @property
+    def base(self) -> URL:
+        return URL(self.addresses[0]).origin()
+
+    async def enter(self) -> None:
+        async with self.client.get(self.addresses[-1], allow_redirects=True) as answer:
+            assert answer.status == 200
+
+    async def restart_engine(self) -> None:
+        await self.control.stop()
+        self.control = await serve(self.desk, host="127.0.0.1", port=0, token=TOKEN + "-2")
+        write_control(self.folder, ControlFile(url=self.control.url, token=TOKEN + "-2", pid=1))
+
+    async def status(self, method: str, path: str, *, headers: dict[str, str] | None = None, data: object = None) -> int:
+        async with self.client.request(
+            method, self.base / path, headers=headers, data=data, allow_redirects=False
+        ) as answer:
+            return answer.status
+
+
+@pytest.fixture
+async def panel(tmp_path: Path) -> AsyncIterator[Panel]:
+    desk = prepare(tmp_path)
+    control = await serve(desk, host="127.0.0.1", port=0, token=TOKEN)
+    write_control(tmp_path, ControlFile(url=control.url, token=TOKEN, pid=1))
+    panel = Panel(tmp_path, desk, control)
+    listening, stop = asyncio.Event(), asyncio.Event()
+
+    def announce(url: str) -> None:
+        panel.addresses.append(url)
+        listening.set()
+
+    serving = asyncio.create_task(serve_panel(ControlSource(tmp_path), announce=announce, stop=stop))
+    async with asyncio.timeout(DEADLINE_S):
+        await listening.wait()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        panel.client = client
+        yield panel
+    stop.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await serving
+    await panel.control.stop()
+
+
+# --- who gets in ----------------------------------------------------------------------------------------------
+
+
+async def test_a_token_works_once_and_the_next_one_is_announced(panel: Panel) -> None:
+    await panel.enter()
+    assert len(panel.addresses) == 2
+    async with aiohttp.ClientSession() as stranger, stranger.get(panel.addresses[0]) as answer:
+        assert answer.status == 401
+        assert "one-time" in await answer.text()
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(panel: Panel) -> None:
+    async with panel.client.get(panel.addresses[0], allow_redirects=False) as answer:
+        assert answer.status == 303
+        assert answer.headers["Location"] == "/"
+        cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+async def test_without_a_session_nothing_of_the_api_answers(panel: Panel) -> None:
+    assert await panel.status("GET", "api/v1/view") == 401
+    assert await panel.status("POST", "api/v1/bots", data=b"{}") == 401
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await panel.client.ws_connect(panel.base / "api/v1/stream", origin=str(panel.base))
+    assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},  # DNS rebinding
+        {"Host": "127.0.0.1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},  # another program's page on this machine
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_other_pages_and_names_are_refused(panel: Panel, headers: dict[str, str]) -> None:
+    await panel.enter()
+    assert await panel.status("GET", "api/v1/view") == 200
+    assert await panel.status("GET", "api/v1/view", headers=headers) == 403
+
+
+@pytest.mark.parametrize("origin", [None, "http://evil.example"])
+async def test_a_websocket_must_come_from_the_panels_own_page(panel: Panel, origin: str | None) -> None:
+    await panel.enter()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await panel.client.ws_connect(panel.base / "api/v1/stream", origin=origin)
+    assert refused.value.status == 403
+
+
+async def test_every_answer_carries_the_security_headers(panel: Panel) -> None:
+    await panel.enter()
+    for path in (
+        "",
+        "static/main.js",
+        "static/vendor/lightweight-charts.mjs",
+        "static/missing.js",
+        "api/v1/view",
+        "nowhere",
+    ):
+        async with panel.client.get(panel.base / path) as answer:
+            assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS, path
+
+
+async def test_files_outside_the_static_folder_are_not_served(panel: Panel) -> None:
+    await panel.enter()
+    for path in ("/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/static//etc/passwd"):
+        async with panel.client.get(URL(f"{panel.base}{path}", encoded=True)) as answer:
+            assert answer.status == 404, path
+
+
+def test_sessions_are_bounded() -> None:
+    gate = Gate(1)
+    first = gate.redeem(gate.new_token())
+    for _ in range(64):
+        assert gate.redeem(gate.new_token())
+    assert first not in gate._sessions
+    assert len(gate._sessions) == 64
+
+
+# --- what it passes on ----------------------------------------------------------------------------------------
+
+
+async def test_requests_are_passed_on_with_their_answers(panel: Panel) -> None:
+    await panel.enter()
+    bot = {"name": "A/B", "parent": "main", "children": [{"account": "main", "mode": "multiplier", "value": "1"}]}
+    async with panel.client.post(panel.base / "api/v1/bots", json=bot) as answer:
+        assert answer.status == 422
+        assert "letters" in (await answer.json())["error"]
+    bot["name"] = "A"
+    async with panel.client.post(panel.base / "api/v1/bots", json=bot) as answer:
+        assert "both parent and child" in (await answer.json())["error"]
+    async with panel.client.get(URL(f"{panel.base}/api/v1/accounts/desk%2Fnone/instruments", encoded=True)) as answer:
+        assert answer.status == 404
+        assert "'desk/none'" in (await answer.json())["error"]
+    async with panel.client.get(panel.base / "api/v1/view") as answer:
+        assert TOKEN not in await answer.text() + str(answer.headers)
+
+
+async def test_a_body_that_is_too_large_is_refused(panel: Panel) -> None:
+    await panel.enter()
+    assert await panel.status("POST", "api/v1/bots", data=io.BytesIO(b"x" * (MAX_BODY + 1))) == 413
+
+
+async def test_the_stream_is_passed_on_without_a_gap(panel: Panel) -> None:
+    await panel.enter()
+    for number in range(30):
+        panel.desk.say("word", f"before {number}")
+    stream = await panel.client.ws_connect(panel.base / "api/v1/stream", params={"after": "0"}, origin=str(panel.base))
+    panel.desk.say("word", "after")
+    seen: list[DeskEvent] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while not seen or seen[-1].seq < 31:
+            seen += from_json((await stream.receive_str()), list[DeskEvent])
+    await stream.close()
+    assert [event.seq for event in seen] == list(range(1, 32))
+
+
+async def test_the_engines_reason_for_closing_is_passed_on(panel: Panel) -> None:
+    await panel.enter()
+    stream = await panel.client.ws_connect(panel.base / "api/v1/stream", params={"after": "99999"}, origin=str(panel.base))
+    async with asyncio.timeout(DEADLINE_S):
+        message = await stream.receive()
+    assert message.type is aiohttp.WSMsgType.CLOSE
+    assert stream.close_code == 4010
+
+
+async def test_a_restarted_engine_is_found_and_told_apart(panel: Panel) -> None:
+    await panel.enter()
+    async with panel.client.get(panel.base / "api/v1/health") as answer:
+        before = answer.headers["X-Copydesk-Engine"]
+    await panel.restart_engine()
+    async with panel.client.get(panel.base / "api/v1/health") as answer:
+        assert answer.status == 200
+        assert answer.headers["X-Copydesk-Engine"] not in ("", before)
+
+
+async def test_an_engine_that_is_away_is_a_sentence(panel: Panel) -> None:
+    await panel.enter()
+    await panel.control.stop()
+    async with panel.client.get(panel.base / "api/v1/view") as answer:
+        assert answer.status == 503
+        assert "copydesk run" in (await answer.json())["error"]
+    remove_control(panel.folder)
+    async with panel.client.get(panel.base / "api/v1/view") as answer:
+        assert answer.status == 503
+        assert str(panel.folder) in (await answer.json())["error"]
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_a_sentence_and_status_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    taken = listen_on(0)
+    taken.listen()
+    port = taken.getsockname()[1]
+    with pytest.raises(SystemExit) as ended:
+        panel_main(["--data", str(tmp_path), "--port", str(port)])
+    taken.close()
+    assert ended.value.code == 2
+    assert f"Port {port}" in capsys.readouterr().err
+
+
+def test_a_port_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(PanelError, match="Port 99999"):
+        listen_on(99999)

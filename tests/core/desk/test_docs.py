@@ -1,0 +1,47 @@
+"""The guide says what the program does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from copydesk.config import CatchUp, ChildSettings, Config, load_config
+
+from .conftest import Run
+
+GUIDE = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [text for of_language, text in found if of_language == language]
+
+
+def test_the_configuration_in_the_guide_shows_every_setting_with_its_default(tmp_path: Path) -> None:
+    (text,) = blocks("toml")
+    (tmp_path / "copydesk.toml").write_text(text)
+    config = load_config(tmp_path)
+    assert config.model_copy(update={"connections": {}}) == Config()
+    for settings in (config.engine, config.control):
+        assert settings.model_fields_set == set(type(settings).model_fields)
+
+
+def test_the_guide_lists_every_setting_of_a_child_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
+    child = {name: field.default for name, field in ChildSettings.model_fields.items()}
+    for name in ("account", "mode", "value", "catch_up"):
+        del child[name]
+    child |= {f"catch_up.{name}": field.default for name, field in CatchUp.model_fields.items()}
+    assert rows == {name: "" if default is None else str(default) for name, default in child.items()}
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("") for line in block.splitlines() if line.startswith("copydesk ")]
+)
+def test_every_command_of_the_guide_is_there(line: str, run: Run) -> None:
+    words = shlex.split(line.partition(" <")[0], comments=True)[1:]
+    ran = run(*words, "--help")
+    assert ran.status == 0, ran
+    assert run(*[*words[:2], "--no-such-option"]).status == 2
