@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from copydesk.model import Rejected, RejectReason, Unknown
-from harness.closed_loop import PARENT, ClosedLoop, D, OrderType, PositionSide, TimeInForce, child, instrument
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
+from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
 
 def loop(*children, **more) -> ClosedLoop:

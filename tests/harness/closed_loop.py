@@ -1,7 +1,8 @@
 """The pure engine in a closed loop with the matching engine: no sockets, no clock but the test's own.
 
-The parent trades on the exchange; what the exchange reports is fed to the engine; what the engine intends is done on the
-exchange; what came of it is fed back. A test may hold reports, replies or requests back, lose them, repeat and reorder them.
+The parent trades on the exchange; what the exchange reports is fed to the engine; what the engine intends is done on
+the exchange; what came of it is fed back. A test may hold reports, replies or requests back, lose them, repeat and reorder
+them.
 """
 
 from __future__ import annotations
@@ -48,14 +49,11 @@ from copydesk.model import (
     PositionEvent,
     PositionSide,
     Rejected,
-    RejectReason,
     Scope,
     Side,
     Snapshot,
     Terms,
-    TimeInForce,
     Unknown,
-    from_json,
     to_json,
 )
 from copydesk_paper.exchange import Exchange
@@ -68,6 +66,7 @@ PARENT = "parent"
 START_NS = 1_795_000_000_000_000_000
 
 SYMBOL = "BTCUSDT"
+PRICE, PLENTY = D(60_000), D(10_000)
 
 
 def instrument(step: str = "0.001", *, tick: str = "0.1", minimum: str = "0") -> Instrument:
@@ -101,7 +100,7 @@ class ClosedLoop:
     cash: dict[str, Decimal] = field(default_factory=dict)
     hedge: bool = False
     amendable: frozenset[OrderType] = frozenset({OrderType.LIMIT})
-    price: Decimal = D(60000)
+    price: Decimal = PRICE
 
     def __post_init__(self) -> None:
         self.now_ns = START_NS
@@ -135,7 +134,7 @@ class ClosedLoop:
         self.pass_time(1)
         return self
 
-    def prices(self, price: Decimal, depth: Decimal = D(10000)) -> None:
+    def prices(self, price: Decimal, depth: Decimal = PLENTY) -> None:
         """Put the market at `price`, with enough on both sides."""
         tick = self.instrument.price_tick
         self.exchange.apply(
@@ -354,19 +353,3 @@ def _client_id(intent: Place | Modify | Cancel) -> str:
             return change.ref.client_id
         case Cancel(order=ref):
             return ref.client_id
-
-
-__all__ = [
-    "D",
-    "KIND",
-    "PARENT",
-    "SYMBOL",
-    "ClosedLoop",
-    "OrderType",
-    "PositionSide",
-    "RejectReason",
-    "TimeInForce",
-    "child",
-    "from_json",
-    "instrument",
-]

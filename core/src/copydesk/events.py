@@ -43,6 +43,8 @@ class Events:
         newer = self.last - seq
         if newer > len(self._ring):
             return None
+        if newer <= limit:
+            return list(islice(reversed(self._ring), newer))[::-1]  # a deque is walked from its nearer end only so
         start = len(self._ring) - newer
         return list(islice(self._ring, start, min(start + limit, len(self._ring))))
 

@@ -13,7 +13,7 @@ TEMPLATE = """\
 
 [engine]
 # Seconds between two comparisons of wanted and actual positions.
-# reconcile_s = 10
+# reconcile_s = 30
 # "page-cache": what was written survives a crash of the program at once, and one of the machine after about 0.1 s.
 # "fsync": both at once; each trade then waits for the disk.
 # durability = "page-cache"

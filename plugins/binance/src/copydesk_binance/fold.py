@@ -164,7 +164,9 @@ class Fold:
         venue_id = self._became.get(order.venue_id) or self._of_same_name(order)
         if venue_id:
             return self.became(venue_id, report)
-        certain = order.client_id in self._own or order.terms.type.is_conditional
+        certain = order.client_id in self._own
+        if order.terms.type.is_conditional:  # reported as one from the start, unless it says that it was triggered
+            certain, is_first = not order.triggered, False
         if not certain and (not is_first or any(_resembles(order, known) for known in self._conditional.values())):
             return Doubt(symbol=order.terms.symbol, order_id=order.venue_id)
         self.learn_plain(order.venue_id)

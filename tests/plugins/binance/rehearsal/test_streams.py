@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -236,6 +237,17 @@ async def test_market_streams(desk):
     await feed.ask("UNSUBSCRIBE", list(MARKET_STREAMS)[1:], 3)
     assert (await feed.ask("LIST_SUBSCRIPTIONS", [], 4))["result"] == ["btcusdt@aggTrade"]
     assert (await feed.ask("SUBSCRIBE", ["nosuch@trade"], 5))["error"]["msg"] == "Invalid request: invalid stream"
+
+
+async def test_all_book_tickers_are_those_of_listed_symbols(open_desk):
+    desk = await open_desk(speed=Decimal(200))
+    unlisted = set(desk.exchange.instruments) - set(desk.rehearsal.ready.symbols)
+    assert unlisted
+    feed = await desk.listen("/public/ws/!bookTicker")
+    seen = set()
+    async with asyncio.timeout(5):
+        while seen != set(desk.rehearsal.ready.symbols):
+            seen.add((await feed.next())["s"])
 
 
 async def test_diff_depth_follows_the_snapshot(desk):
