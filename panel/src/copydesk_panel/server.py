@@ -119,6 +119,14 @@ def keep_address(folder: Path, url: str) -> None:
         write_atomically(folder / ADDRESS_NAME, json.dumps({"url": url, "pid": os.getpid()}).encode())
 
 
+def forget_address(folder: Path) -> None:
+    """Take the address away, where it is this panel's own."""
+    path = folder / ADDRESS_NAME
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if json.loads(path.read_bytes())["pid"] == os.getpid():
+            path.unlink()
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="copydesk-panel", description="The web panel of copydesk, on loopback.")
     parser.add_argument(
@@ -156,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     finally:
-        (folder / ADDRESS_NAME).unlink(missing_ok=True)
+        forget_address(folder)
 
 
 if __name__ == "__main__":
