@@ -211,6 +211,7 @@ class PrivateStream(_Reconnecting):
 
     def lost(self) -> None:
         self.session.streaming = self.session.in_step = False
+        self.session.heard += 1  # a snapshot that is being read is read again: this loss may be older than its end
 
     async def listen(self) -> None:
         self._key = await self.session.listen_key()
