@@ -145,7 +145,9 @@ async def test_a_read_of_some_symbols_does_not_stand_for_all(rig: Rig) -> None:
     await rig.snapshot(session, scope=Scope.SYMBOLS, symbols=(SYMBOL,))
     assert not session.in_step
     rig.exchange.place("child", rig.terms(OrderType.LIMIT), "another's")
-    only = await rig.snapshot(session, scope=Scope.ORDERS, look_up=(OrderRef(symbol=SYMBOL, type=OrderType.LIMIT, client_id="x"),))
+    only = await rig.snapshot(
+        session, scope=Scope.ORDERS, look_up=(OrderRef(symbol=SYMBOL, type=OrderType.LIMIT, client_id="x"),)
+    )
     assert (only.absent, only.orders, only.balance) == (("x",), (), None)
     assert not session.in_step
 
