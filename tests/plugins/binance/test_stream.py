@@ -117,6 +117,16 @@ async def test_a_stop_from_before_is_known_before_the_first_report(rig: Rig) -> 
     assert (order.venue_id, order.terms.type, order.triggered) == (stop.venue_id, OrderType.STOP_MARKET, True)
 
 
+async def test_an_instrument_that_was_listed_since_is_made_known(rig: Rig) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    del session.venue.instruments["ETHUSDT"]
+    eth = rig.terms(OrderType.LIMIT, symbol="ETHUSDT", quantity="1", price=rig.near("0.97", "ETHUSDT"))
+    rig.exchange.place("parent", eth, "by-hand")
+    await listener.order("by-hand", lambda order: True)
+    assert session.instruments["ETHUSDT"] == rig.exchange.instruments["ETHUSDT"]
+
+
 async def test_a_snapshot_during_which_the_stream_was_lost_is_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     session = await rig.connect()
     listener = await rig.listen(session)
