@@ -1,4 +1,4 @@
-"""`python -m copydesk_panel`: the same as the command `copydesk-panel`."""
+"""`python -m copydesk_panel`: the panel's command."""
 
 from copydesk_panel.server import main
 

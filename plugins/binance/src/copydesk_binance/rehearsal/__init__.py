@@ -72,9 +72,9 @@ class Rehearsal:
         self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
         rest = Rest(self.venue, data, self.streams, limits, _now_ms, self._misbehaviour)
-        api = WebsocketApi(rest, weights, self._misbehaviour)
+        self._api = WebsocketApi(rest, weights, self._misbehaviour)
         control = Control(self.venue, self._misbehaviour, self._counters)
-        self._frontend = Frontend(rest, weights, self._misbehaviour, api, control)
+        self._frontend = Frontend(rest, weights, self._misbehaviour, self._api, control)
         self._listener = Listener(self._frontend)
         self._stop_listening = self.exchange.listen(self.streams.on_report)
         self._authority = Authority() if options.tls else None
@@ -156,6 +156,7 @@ class Rehearsal:
         self._stop_listening()
         self.venue.close()
         await self.streams.close()
+        self._api.drop_all()
         await self._listener.stop()
         if self._authority is not None:
             self._authority.close()
