@@ -1,4 +1,4 @@
-"""`python -m copydesk_panel`: the panel's command."""
+"""`python -m copydesk_panel`: the same as the command `copydesk-panel`."""
 
 from copydesk_panel.server import main
 
