@@ -289,7 +289,7 @@ def _test_order(rest: Rest, call: Call) -> Json:
     return rest.venue.test(call.account, call.params)
 
 
-@_route("PUT", "/fapi/v1/order", weight=1, orders=_one, trades=True)
+@_route("PUT", "/fapi/v1/order", weight=0, orders=_one, trades=True)
 def _modify(rest: Rest, call: Call) -> Json:
     return rest.venue.modify(call.account, call.params)
 

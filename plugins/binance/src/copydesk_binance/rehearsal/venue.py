@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from copydesk.model import ZERO, Fill, Order, OrderStatus, Position, PositionSide, Side
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
+from copydesk_paper.orders import reduces
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
 from msgspec.structs import replace
 
@@ -70,6 +71,8 @@ class Account:
         self.earned: dict[tuple[str, PositionSide], Decimal] = {}
         self.moved_ms: dict[tuple[str, PositionSide], int] = {}
         self.placing: Wanted | None = None
+        self.modifying = ""
+        """The `modifyId` of the change that is being carried out."""
         self.triggering: tuple[AlgoOrder, OrderReport] | None = None
 
     def __repr__(self) -> str:
@@ -159,16 +162,32 @@ class Venue:
         quantity, price = params.mandatory_decimal("quantity"), params.mandatory_decimal("price")
         rules.check_price(price)
         rules.check_quantity(quantity, market=False)
+        self._check_amended_notional(params, order, rules, quantity * price)
         if (quantity, price) == (order.terms.quantity, order.terms.price):
             raise Refusal(-5027)
         self._check_band(rules, price, order.terms.side)
+        account.modifying = params.text("modifyId")
         try:
             changed = self.exchange.modify(account.name, venue_id=order.venue_id, quantity=quantity, price=price)
         except ExchangeRefusal as refusal:
             raise translated(refusal, wire.bare(rules.instrument.min_notional)) from None
+        finally:
+            account.modifying = ""
         earlier = sum(row["orderId"] == int(order.venue_id) for row in account.amendments)
         account.amendments.append(wire.amendment_row(order, changed, rules, next(self._amendment_ids), earlier + 1))
-        return wire.order_reply(changed, self.detail(account, changed), rules)
+        reply = wire.order_reply(changed, self.detail(account, changed), rules)
+        if "modifyId" in params:
+            reply["modifyId"] = params.integer("modifyId")
+        return reply
+
+    @staticmethod
+    def _check_amended_notional(params: Params, order: Order, rules: Rules, size: Decimal) -> None:
+        """The minimum holds for a reduce-only order too, unless the request says that it is one."""
+        if params.flag("reduceOnly"):
+            if not reduces(order.terms):
+                raise Refusal(-5047)
+        elif size < rules.instrument.min_notional:
+            raise Refusal(-4164, wire.bare(rules.instrument.min_notional))
 
     def cancel(self, account: Account, params: Params) -> Json:
         """`DELETE /fapi/v1/order`."""
@@ -496,7 +515,10 @@ class Venue:
         bids, asks = self._working_notionals(account, order.terms.symbol)
         if report.fill is not None:
             self._tell(account, wire.trade_lite_event(report, now))
-        self._tell(account, wire.order_event(report, self.detail(account, order), bids, asks, now))
+        event = wire.order_event(report, self.detail(account, order), bids, asks, now)
+        if account.modifying and report.execution is Execution.AMENDED:
+            event["o"]["M"] = account.modifying
+        self._tell(account, event)
         if order.status.is_final:
             self._forget_timer(account, order.venue_id)
 
