@@ -15,6 +15,7 @@ import msgspec
 from copydesk.model import Fill
 
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import MINUTE_MS, TEN_SECONDS_MS
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_BATCH, MAX_LEVERAGE, MAX_NOTIONAL
@@ -23,7 +24,7 @@ from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.signing import plain_number
 from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.venue import Account, Venue
+from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.wire import Json
 
 MAKER_RATE, TAKER_RATE = "0.000200", "0.000500"

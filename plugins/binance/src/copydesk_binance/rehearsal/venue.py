@@ -7,8 +7,6 @@ told to `Watcher`s as ready-made user data events.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
@@ -22,17 +20,15 @@ from msgspec.structs import replace
 
 from copydesk_binance.rehearsal import algo as algos
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import KEPT_INCOME, Account
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
-from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
 from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_algo_order, read_order
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
-KEPT_INCOME = 20_000
-KEPT_AMENDMENTS = 5_000
 V = TypeVar("V")
 _PLAIN = Detail()
 _REJECTIONS = {
@@ -47,36 +43,6 @@ class Watcher(Protocol):
     """Is told every user data event of an account, in order."""
 
     def tell(self, account: Account, event: Json) -> None: ...
-
-
-class Account:
-    """What Binance keeps of one account beyond what the exchange does."""
-
-    def __init__(self, name: str, key: str, secret: str, orders: OrderCount) -> None:
-        self.name = name
-        self.key = key
-        self.secret = secret.encode()
-        self.alias = hashlib.sha256(name.encode()).hexdigest()[:12]
-        self.orders = orders
-        self.multi_assets = False
-        self.algo_orders: dict[int, AlgoOrder] = {}
-        self.algo_of: dict[str, AlgoOrder] = {}
-        """Algo orders by the exchange's id."""
-        self.details: dict[str, Detail] = {}
-        self.expired: set[str] = set()
-        """Orders that ended at their good-till date, which the exchange can only cancel."""
-        self.income: deque[Json] = deque(maxlen=KEPT_INCOME)
-        self.amendments: deque[Json] = deque(maxlen=KEPT_AMENDMENTS)
-        self.realised: dict[str, Decimal] = {}
-        self.earned: dict[tuple[str, PositionSide], Decimal] = {}
-        self.moved_ms: dict[tuple[str, PositionSide], int] = {}
-        self.placing: Wanted | None = None
-        self.modifying = ""
-        """The `modifyId` of the change that is being carried out."""
-        self.triggering: tuple[AlgoOrder, OrderReport] | None = None
-
-    def __repr__(self) -> str:
-        return f"Account({self.name!r})"
 
 
 class Venue:

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from copydesk_binance.rehearsal import rest as endpoints
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit
 from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
@@ -21,7 +22,6 @@ from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Security
 from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time, plain_number
 from copydesk_binance.rehearsal.streams import HEARTBEAT_S
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 _encode = msgspec.json.Encoder().encode
