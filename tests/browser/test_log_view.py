@@ -50,6 +50,9 @@ async def test_no_row_is_dropped_at_a_high_rate(new_stack: NewStack, page: Page)
     found = await page.evaluate(SEQUENCE)
     assert found == list(range(1, 2501))
     assert await page.locator("#log .log-inner .log-row").count() < 120, "only visible rows are in the document"
+    await page.reload()  # now all but the newest page is history that is fetched by scrolling
+    await expect(page.locator("#log .l-text").filter(has_text="Line 2500 of")).to_be_visible()
+    assert await page.evaluate(SEQUENCE) == list(range(1, 2501))
 
 
 async def test_reading_older_lines_is_not_disturbed_by_newer_ones(new_stack: NewStack, page: Page) -> None:

@@ -52,17 +52,17 @@ async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page)
     await expect(parent).to_have_attribute("data-line-titles", f"BUY LMT 0.02 @ {price}")
     await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {price}")
     copied = (
-        log.locator("[data-seq]").filter(has_text=f"child order BUY 0.01 BTCUSDT limit @ {price}").filter(has_text="child1")
+        log.locator("[data-seq]").filter(has_text=f"Copied: BUY 0.01 BTCUSDT limit @ {price}").filter(has_text="child1")
     )
     await expect(copied.first).to_be_visible()
     await expect(
-        log.locator("[data-seq]").filter(has_text="child order BUY 0.06 BTCUSDT").filter(has_text="child2").first
+        log.locator("[data-seq]").filter(has_text="Copied: BUY 0.06 BTCUSDT").filter(has_text="child2").first
     ).to_be_visible()
 
     await ticket.get_by_role("button", name="Cancel Buy 0.02 BTCUSDT").click()
     await expect(parent).to_have_attribute("data-lines", "0")
     await expect(child).to_have_attribute("data-lines", "0")
-    await expect(log.locator("[data-seq]").filter(has_text="cancelled").filter(has_text="child1").first).to_be_visible()
+    await expect(log.locator("[data-seq]").filter(has_text="Cancelled: ").filter(has_text="child1").first).to_be_visible()
 
     await ticket.get_by_label("Type").select_option("market")
     await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()

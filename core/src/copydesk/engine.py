@@ -23,7 +23,7 @@ from copydesk.config import Config, account_of, connection_of
 from copydesk.connection import Connection
 from copydesk.connections import settings_for
 from copydesk.copier import Copier
-from copydesk.errors import CopydeskError, UsageError
+from copydesk.errors import CopydeskError, JournalError, UsageError
 from copydesk.events import Events
 from copydesk.inputs import (
     AccountDown,
@@ -65,10 +65,10 @@ from copydesk.view import AccountView, ConnectionState
 
 log = logging.getLogger(__name__)
 
-REFRESH_S = 0.1
-"""How often bots and drift are told to whoever watches, at the most."""
-LOG_SHOWN = 300
 FLUSH_S = 0.05
+"""How long the record of what was decided may wait for company before it is committed."""
+DRAIN_S = 3.0
+"""How long a stop waits for the answers to what was sent. What is not answered by then is looked up at the next start."""
 
 
 class Engine:
@@ -94,6 +94,7 @@ class Engine:
         self.on_change: Callable[[], None] = lambda: None
         self._behind: list[tuple[Input, list[Decision]]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._sends: set[asyncio.Task[Any]] = set()
         self._tick: asyncio.TimerHandle | None = None
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
@@ -119,7 +120,9 @@ class Engine:
         self.spawn(self._reconcile())
 
     async def stop(self) -> None:
-        """Close everything in order: nothing new is sent, what was written is on the disk."""
+        """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=DRAIN_S)
         self._stopping = True
         for handle in (self._tick, self._flush):
             if handle is not None:
@@ -142,7 +145,13 @@ class Engine:
         count = 0
         decode = msgspec.json.Decoder(Input).decode
         for row in self._journal.rows(kinds=("input",)):
-            self._copier.apply(decode(row.body))
+            try:
+                self._copier.apply(decode(row.body))
+            except Exception as error:
+                raise JournalError(
+                    f"row {row.seq} of the journal cannot be replayed ({type(error).__name__}: {error}): use the copydesk "
+                    "that wrote it, or move journal.db away to begin anew with what the venues have"
+                ) from error
             count += 1
         return count
 
@@ -208,8 +217,10 @@ class Engine:
             if intents:
                 self._journal.commit()  # the input is kept before the first byte leaves
                 for intent in intents:
-                    self.spawn(self._carry_out(intent, received_ns or time.perf_counter_ns()))
-        except CopydeskError as error:
+                    task = self.spawn(self._carry_out(intent, received_ns or time.perf_counter_ns()))
+                    self._sends.add(task)
+                    task.add_done_callback(self._sends.discard)
+        except Exception as error:  # noqa: BLE001 - a defect here must stop the engine, not the connection that told
             self._fail(error)
             return
         self._behind.append((given, decisions))

@@ -169,6 +169,7 @@ class Frame {
     root.append(h("div", { class: "bar" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h2", {}, title), this.account, ...controls,
       h("span", { class: "push" }), this.price), h("div", { class: "plot" }, canvas, this.badge, this.note, this.credit));
     this.pane = new Pane(canvas, store);
+    canvas.after(this.pane.above, this.pane.below);
   }
 
   /** @param {import("./pane.js").Subject} subject @param {boolean} again */

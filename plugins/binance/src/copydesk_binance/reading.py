@@ -30,6 +30,8 @@ WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
 OLDEST_MS = 30 * 24 * 3600 * 1000
 """Fills and ended orders older than this are not read: each week of a symbol is a request of its own."""
+CLOCK_MARGIN_MS = 1000
+"""History is read from so much earlier: this machine's idea of the venue's time is never exact."""
 PAGE = 1000
 SHORT_PAGE = 100
 MANY_SYMBOLS = 5
@@ -55,7 +57,8 @@ class _Reading:
         self.request = request
         self.connection = session.connection
         self.whole = not session.in_step and request.scope is Scope.ACCOUNT
-        self.since_ms = max(request.since_ms, session.venue.now_ms() - OLDEST_MS) if request.since_ms else 0
+        oldest = session.venue.now_ms() - OLDEST_MS
+        self.since_ms = max(1, request.since_ms - CLOCK_MARGIN_MS, oldest) if request.since_ms else 0
         asked = set(request.symbols) | {ref.symbol for ref in request.look_up}
         self.traded = asked | {symbol for symbol, at in session.active_ms.items() if at >= max(1, self.since_ms)}
         self.symbols = self.traded | {symbol for symbol, _ in session.positions} | set(session.active_ms)
@@ -85,7 +88,8 @@ class _Reading:
         session.keep_positions(held)
         for symbol in self.symbols:
             session.active_ms.setdefault(symbol, 0)
-        session.in_step = session.streaming and session.connection == self.connection
+        if self.whole:
+            session.in_step = session.streaming and session.connection == self.connection
         return Snapshot(
             scope=request.scope,
             time_ms=time_ms,

@@ -188,11 +188,15 @@ class OrderReport(Record):
 
 
 class AlgoReport(Record):
-    """A conditional order as its own service tells it. `becomes` is the id of the ordinary order that it became."""
+    """A conditional order as its own service tells it. `becomes` is the id of the ordinary order that it became.
+
+    `lacks_trail`: a trailing stop whose trail or activation price was not sent; the documented event has neither.
+    """
 
     order: Order
     becomes: str = ""
     finished: bool = False
+    lacks_trail: bool = False
 
 
 def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
@@ -256,7 +260,7 @@ _ALGO_STREAM = _Keys(
     quantity="q",
     price="p",
     trigger="tp",
-    activation=("AP", "tp"),
+    activation=("AP",),
     trail=("cr",),
     trigger_by="wt",
     time_in_force="f",
@@ -416,6 +420,7 @@ def algo_update(event: Payload, account: str = "") -> AlgoReport:
         ),
         becomes=_becomes(body.get("ai")),
         finished=word == "FINISHED",
+        lacks_trail=type_ is OrderType.TRAILING_STOP and not {"AP", "cr"} <= body.keys(),
     )
 
 

@@ -136,6 +136,21 @@ async def test_algo_and_ordinary_orders_do_not_share_client_ids(desk):
     assert algo["clientAlgoId"] == "stop-1"
 
 
+async def test_a_liquidation_is_told_as_one(desk):
+    feed = await desk.private()
+    await desk.signed("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+    await desk.signed("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="40")
+    desk.trade("57000")
+    orders = await feed.until(lambda event: event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["x"] == "CALCULATED")
+    liquidation = orders[-1]["o"]
+    assert liquidation["c"].startswith("autoclose-")
+    assert liquidation["R"] is True
+    assert Decimal(liquidation["rp"]) < -100_000
+    [forced] = (await desk.signed("GET", "/fapi/v1/forceOrders", symbol="BTCUSDT")).json
+    assert forced["clientOrderId"] == liquidation["c"]
+    assert (await desk.signed("GET", "/fapi/v3/positionRisk")).json == []
+
+
 async def test_every_address_of_the_private_stream(desk):
     key = desk.secrets()["key"]
     name = (await desk.ask("POST", "/fapi/v1/listenKey", headers={"X-MBX-APIKEY": key})).json["listenKey"]

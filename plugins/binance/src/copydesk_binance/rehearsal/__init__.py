@@ -25,6 +25,7 @@ from copydesk_paper.faults import Faults
 from copydesk_paper.market import Market, open_market
 from msgspec.structs import replace
 
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
@@ -34,7 +35,7 @@ from copydesk_binance.rehearsal.rest import Limits, Rest
 from copydesk_binance.rehearsal.server import API_PATH, Frontend, Listener
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.tls import Authority
-from copydesk_binance.rehearsal.venue import Account, Venue
+from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 __all__ = ["Rehearsal", "start"]
@@ -72,9 +73,9 @@ class Rehearsal:
         self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
         rest = Rest(self.venue, data, self.streams, limits, _now_ms, self._misbehaviour)
-        api = WebsocketApi(rest, weights, self._misbehaviour)
+        self._api = WebsocketApi(rest, weights, self._misbehaviour)
         control = Control(self.venue, self._misbehaviour, self._counters)
-        self._frontend = Frontend(rest, weights, self._misbehaviour, api, control)
+        self._frontend = Frontend(rest, weights, self._misbehaviour, self._api, control)
         self._listener = Listener(self._frontend)
         self._stop_listening = self.exchange.listen(self.streams.on_report)
         self._authority = Authority() if options.tls else None
@@ -156,6 +157,7 @@ class Rehearsal:
         self._stop_listening()
         self.venue.close()
         await self.streams.close()
+        self._api.drop_all()
         await self._listener.stop()
         if self._authority is not None:
             self._authority.close()

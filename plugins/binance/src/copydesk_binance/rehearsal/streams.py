@@ -20,10 +20,10 @@ from copydesk_paper.faults import Faults
 from copydesk_paper.records import Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 MAX_QUEUE = 20_000
@@ -31,6 +31,7 @@ MAX_STREAMS = 1_024
 REORDER_WAIT_S = 0.1
 TICK_S = 0.1
 HEARTBEAT_S = 180.0
+GOODBYE_S = 1.0
 LISTEN_KEY_LENGTH = 64
 
 Levels = list[list[str]]
@@ -443,9 +444,15 @@ class Streams:
     async def close(self) -> None:
         for key in tuple(self._keys.values()):
             self._forget(key)
-        for reader in tuple(self._connections):
-            with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
-                await asyncio.wait_for(reader.socket.close(code=WSCloseCode.GOING_AWAY), 1)
+        closing = [asyncio.create_task(self._say_goodbye(reader)) for reader in self._connections]
+        if closing:
+            await asyncio.wait(closing)
+
+    @staticmethod
+    async def _say_goodbye(reader: Connection) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+            await asyncio.wait_for(reader.socket.close(code=WSCloseCode.GOING_AWAY), GOODBYE_S)
+        reader.drop()
 
 
 def _changes(before: Levels, after: Levels, zero: str) -> list[list[str]]:
