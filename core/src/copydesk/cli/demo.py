@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from copydesk.cli.common import Json, print_json, say
+from copydesk.cli.rehearse import VenueOptions, names_in, options_in
 
 if TYPE_CHECKING:
     from copydesk.demo.show import Show
@@ -39,6 +40,7 @@ def demo(
     pace: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="The parent's pause between two actions (headless: 0.25).")
     ] = 0,
+    option: VenueOptions = [],  # noqa: B006
     port: Annotated[int, typer.Option(min=0, max=65535, help="The panel's port; 0: any free one.")] = 0,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the data folder (journal, log) there.")] = None,
     as_json: Json = False,
@@ -49,7 +51,6 @@ def demo(
     """
     import asyncio
 
-    from copydesk.cli.rehearse import names_in
     from copydesk.errors import UsageError
     from copydesk.plugins import find_kind
 
@@ -60,13 +61,20 @@ def demo(
         raise UsageError(f"--keep {str(keep)!r} is not empty: name a new folder")
     kills = _moments(kill)
     tell = _quietly if as_json else say
+    options = options_in(option)
 
     def script(show: Show) -> Coroutine[Any, Any, Verdict | None]:
         if headless:
             return _perform(show, seconds, pace or PACE_S, kills)
         return _play(show, pace or CALM_PACE_S, port, as_json)
 
-    verdict = asyncio.run(_on_stage(kind, market, tuple(names_in(fault)), keep, tell, script))
+    def show(folder: Path) -> Show:
+        from copydesk.demo.show import Show
+
+        faults = tuple(names_in(fault))
+        return Show(keep or folder, kind, market=market, faults=faults, options=options, tell=tell)
+
+    verdict = asyncio.run(_on_stage(show, script))
     if verdict is None:  # Ctrl-C: the way to end it where there is a panel
         return INTERRUPTED if headless else 0
     if as_json:
@@ -86,24 +94,17 @@ def _moments(text: str) -> tuple[float, ...]:
 
 
 async def _on_stage(
-    kind: str,
-    market: str,
-    faults: tuple[str, ...],
-    keep: Path | None,
-    tell: Callable[[str], None],
-    script: Callable[[Show], Coroutine[Any, Any, Verdict | None]],
+    open_show: Callable[[Path], Show], script: Callable[[Show], Coroutine[Any, Any, Verdict | None]]
 ) -> Verdict | None:
     """Run the script and leave no process behind. Returns its verdict, or nothing where it was interrupted."""
     import asyncio
     import tempfile
 
-    from copydesk.demo.show import Show
-
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     with tempfile.TemporaryDirectory(prefix="copydesk-demo-") as scratch:
-        show = Show(keep or Path(scratch), kind, market=market, faults=faults, tell=tell)
+        show = open_show(Path(scratch))
         playing = asyncio.create_task(script(show))
         waiting = asyncio.create_task(asked.wait())
         try:
@@ -114,7 +115,7 @@ async def _on_stage(
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
             if asked.is_set():
-                tell("Stopping ...")
+                show.tell("Stopping ...")
             await show.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -39,10 +39,17 @@ class Show:
     """One demo in `folder`. `tell` is given a line of progress for people now and then."""
 
     def __init__(
-        self, folder: Path, kind: str, *, market: str, faults: tuple[str, ...], tell: Callable[[str], None]
+        self,
+        folder: Path,
+        kind: str,
+        *,
+        market: str = "",
+        faults: tuple[str, ...] = (),
+        options: Mapping[str, str],
+        tell: Callable[[str], None],
     ) -> None:
         self.stage = Stage(folder, kind)
-        self.kind, self.market, self.faults = kind, market, faults
+        self.kind, self.market, self.faults, self.options = kind, market, faults, options
         self.tell = tell
         self.kills = 0
         self.started_ms = 0
@@ -53,7 +60,7 @@ class Show:
     async def set_up(self) -> None:
         """Venue, engine, bot: everything up to the parent's first order."""
         self.tell(f"Starting a rehearsal of {self.kind} ...")
-        await self.stage.open_venue(CASH, market=self.market, faults=",".join(self.faults))
+        await self.stage.open_venue(CASH, market=self.market, faults=",".join(self.faults), options=self.options)
         self.tell("Starting the engine ...")
         self.client = await self.stage.start_engine()
         await self._until(self._all_connected, CONNECT_S, "the accounts did not connect")
