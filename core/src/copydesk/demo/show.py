@@ -15,7 +15,7 @@ from copydesk.demo.stage import Stage
 from copydesk.demo.trader import Trader
 from copydesk.demo.verdict import Evening, Verdict, judge
 from copydesk.errors import CopydeskError, NotReady, RateLimited
-from copydesk.model import Scope, Snapshot, SnapshotRequest
+from copydesk.model import Snapshot, SnapshotRequest
 from copydesk.plugins import describe_kind, load_plugin
 from copydesk.venue import Venue, open_venue
 from copydesk.view import ConnectionState, DeskView, LogEntry, LogQuery
@@ -146,7 +146,7 @@ class Show:
         """All that the account did since the start; a venue that asks for quiet is left in peace for so long."""
         assert self.stage.ready is not None
         symbol = self.stage.ready.symbols[0]
-        request = SnapshotRequest(scope=Scope.SYMBOLS, since_ms=self.started_ms - 1000, symbols=(symbol,))
+        request = SnapshotRequest(since_ms=self.started_ms - 1000, symbols=(symbol,))
         for _ in range(READ_TIMES):
             try:
                 return await venue.snapshot(request)
