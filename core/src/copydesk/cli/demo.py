@@ -23,7 +23,10 @@ def demo(
         str, typer.Option(metavar="LIST", help="Faults of the venue: drop-stream,lose-reply,duplicate-events,reorder ...")
     ] = "",
     kill: Annotated[
-        str, typer.Option(metavar="SECONDS", help="Kill the engine (SIGKILL) at these moments, e.g. 5,9.5 (headless).")
+        str,
+        typer.Option(
+            metavar="SECONDS", help="Kill the engine (SIGKILL) when it has worked for so long, e.g. 5,9.5 (headless)."
+        ),
     ] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The panel's port; 0: any free one.")] = 0,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the data folder (journal, log) there.")] = None,
