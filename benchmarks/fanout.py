@@ -3,9 +3,9 @@
     make bench                                          about five minutes
     python benchmarks/fanout.py --children 1,10 --repetitions 2 --json
 
-For each number of children and each copier, in turns: a fresh venue, a fresh copier in a process of its own, some rounds to
-warm up, then the rounds that count. A round: 10 ms of silence, the parent places a limit order, the copier copies it to every
-child, the parent cancels it, the copier cancels the copies. docs/performance.md says what is measured and why so.
+For each number of children and each copier, in turns: a fresh venue, a fresh copier in a process of its own, some rounds
+to warm up, then the rounds that count. A round: 10 ms of silence, the parent places a limit order, the copier copies it to
+every child, the parent cancels it, the copier cancels the copies. docs/performance.md says what is measured and why so.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ async def running(
         async with asyncio.timeout(START_S):
             line = await process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(words)} did not start: {errors.read_text(encoding='utf-8').strip()[-2000:]}")
+            raise SystemExit(f"{' '.join(words)} did not start: {tail(errors)}")
         yield process.pid, line
     finally:
         if process.returncode is None:
@@ -98,6 +98,10 @@ async def running(
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def tail(errors: Path) -> str:
+    return errors.read_text(encoding="utf-8").strip()[-2000:]
 
 
 @asynccontextmanager
@@ -235,7 +239,7 @@ def resident_mb(pid: int) -> float:
 
 
 def summary(results: list[Timed]) -> Iterator[dict[str, Any]]:
-    """One row per number of children and copier: medians over repetitions of their medians, and ccxt's over the engine's."""
+    """One row per number of children and copier: medians over repetitions of their medians, and ratios to plain ccxt."""
     for children in sorted({timed.children for timed in results}):
         rows: dict[str, dict[str, Any]] = {}
         for copier in COPIERS:

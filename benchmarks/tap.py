@@ -167,5 +167,3 @@ def _is_whole(request: bytes) -> bool:
     at = head.find(LENGTH)
     length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
     return len(request) >= end + len(HEAD_END) + length
-
-
