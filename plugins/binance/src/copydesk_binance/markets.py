@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import importlib
 import time
 from typing import Any
@@ -142,6 +143,7 @@ async def _open(url: str, ws_url: str) -> Venue:
         venue = Venue(client, http, pool, url or "fapi.binance.com")
         await venue.measure_clock()
         await _load_markets(venue, module)
+        gc.freeze()  # these tables stay: without this, each full collection would walk them, in the middle of a copy
     except BaseException as error:
         await pool.close()
         await http.close()
