@@ -149,6 +149,7 @@ class Connection:
             case Gap(reason=reason):
                 log.info("%s: %s; reading its accounts", self.name, reason)
                 for key in self.keys:
+                    self._drop_snapshot(key)  # one begun before the stream listened could miss what came between
                     self.take_snapshot(key)
             case StreamLost(reason=reason):
                 self._down(reason)
@@ -159,6 +160,8 @@ class Connection:
 
     def _down(self, reason: str) -> None:
         self._up.clear()
+        for key in self.keys:
+            self._drop_snapshot(key)
         self._set(ConnectionState.DOWN, reason)
 
     def _set(self, state: ConnectionState, message: str = "") -> None:
@@ -176,6 +179,11 @@ class Connection:
         task = self._spawn(self._read(key, look_up))
         if not look_up:
             self._snapshots[key] = task
+
+    def _drop_snapshot(self, key: str) -> None:
+        running = self._snapshots.pop(key, None)
+        if running is not None:
+            running.cancel()
 
     async def snapshot(self, key: str, look_up: tuple[OrderRef, ...] = ()) -> Snapshot:
         """Read an account now. Raises `VenueError`."""

@@ -19,7 +19,7 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
-from copydesk.sizing import carried, exit_quantity, passive_price, round_to
+from copydesk.sizing import carried, exit_quantity, floor_to, passive_price, round_to
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, opens
 
 
@@ -101,6 +101,7 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
 
 def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
     held, parent_held = _before(bot, link, pair)
+    held = floor_to(held, instrument.quantity_step)  # halves of orders that are on their way are no quantities
     done = pair.filled
     # An exit covers at the most what the child holds now, whatever it is going to hold.
     covered = max(-link.attributed * _child_sign(link, pair), ZERO) + done
@@ -117,6 +118,7 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
     held, _ = _before(bot, link, pair)
+    held = floor_to(held, instrument.quantity_step)
     ratio = pair.ratio if pair.ratio is not None else link.ratio
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)

@@ -40,6 +40,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     )
     from copydesk.engine import Engine
     from copydesk.journal import Journal
+    from copydesk.livedesk import LiveDesk
 
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,7 +55,9 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         stack.push_async_callback(engine.stop)
         await engine.start()
         token = secrets.token_urlsafe(32)
-        control = await serve(engine, host=config.control.host, port=config.control.port, token=token)
+        desk = LiveDesk(engine, config, store)
+        desk.start()
+        control = await serve(desk, host=config.control.host, port=config.control.port, token=token)
         stack.push_async_callback(control.stop)
         write_control(folder, ControlFile(url=control.url, token=token, pid=os.getpid()))
         stack.callback(remove_control, folder)

@@ -28,6 +28,7 @@ from copydesk.model import (
     Outcome,
     PriceEvent,
     Rejected,
+    Scope,
     Side,
     SnapshotRequest,
     Subscription,
@@ -202,7 +203,7 @@ class Trader:
             case Accepted() | Unknown():
                 for _ in range(PATIENCE):
                     try:
-                        snapshot = await self.venue.snapshot(SnapshotRequest(look_up=(ref,)))
+                        snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
                     except CopydeskError:
                         await asyncio.sleep(0.3)
                         continue
@@ -259,7 +260,7 @@ class Trader:
         """Cancel every order and close every position, until the venue shows none."""
         for _ in range(PATIENCE):
             try:
-                snapshot = await self.venue.snapshot(SnapshotRequest(symbols=(self.symbol,)))
+                snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.SYMBOLS, symbols=(self.symbol,)))
             except CopydeskError:
                 await asyncio.sleep(0.3)
                 continue

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import gc
 import importlib
+import logging
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from copydesk.model import Instrument
 from copydesk_binance import translate
 from copydesk_binance.errors import NoReply, Reply, Unreadable, raise_for, read_reply
 from copydesk_binance.pool import Pool
+
+log = logging.getLogger("copydesk.binance")
 
 REQUEST_S = 8.0
 MARKETS_S = 30.0
@@ -127,7 +130,7 @@ async def share_venue(url: str = "", ws_url: str = "") -> Venue:
 
 async def _open(url: str, ws_url: str) -> Venue:
     module = await asyncio.to_thread(importlib.import_module, "ccxt.pro")
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=60)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60)
     http = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     pool = Pool()
     try:
@@ -159,9 +162,13 @@ async def _load_markets(venue: Venue, module: Any) -> None:
             markets = await venue.client.load_markets()
     except (TimeoutError, module.BaseError) as error:
         raise NotReady(f"The instruments at {venue.url} could not be read ({type(error).__name__}).") from None
-    for market in markets.values():
-        instrument = translate.instrument(market["info"])
-        venue.instruments[instrument.symbol] = instrument
+    for name, market in markets.items():
+        try:
+            instrument = translate.instrument(market["info"])
+        except Unreadable as error:
+            log.warning("The instrument %s cannot be traded here: %s", name, error)
+        else:
+            venue.instruments[instrument.symbol] = instrument
     if not venue.instruments:
         raise Unreadable(f"{venue.url} lists no instrument.")
 

@@ -34,7 +34,18 @@ from copydesk.model import (
 from msgspec.structs import replace
 
 from copydesk_binance import translate
-from copydesk_binance.errors import Family, NoReply, NotSent, Reply, Unreadable, meaning, raise_for, read_reply, refusal
+from copydesk_binance.errors import (
+    Family,
+    NoReply,
+    NotSent,
+    Reply,
+    Unreadable,
+    meaning,
+    raise_for,
+    read_reply,
+    refusal,
+    retry_after_ms,
+)
 from copydesk_binance.fold import Fold
 from copydesk_binance.markets import Venue, is_loopback, share_venue
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
@@ -111,8 +122,9 @@ class Session:
             text = text.replace(hidden, "<hidden>")
         if text != reply.text:
             reply = replace(read_reply(reply.status, text), retry_after_ms=reply.retry_after_ms)
-        if reply.code in (0, -1003) and reply.retry_after_ms and meaning(reply) is RejectReason.RATE_LIMIT:
-            self.venue.quiet_until_ms = self.venue.now_ms() + reply.retry_after_ms
+        if reply.code in (0, -1003) and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
+            now_ms = self.venue.now_ms()
+            self.venue.quiet_until_ms = now_ms + retry_after_ms(reply, now_ms)
         return reply
 
     async def read(self, path: str, params: Params | None = None, *, version: str = "") -> Any:

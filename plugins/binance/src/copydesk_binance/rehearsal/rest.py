@@ -21,6 +21,7 @@ from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_BATCH, MAX
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
 from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
+from copydesk_binance.rehearsal.signing import plain_number
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.venue import Account, Venue
 from copydesk_binance.rehearsal.wire import Json
@@ -339,9 +340,12 @@ def _countdown(rest: Rest, call: Call) -> Json:
     return rest.venue.countdown(call.account, call.params)
 
 
+_decode_batch = msgspec.json.Decoder(list[dict[str, Any]], float_hook=plain_number).decode
+
+
 def _batch(params: Params) -> list[Params]:
     try:
-        listed = msgspec.json.decode(params.mandatory("batchOrders"), type=list[dict[str, Any]])
+        listed = _decode_batch(params.mandatory("batchOrders"))
     except msgspec.DecodeError:
         raise Refusal(-1130, "batchOrders") from None
     if not 1 <= len(listed) <= MAX_BATCH:
@@ -646,6 +650,54 @@ def _symbol_config(rest: Rest, call: Call) -> list[Json]:
 @_route("GET", "/fapi/v1/feeBurn", weight=30)
 def _fee_burn(rest: Rest, call: Call) -> Json:
     return {"feeBurn": False}
+
+
+@_public("/fapi/v1/openInterest")
+def _open_interest(rest: Rest, call: Call) -> Json:
+    symbol = rest.symbol(call)
+    held = wire.padded(rest.venue.open_interest(symbol), rest.venue.listing.rules(symbol).quantity_places)
+    return {"symbol": symbol, "openInterest": held, "time": rest.now_ms()}
+
+
+@_public("/fapi/v1/indexInfo", "/fapi/v1/assetIndex")
+def _no_indices(rest: Rest, call: Call) -> list[Json]:
+    return []
+
+
+@_route("GET", "/fapi/v1/adlQuantile", weight=5)
+def _adl_quantile(rest: Rest, call: Call) -> list[Json]:
+    held = {one.symbol for one in rest.venue.positions(call.account, all_symbols=False) if one.quantity}
+    sides = ("LONG", "SHORT", "HEDGE") if rest.venue.exchange.hedge_mode(call.account.name) else ("BOTH",)
+    return [
+        {"symbol": symbol, "adlQuantile": dict.fromkeys(("LONG", "SHORT", *sides), 0)}
+        for symbol in rest.symbols(call)
+        if symbol in held
+    ]
+
+
+@_route("GET", "/fapi/v1/orderAmendment")
+def _amendments(rest: Rest, call: Call) -> list[Json]:
+    params, symbol = call.params, rest.symbol(call)
+    order_id, client_id = params.integer("orderId"), params.text("origClientOrderId")
+    rows = [
+        row
+        for row in reversed(call.account.amendments)
+        if row["symbol"] == symbol and order_id in (None, row["orderId"]) and client_id in ("", row["clientOrderId"])
+    ]
+    return rows[: params.limit(50, 100)]
+
+
+@_route("POST", "/fapi/v1/positionMargin", trades=True)
+def _position_margin(rest: Rest, call: Call) -> Json:
+    rest.symbol(call)
+    call.params.mandatory_decimal("amount")
+    raise Refusal(-4084, message="Changing the margin of a position is not offered by this rehearsal venue.")
+
+
+@_route("GET", "/fapi/v1/positionMargin/history")
+def _position_margin_history(rest: Rest, call: Call) -> list[Json]:
+    rest.symbol(call)
+    return []
 
 
 @_route("GET", "/fapi/v1/forceOrders", weight=_by_symbol(20, 50))

@@ -31,6 +31,7 @@ from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
 KEPT_INCOME = 20_000
+KEPT_AMENDMENTS = 5_000
 V = TypeVar("V")
 _PLAIN = Detail()
 _REJECTIONS = {
@@ -64,6 +65,7 @@ class Account:
         self.expired: set[str] = set()
         """Orders that ended at their good-till date, which the exchange can only cancel."""
         self.income: deque[Json] = deque(maxlen=KEPT_INCOME)
+        self.amendments: deque[Json] = deque(maxlen=KEPT_AMENDMENTS)
         self.realised: dict[str, Decimal] = {}
         self.earned: dict[tuple[str, PositionSide], Decimal] = {}
         self.moved_ms: dict[tuple[str, PositionSide], int] = {}
@@ -83,6 +85,7 @@ class Venue:
         self.by_key: dict[str, Account] = {}
         self.watchers: list[Watcher] = []
         self._algo_ids = count(algos.FIRST_ALGO_ID)
+        self._amendment_ids = count(1)
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._stop_listening = exchange.listen(self._on_report)
 
@@ -163,6 +166,8 @@ class Venue:
             changed = self.exchange.modify(account.name, venue_id=order.venue_id, quantity=quantity, price=price)
         except ExchangeRefusal as refusal:
             raise translated(refusal, wire.bare(rules.instrument.min_notional)) from None
+        earlier = sum(row["orderId"] == int(order.venue_id) for row in account.amendments)
+        account.amendments.append(wire.amendment_row(order, changed, rules, next(self._amendment_ids), earlier + 1))
         return wire.order_reply(changed, self.detail(account, changed), rules)
 
     def cancel(self, account: Account, params: Params) -> Json:
@@ -328,6 +333,11 @@ class Venue:
                 continue
             shown += [held.get((name, side)) or self._empty(account, name, side) for side in sides]
         return shown
+
+    def open_interest(self, symbol: str) -> Decimal:
+        """What is held long on a symbol, by all accounts here."""
+        everybody = (one for name in self.accounts for one in self.exchange.positions(name))
+        return sum((one.quantity for one in everybody if one.symbol == symbol and one.quantity > 0), ZERO)
 
     def _empty(self, account: Account, symbol: str, side: PositionSide) -> Position:
         return Position(
@@ -516,7 +526,7 @@ class Venue:
                 "asset": fill.fee_asset,
                 "info": kind if kind == "COMMISSION" else fill.execution_id,
                 "time": fill.time_ms,
-                "tranId": f"{fill.time_ms}{fill.execution_id}",
+                "tranId": int(f"{fill.time_ms}{fill.execution_id}"),
                 "tradeId": fill.execution_id,
             }
         )
@@ -545,7 +555,7 @@ class Venue:
                 "asset": report.balance.currency,
                 "info": "TRANSFER",
                 "time": report.time_ms,
-                "tranId": str(report.time_ms),
+                "tranId": report.time_ms,
                 "tradeId": "",
             }
         )

@@ -19,13 +19,13 @@ from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit
 from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Security
-from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time
+from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time, plain_number
 from copydesk_binance.rehearsal.streams import HEARTBEAT_S
 from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=plain_number).decode
 MAX_FRAME = 1 << 18
 
 
