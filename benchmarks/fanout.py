@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 SYMBOL = "BTCUSDT"
 QUANTITY, RATIO = Decimal("0.2"), Decimal("0.5")
 COLD_S = 0.010
+SETTLED_S = 0.5
 START_S = 120.0
 STOP_S = 30.0
 COPIERS = ("engine", "plain ccxt")
@@ -138,7 +139,6 @@ async def plain_ccxt(folder: Path, url: str, ready: RehearsalReady) -> AsyncIter
     asked = {"url": url, "parent": parent, "children": list(keys.values()), "ratio": float(RATIO)}
     given = json.dumps(asked).encode() + b"\n"
     async with running([str(HERE / "plain_ccxt.py")], folder / "ccxt.err", given=given) as (pid, _):
-        await asyncio.sleep(1.0)  # its stream is opened by its first `watch_orders`, and it tells nobody
         yield pid
 
 
@@ -217,6 +217,8 @@ async def repetition(copier: str, children: int, number: int, asked: argparse.Na
             await parent.learn_price()
             start = engine if copier == "engine" else plain_ccxt
             async with start(folder, f"http://127.0.0.1:{port}", ready) as pid:
+                await tap.streaming()
+                await tap.quiet(SETTLED_S)
                 for round_ in range(asked.warm_up):
                     await one_round(tap, parent, Timed(copier, children, number), pid, f"warm-{round_}")
                 for round_ in range(asked.rounds):
