@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from .conftest import DEADLINE_S, SYMBOL, Rig
 
-ACTIONS = 120
+ACTIONS = 90
 
 
 class Reader:

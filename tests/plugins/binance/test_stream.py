@@ -17,10 +17,12 @@ from copydesk.model import (
     Gap,
     NewOrder,
     OrderEvent,
+    OrderRef,
     OrderStatus,
     OrderType,
     PositionEvent,
     PriceEvent,
+    Scope,
     Side,
     StreamLost,
 )
@@ -113,6 +115,51 @@ async def test_a_stop_from_before_is_known_before_the_first_report(rig: Rig) -> 
     rig.rehearsal.streams.tell(rig.rehearsal.venue.accounts["parent"], {"e": "ORDER_TRADE_UPDATE", "T": 1, "o": body})
     order = await listener.order("s-1", lambda order: True)
     assert (order.venue_id, order.terms.type, order.triggered) == (stop.venue_id, OrderType.STOP_MARKET, True)
+
+
+async def test_an_instrument_that_was_listed_since_is_made_known(rig: Rig) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    del session.venue.instruments["ETHUSDT"]
+    eth = rig.terms(OrderType.LIMIT, symbol="ETHUSDT", quantity="1", price=rig.near("0.97", "ETHUSDT"))
+    rig.exchange.place("parent", eth, "by-hand")
+    await listener.order("by-hand", lambda order: True)
+    assert session.instruments["ETHUSDT"] == rig.exchange.instruments["ETHUSDT"]
+
+
+async def test_a_snapshot_during_which_the_stream_was_lost_is_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    read = session.read
+    reads = 0
+
+    async def disturbed(path: str, *rest: Any, **more: Any) -> Any:
+        nonlocal reads
+        body = await read(path, *rest, **more)
+        if path == "openOrders":
+            reads += 1
+            if reads == 1:
+                rig.rehearsal.streams.drop_all()
+                rig.exchange.place("parent", rig.terms(OrderType.LIMIT), "unseen")
+                await lost_and_back(listener)
+        return body
+
+    monkeypatch.setattr(session, "read", disturbed)
+    snapshot = await rig.snapshot(session)
+    assert [order.client_id for order in snapshot.orders] == ["unseen"]
+
+
+async def test_a_read_of_some_symbols_does_not_stand_for_all(rig: Rig) -> None:
+    session = await rig.connect()
+    await rig.listen(session)
+    await rig.snapshot(session, scope=Scope.SYMBOLS, symbols=(SYMBOL,))
+    assert not session.in_step
+    rig.exchange.place("child", rig.terms(OrderType.LIMIT), "another's")
+    only = await rig.snapshot(
+        session, scope=Scope.ORDERS, look_up=(OrderRef(symbol=SYMBOL, type=OrderType.LIMIT, client_id="x"),)
+    )
+    assert (only.absent, only.orders, only.balance) == (("x",), (), None)
+    assert not session.in_step
 
 
 @pytest.mark.parametrize("is_known", [True, False])

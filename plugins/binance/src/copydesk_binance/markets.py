@@ -28,6 +28,7 @@ log = logging.getLogger("copydesk.binance")
 
 REQUEST_S = 8.0
 MARKETS_S = 30.0
+INSTRUMENTS_S = 60.0
 
 _REST_PATHS = {
     "fapiPublic": "/fapi/v1",
@@ -50,6 +51,7 @@ class Venue:
         self.url = url
         self.instruments: dict[str, Instrument] = {}
         self.users = 0
+        self._instruments_read = -INSTRUMENTS_S
         self.quiet_until_ms = 0  # until then the venue has asked this address to be quiet
 
     # --- time ---
@@ -88,6 +90,26 @@ class Venue:
             deadline_s=deadline_s,
         )
         return read_reply(answer.status, answer.text, retry_after=answer.retry_after)
+
+    # --- instruments ---
+
+    def keep_instruments(self, symbols: list[Any]) -> None:
+        """Take over what exchangeInfo lists. One that cannot be read is left out: nothing can be traded in it."""
+        for symbol in symbols:
+            try:
+                instrument = translate.instrument(symbol)
+            except Unreadable as error:
+                log.warning("An instrument of %s cannot be traded: %s", self.url, error)
+            else:
+                self.instruments[instrument.symbol] = instrument
+
+    async def read_instruments_again(self) -> None:
+        """After something was traded that was not listed before; once a minute at most. Raises as `ask` does."""
+        now = time.monotonic()
+        if now - self._instruments_read >= INSTRUMENTS_S:
+            self._instruments_read = now
+            body = (await self.ask("exchangeInfo")).body
+            self.keep_instruments(translate.rows(body.get("symbols") if isinstance(body, dict) else None, "symbols"))
 
     # --- one account's part ---
 
@@ -162,13 +184,7 @@ async def _load_markets(venue: Venue, module: Any) -> None:
             markets = await venue.client.load_markets()
     except (TimeoutError, module.BaseError) as error:
         raise NotReady(f"The instruments at {venue.url} could not be read ({type(error).__name__}).") from None
-    for name, market in markets.items():
-        try:
-            instrument = translate.instrument(market["info"])
-        except Unreadable as error:
-            log.warning("The instrument %s cannot be traded here: %s", name, error)
-        else:
-            venue.instruments[instrument.symbol] = instrument
+    venue.keep_instruments([market["info"] for market in markets.values()])
     if not venue.instruments:
         raise Unreadable(f"{venue.url} lists no instrument.")
 

@@ -211,6 +211,7 @@ class PrivateStream(_Reconnecting):
 
     def lost(self) -> None:
         self.session.streaming = self.session.in_step = False
+        self.session.heard += 1  # a snapshot that is being read is read again: this loss may be older than its end
 
     async def listen(self) -> None:
         self._key = await self.session.listen_key()
@@ -282,6 +283,7 @@ class PrivateStream(_Reconnecting):
 
     async def _order(self, frame: Payload) -> None:
         report = translate.order_update(frame)
+        await self._know(report.order.terms.symbol)
         is_first = translate.is_first_report(frame)
         told = self.session.fold.ordinary(report, is_first=is_first)
         if isinstance(told, Doubt):
@@ -315,6 +317,7 @@ class PrivateStream(_Reconnecting):
 
     async def _conditional(self, report: AlgoReport) -> None:
         fold = self.session.fold
+        await self._know(report.order.terms.symbol)
         if fold.lacks_trail(report):  # then its own read tells it
             order = report.order
             try:
@@ -328,6 +331,15 @@ class PrivateStream(_Reconnecting):
                 return
             fold.learn(() if whole is None else (whole,))
         self._told(fold.conditional(report))
+
+    async def _know(self, symbol: str) -> None:
+        """A symbol that was listed since the instruments were read is made known before anything is told of it."""
+        if symbol not in self.session.instruments:
+            try:
+                async with asyncio.timeout(TIMING.doubt):
+                    await self.session.venue.read_instruments_again()
+            except (VenueError, TimeoutError) as error:
+                log.warning("%s: the instruments could not be read again for %s: %s", self.session.name, symbol, error)
 
     def _told(self, told: Told) -> None:
         self._heard(told.order.terms.symbol, told.order.updated_ms)

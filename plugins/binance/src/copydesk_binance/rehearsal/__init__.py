@@ -25,6 +25,7 @@ from copydesk_paper.faults import Faults
 from copydesk_paper.market import Market, open_market
 from msgspec.structs import replace
 
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
@@ -34,7 +35,7 @@ from copydesk_binance.rehearsal.rest import Limits, Rest
 from copydesk_binance.rehearsal.server import API_PATH, Frontend, Listener
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.tls import Authority
-from copydesk_binance.rehearsal.venue import Account, Venue
+from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 __all__ = ["Rehearsal", "start"]

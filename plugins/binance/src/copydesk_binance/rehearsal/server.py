@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import RequestWeight
@@ -20,7 +21,6 @@ from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Route, Security
 from copydesk_binance.rehearsal.signing import check_form_of_key, check_signature, check_time
 from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 API_PATH = "/ws-fapi/v1"

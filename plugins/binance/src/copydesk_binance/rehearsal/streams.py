@@ -20,10 +20,10 @@ from copydesk_paper.faults import Faults
 from copydesk_paper.records import Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 MAX_QUEUE = 20_000
