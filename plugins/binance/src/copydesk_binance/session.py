@@ -58,6 +58,8 @@ log = logging.getLogger("copydesk.binance")
 _NOT_KNOWN = frozenset({-2011, -2013})
 _MODE_CODES = frozenset({"-4061", "-4062"})
 
+OPEN_ALGO_WEIGHT = 40
+
 
 class Session:
     """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`, `hedge_mode`."""
@@ -327,9 +329,19 @@ class Session:
     # --- conditional orders, for the fold ---
 
     async def learn_conditional(self, symbol: str = "") -> None:
-        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too."""
-        path, params = ("allAlgoOrders", {"symbol": symbol, "limit": "1000"}) if symbol else ("openAlgoOrders", {})
-        self.fold.learn(conditional_reports(await self.read(path, params)))
+        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too.
+
+        All that wait cost a weight of 40 for all symbols and 1 for each one that is named; where symbols are known from
+        before, those are named, for a stream that drops again and again must not use the minute's weight up.
+        """
+        if symbol:
+            reads = [("allAlgoOrders", {"symbol": symbol, "limit": "1000"})]
+        elif 0 < len(self.active_ms) < OPEN_ALGO_WEIGHT:
+            reads = [("openAlgoOrders", {"symbol": known}) for known in sorted(self.active_ms)]
+        else:
+            reads = [("openAlgoOrders", {})]
+        for body in await asyncio.gather(*(self.read(path, params) for path, params in reads)):
+            self.fold.learn(conditional_reports(body))
 
     # --- listen key ---
 
