@@ -1,4 +1,4 @@
-"""Bad input, through the real command line in a process of its own: one sentence each, and nothing that is stored changes.
+"""Bad input, through the real command line in a process of its own: one sentence each, and what is stored stays.
 
 What single commands refuse is tested with the command (desk/test_cli.py); here is what takes a whole program: an engine that
 is to run on files which people changed by hand, ports that others have, and what a running engine is asked for.
@@ -161,11 +161,11 @@ def test_the_control_port_is_taken(folder: Path, taken: int) -> None:
     assert not (folder / "control.json").exists()
 
 
-@pytest.mark.parametrize("kind", ["binance-futures", "paper"])
-def test_the_rehearsals_port_is_taken(kind: str, folder: Path, taken: int) -> None:
-    assert_refused(
-        folder, ["rehearse", kind, "--port", str(taken)], f"127.0.0.1 port {taken}" if kind == "paper" else str(taken)
-    )
+@pytest.mark.parametrize(
+    ("kind", "remedy"), [("binance-futures", "give another --port, or 0 for any"), ("paper", "try port 0")]
+)
+def test_the_rehearsals_port_is_taken(kind: str, remedy: str, folder: Path, taken: int) -> None:
+    assert_refused(folder, ["rehearse", kind, "--port", str(taken)], "127.0.0.1", f"port {taken}", remedy)
 
 
 def test_the_panels_port_is_taken(folder: Path, taken: int) -> None:
@@ -188,7 +188,7 @@ def test_the_demos_panel_port_is_taken(folder: Path, taken: int, tmp_path: Path)
         (["--kind", "ftx"], "unknown connection kind 'ftx': pip install copydesk-ftx"),
         (["--market", "nowhere.zst"], "--market 'nowhere.zst' is no file"),
         (["--kill", "soon"], "--kill 'soon' must be seconds"),
-        (["--fault", "meteor"], "meteor"),
+        (["--fault", "meteor", "--json"], "the venue did not start: "),
         (["--seconds", "0"], "--seconds"),
     ],
 )
