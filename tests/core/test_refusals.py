@@ -1,7 +1,7 @@
 """Bad input, through the real command line in a process of its own: one sentence each, and what is stored stays.
 
-What single commands refuse is tested with the command (desk/test_cli.py); here is what takes a whole program: an engine that
-is to run on files which people changed by hand, ports that others have, and what a running engine is asked for.
+What single commands refuse is tested with the command (desk/test_cli.py); here is what takes a whole program: an engine
+that is to run on files changed by hand, ports that others have, and what a running engine is asked for.
 """
 
 from __future__ import annotations
