@@ -15,7 +15,7 @@ import tomlkit
 from copydesk.client import AsyncControlClient
 from copydesk.config import CONFIG_NAME
 from copydesk.datafolder import make_folder, read_control
-from copydesk.errors import CopydeskError
+from copydesk.errors import CopydeskError, UsageError
 from copydesk.model import ConnectionSettings, RehearsalReady, from_json
 from copydesk.secrets import variable_of
 
@@ -122,7 +122,9 @@ class Stage:
         if not line:
             await self.stop(name)
             told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise CopydeskError(f"the {name} did not start: {told[-1] if told else 'it said nothing'}")
+            why = told[-1].removeprefix("copydesk: ") if told else "it said nothing"
+            failure = UsageError if process.returncode == 2 else CopydeskError
+            raise failure(f"the {name} did not start: {why}")
         return line.decode()
 
     async def stop(self, name: str) -> None:

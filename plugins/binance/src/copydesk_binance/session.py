@@ -48,6 +48,7 @@ from copydesk_binance.errors import (
 )
 from copydesk_binance.fold import Fold
 from copydesk_binance.markets import Venue, is_loopback, share_venue
+from copydesk_binance.signing import Signing
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Session:
         self.closed = False
         self._wallets: dict[str, Decimal] = {}
         self._signer = venue.signer(key, secret)
+        self._signing = Signing(self._signer)
         self._hidden: tuple[str, ...] = (key, secret)
 
     def __repr__(self) -> str:
@@ -114,8 +116,7 @@ class Session:
         return reply if reply.is_fine else self._note_error(reply)
 
     def _sign(self, method: str, path: str, params: Params | None, version: str) -> dict[str, Any]:
-        signed: dict[str, Any] = self._signer.sign(path, [f"fapiPrivate{version}"], method, dict(params or {}))
-        return signed
+        return self._signing.sign(method, path, params or {}, version)
 
     def _note_error(self, reply: Reply) -> Reply:
         text = reply.text
