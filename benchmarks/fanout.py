@@ -3,9 +3,9 @@
     make bench                                          about five minutes
     python benchmarks/fanout.py --children 1,10 --repetitions 2 --json
 
-For each number of children and each copier, in turns: a fresh venue, a fresh copier in a process of its own, some rounds to
-warm up, then the rounds that count. A round: 10 ms of silence, the parent places a limit order, the copier copies it to every
-child, the parent cancels it, the copier cancels the copies. docs/performance.md says what is measured and why so.
+For each number of children and each copier, in turns: a fresh venue, a fresh copier in a process of its own, some rounds
+to warm up, then the rounds that count. A round: 10 ms of silence, the parent places a limit order, the copier copies it to
+every child, the parent cancels it, the copier cancels the copies. docs/performance.md says what is measured and why so.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 SYMBOL = "BTCUSDT"
 QUANTITY, RATIO = Decimal("0.2"), Decimal("0.5")
 COLD_S = 0.010
+SETTLED_S = 0.5
 START_S = 120.0
 STOP_S = 30.0
 COPIERS = ("engine", "plain ccxt")
@@ -87,7 +88,7 @@ async def running(
         async with asyncio.timeout(START_S):
             line = await process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(words)} did not start: {errors.read_text(encoding='utf-8').strip()[-2000:]}")
+            raise SystemExit(f"{' '.join(words)} did not start: {tail(errors)}")
         yield process.pid, line
     finally:
         if process.returncode is None:
@@ -98,6 +99,10 @@ async def running(
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def tail(errors: Path) -> str:
+    return errors.read_text(encoding="utf-8").strip()[-2000:]
 
 
 @asynccontextmanager
@@ -134,7 +139,6 @@ async def plain_ccxt(folder: Path, url: str, ready: RehearsalReady) -> AsyncIter
     asked = {"url": url, "parent": parent, "children": list(keys.values()), "ratio": float(RATIO)}
     given = json.dumps(asked).encode() + b"\n"
     async with running([str(HERE / "plain_ccxt.py")], folder / "ccxt.err", given=given) as (pid, _):
-        await asyncio.sleep(1.0)  # its stream is opened by its first `watch_orders`, and it tells nobody
         yield pid
 
 
@@ -213,6 +217,8 @@ async def repetition(copier: str, children: int, number: int, asked: argparse.Na
             await parent.learn_price()
             start = engine if copier == "engine" else plain_ccxt
             async with start(folder, f"http://127.0.0.1:{port}", ready) as pid:
+                await tap.streaming()
+                await tap.quiet(SETTLED_S)
                 for round_ in range(asked.warm_up):
                     await one_round(tap, parent, Timed(copier, children, number), pid, f"warm-{round_}")
                 for round_ in range(asked.rounds):
@@ -235,7 +241,7 @@ def resident_mb(pid: int) -> float:
 
 
 def summary(results: list[Timed]) -> Iterator[dict[str, Any]]:
-    """One row per number of children and copier: medians over repetitions of their medians, and ccxt's over the engine's."""
+    """One row per number of children and copier: medians over repetitions of their medians, and ratios to plain ccxt."""
     for children in sorted({timed.children for timed in results}):
         rows: dict[str, dict[str, Any]] = {}
         for copier in COPIERS:

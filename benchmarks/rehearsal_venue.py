@@ -1,7 +1,7 @@
 """The rehearsal venue of the fan-out benchmark, in a process of its own: `rehearsal_venue.py CHILDREN`.
 
-The same server that `copydesk rehearse binance-futures` starts. Its market stands still and its request limits are out of the
-way, so that what is measured is the copier. Prints one JSON line when it is ready and serves until SIGTERM.
+The same server that `copydesk rehearse binance-futures` starts. Its market stands still and its request limits are out of
+the way, so that what is measured is the copier. Prints one JSON line when it is ready and serves until SIGTERM.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class Tap:
         self.told_ns = 0
         self.orders_ns: list[int] = []
         self.answers = 0
+        self.streams = 0
         self.changed = asyncio.Event()
         self.mark = b""
         self._counted = PLACE
@@ -55,6 +56,12 @@ class Tap:
         async with asyncio.timeout(deadline_s):
             while (left := seconds - (time.perf_counter_ns() - self.last_ns) / 1e9) > 0:
                 await asyncio.sleep(left)
+
+    async def streaming(self, deadline_s: float = 60.0) -> None:
+        """Return once a stream was opened."""
+        async with asyncio.timeout(deadline_s):
+            while not self.streams:
+                await asyncio.sleep(0.05)
 
     async def answered(self, count: int, deadline_s: float = 30.0) -> None:
         """Return once so many counted requests were answered."""
@@ -150,6 +157,7 @@ class _Venue(asyncio.Protocol):
                 tap.told_ns = time.perf_counter_ns()
         elif data.startswith(b"HTTP/1.1 101"):
             self.is_stream = True
+            tap.streams += 1
         self._client.write(data)
         if self.counted:
             self.counted = False
@@ -167,5 +175,3 @@ def _is_whole(request: bytes) -> bool:
     at = head.find(LENGTH)
     length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
     return len(request) >= end + len(HEAD_END) + length
-
-

@@ -14,6 +14,7 @@ import pytest
 from copydesk.client import AsyncControlClient
 from copydesk.demo.verdict import Verdict
 from copydesk.model import OrderType, Side, Terms, from_json
+from copydesk.sizing import floor_to
 from harness.demos import Started, living
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -23,6 +24,8 @@ RECORDING = (
 )
 FAULTS = "drop-stream:31,lose-reply,duplicate-events,reorder"
 KINDS = [*OrderType, "amend", "cancel", "flip", "ioc", "fok", "post-only", "reduce-only"]
+LIMITS = {"binance-futures": ["--option", "weight-per-minute=24000"], "paper": []}
+"""Coming up and being judged takes most of what Binance allows per minute: streams dropped in that minute come on top."""
 CHILDREN = {"child1", "child2", "child3"}
 Copydesk = Callable[..., Awaitable[Any]]
 
@@ -36,11 +39,12 @@ def check(ended: Any, *, events: int = 40) -> Verdict:
     assert not {kind for kind in KINDS if not verdict.parent_orders.get(kind)}, "every kind of event"
     assert set(verdict.children) == CHILDREN
     for child in verdict.children.values():
-        assert child.copied >= events
+        assert child.copied
         assert child.orders["filled"] >= 5
         assert child.positions == verdict.parent_position == {}
         assert child.drift == ()
         assert child.sent is not None
+        assert child.sent.count >= events
     latency = verdict.copy_latency_us
     assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
     return verdict
@@ -49,8 +53,10 @@ def check(ended: Any, *, events: int = 40) -> Verdict:
 @pytest.mark.parametrize("faults", ["", FAULTS], ids=["well-behaved", "misbehaving"])
 @pytest.mark.parametrize("kind", ["binance-futures", "paper"])
 async def test_headless(copydesk: Copydesk, kind: str, faults: str) -> None:
-    words = ["--kind", kind, "--seconds", "8", "--pace", "0.1", "--json"]
-    verdict = check(await copydesk("demo", "--headless", *words, *(["--fault", faults] if faults else [])))
+    words = ["--kind", kind, "--seconds", "8", "--pace", "0.1", "--json", *LIMITS[kind]]
+    words += ["--fault", faults] if faults else []
+    events = 20 if kind == "paper" and faults else 40  # there a lost reply is known as such after seconds only
+    verdict = check(await copydesk("demo", "--headless", *words), events=events)
     assert (verdict.kind, verdict.market) == (kind, "synthetic")
     assert verdict.faults == tuple(faults.split(",")) * bool(faults)
 
@@ -119,17 +125,18 @@ async def test_a_headless_demo_can_be_interrupted(tmp_path: Path, number: signal
 async def test_with_the_panel(tmp_path: Path) -> None:
     """It prints an address that answers, trades calmly beside a person, and Ctrl-C leaves nothing behind."""
     folder = tmp_path / "data"
-    async with await Started.start(folder, "--kind", "paper", "--pace", "0.05", "--json") as demo:
+    async with await Started.start(folder, "--kind", "paper", "--pace", "0.02", "--json") as demo:
         told = json.loads(await demo.line())
         assert told["data"] == str(folder)
-        async with aiohttp.ClientSession() as http, http.get(told["panel"]) as response:
+        jar = aiohttp.CookieJar(unsafe=True)  # a cookie of an address without a name
+        async with aiohttp.ClientSession(cookie_jar=jar) as http, http.get(told["panel"]) as response:
             assert response.status == 200
             assert "copydesk" in (await response.text()).lower()
         await demo.until(has_copied)
         mine, resting = await trade_by_ticket(demo)
         # Two rounds of the script later, each of which closes what the script holds, both are still there.
         copied = (await demo.view()).bots[0].copied
-        view = await demo.until(lambda view: view.bots[0].copied >= copied + 250)
+        view = await demo.until(lambda view: view.bots[0].copied >= copied + 120)
         parent = next(account for account in view.accounts if account.key == "parent")
         assert resting in {order.client_id for order in parent.orders}
         view = await demo.until(lambda view: held_by(view, "parent") == mine)
@@ -147,15 +154,16 @@ def held_by(view: Any, account: str) -> Any:
 
 async def trade_by_ticket(demo: Started) -> tuple[Any, str]:
     """A person buys a little and leaves an order far away: (what was bought, the client id of what rests)."""
+    view = await demo.until(lambda view: view.prices)
+    ((symbol, last),) = view.prices.items()
     async with AsyncControlClient.for_folder(demo.folder) as client:
-        view = await client.view()
-        (symbol,) = {order.terms.symbol for account in view.accounts for order in account.orders} or {"BTCUSDT"}
-        instruments = {instrument.symbol: instrument for instrument in await client.instruments("parent")}
-        quantity = instruments[symbol].quantity_step * 10
-        price = instruments[symbol].price_tick * int(view.prices[symbol] * 8 / 10 / instruments[symbol].price_tick)
-        bought = await client.place("parent", Terms(symbol=symbol, side=Side.BUY, type=OrderType.MARKET, quantity=quantity))
+        instrument = next(one for one in await client.instruments("parent") if one.symbol == symbol)
+        quantity = instrument.quantity_step * 10
+        price = floor_to(last * 8 / 10, instrument.price_tick)
+        terms = Terms(symbol=symbol, side=Side.BUY, type=OrderType.MARKET, quantity=quantity)
+        bought = await client.place("parent", terms)
         assert bought.outcome.order.filled == quantity
-        rests = await client.place(
-            "parent", Terms(symbol=symbol, side=Side.BUY, type=OrderType.LIMIT, quantity=quantity, price=price)
-        )
+        far = Terms(symbol=symbol, side=Side.BUY, type=OrderType.LIMIT, quantity=quantity, price=price)
+        rests = await client.place("parent", far)
+        assert rests.outcome.order.is_working
         return quantity, rests.client_id

@@ -45,6 +45,7 @@ from copydesk.inputs import (
 )
 from copydesk.journal import Journal
 from copydesk.model import (
+    AccountEvent,
     KindInfo,
     OrderChange,
     Outcome,
@@ -52,7 +53,6 @@ from copydesk.model import (
     Scope,
     Snapshot,
     Unknown,
-    VenueEvent,
     to_json,
 )
 from copydesk.plugins import describe_kind, load_plugin
@@ -204,10 +204,13 @@ class Engine:
 
     # --- the one way in -------------------------------------------------------------------------------------------
 
-    def feed(self, given: Input, received_ns: int = 0) -> None:
-        """Journal an input, let the pure engine decide, and send. `received_ns` (monotonic): when its event was read."""
+    def feed(self, given: Input, received_ns: int = 0) -> bool:
+        """Journal an input, let the pure engine decide, and send. `received_ns` (monotonic): when its event was read.
+
+        Returns whether anything is being sent.
+        """
         if self._stopping:
-            return
+            return False
         try:
             account = getattr(given, "account", "")
             bot = getattr(given, "bot", "")
@@ -222,11 +225,12 @@ class Engine:
                     task.add_done_callback(self._sends.discard)
         except Exception as error:  # noqa: BLE001 - a defect here must stop the engine, not the connection that told
             self._fail(error)
-            return
+            return False
         self._behind.append((given, decisions))
         if len(self._behind) == 1:
             asyncio.get_running_loop().call_soon(self._write_behind)
         self._arm_tick()
+        return bool(intents)
 
     def _write_behind(self) -> None:
         """What may come after the sends: the record of what was decided, log lines, pictures for the panel."""
@@ -324,16 +328,18 @@ class Engine:
 
     # --- what connections tell (Listener) ---------------------------------------------------------------------------
 
-    def heard(self, key: str, event: VenueEvent, received_ns: int) -> None:
+    def heard(self, key: str, event: AccountEvent | PriceEvent, received_ns: int) -> bool:
         if isinstance(event, PriceEvent):
             self.prices[event.symbol] = event.last
             self.events.price(event, key)
-            return
+            return False
+        sending = False
         if self._concerns_a_bot(key):
             self._know_instruments(key, event)
-            self.feed(Reported(at_ns=time.time_ns(), account=key, event=event), received_ns)  # type: ignore[arg-type]
+            sending = self.feed(Reported(at_ns=time.time_ns(), account=key, event=event), received_ns)
         for kind, record in self._board(key).take(event):
             self.events.tell(kind, record, key)
+        return sending
 
     def read(self, key: str, snapshot: Snapshot) -> None:
         if self._concerns_a_bot(key):
@@ -381,7 +387,7 @@ class Engine:
         for symbol in sorted(_symbols_of(snapshot)):
             self._know_instrument(key, symbol)
 
-    def _know_instruments(self, key: str, event: VenueEvent) -> None:
+    def _know_instruments(self, key: str, event: AccountEvent) -> None:
         for name in ("order", "fill", "position"):
             record = getattr(event, name, None)
             if record is not None:

@@ -30,6 +30,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
 
     from copydesk.bots import BotStore
     from copydesk.config import load_config
+    from copydesk.connections import check_bot_accounts
     from copydesk.control import serve
     from copydesk.datafolder import (
         JOURNAL_NAME,
@@ -50,6 +51,8 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         stack.enter_context(lock_folder(folder))
         _log_to(folder / "engine.log")
         store = BotStore.load(folder)
+        for bot in store.bots.values():
+            check_bot_accounts(bot, config)  # both files may have been changed by hand since it was stored
         journal = stack.enter_context(Journal.open(folder / JOURNAL_NAME, durability=config.engine.durability))
         engine = Engine(config, store, journal, sealed)
         stack.push_async_callback(engine.stop)

@@ -16,7 +16,7 @@ import tomlkit
 from copydesk.client import AsyncControlClient
 from copydesk.config import CONFIG_NAME
 from copydesk.datafolder import make_folder, read_control
-from copydesk.errors import CopydeskError
+from copydesk.errors import CopydeskError, UsageError
 from copydesk.model import ConnectionSettings, RehearsalReady, from_json
 from copydesk.secrets import variable_of
 
@@ -124,7 +124,14 @@ class Stage:
             line = b""
         if not line:
             await self.stop(name)
+<<<<<<< HEAD
             raise CopydeskError(f"the {name} did not start: {self._last_words(name)}")
+=======
+            told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            why = told[-1].removeprefix("copydesk: ") if told else "it said nothing"
+            failure = UsageError if process.returncode == 2 else CopydeskError
+            raise failure(f"the {name} did not start: {why}")
+>>>>>>> main
         return line.decode()
 
     def _last_words(self, name: str) -> str:

@@ -48,6 +48,7 @@ from copydesk_binance.errors import (
 )
 from copydesk_binance.fold import Fold
 from copydesk_binance.markets import Venue, is_loopback, share_venue
+from copydesk_binance.signing import Signing
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
 
 if TYPE_CHECKING:
@@ -55,10 +56,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("copydesk.binance")
 
+FEW_SYMBOLS = 20
 _NOT_KNOWN = frozenset({-2011, -2013})
 _MODE_CODES = frozenset({"-4061", "-4062"})
-
-OPEN_ALGO_WEIGHT = 40
 
 
 class Session:
@@ -83,6 +83,7 @@ class Session:
         self.closed = False
         self._wallets: dict[str, Decimal] = {}
         self._signer = venue.signer(key, secret)
+        self._signing = Signing(self._signer)
         self._hidden: tuple[str, ...] = (key, secret)
 
     def __repr__(self) -> str:
@@ -115,8 +116,7 @@ class Session:
         return reply if reply.is_fine else self._note_error(reply)
 
     def _sign(self, method: str, path: str, params: Params | None, version: str) -> dict[str, Any]:
-        signed: dict[str, Any] = self._signer.sign(path, [f"fapiPrivate{version}"], method, dict(params or {}))
-        return signed
+        return self._signing.sign(method, path, params or {}, version)
 
     def _note_error(self, reply: Reply) -> Reply:
         text = reply.text
@@ -331,16 +331,18 @@ class Session:
     async def learn_conditional(self, symbol: str = "") -> None:
         """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too.
 
-        All that wait cost a weight of 40 for all symbols and 1 for each one that is named; where symbols are known from
-        before, those are named, for a stream that drops again and again must not use the minute's weight up.
+        Reading all of them has a weight of 40. A stream that comes back asks for the symbols that it knows (1 each); an
+        order of another symbol is in doubt when it is first heard of, and asked for then.
         """
+        known = set(self.active_ms) | {place[0] for place in self.positions}
         if symbol:
-            reads = [("allAlgoOrders", {"symbol": symbol, "limit": "1000"})]
-        elif 0 < len(self.active_ms) < OPEN_ALGO_WEIGHT:
-            reads = [("openAlgoOrders", {"symbol": known}) for known in sorted(self.active_ms)]
+            bodies = [await self.read("allAlgoOrders", {"symbol": symbol, "limit": "1000"})]
+        elif self.connection and 0 < len(known) <= FEW_SYMBOLS:
+            reads = (self.read("openAlgoOrders", {"symbol": one}) for one in sorted(known))
+            bodies = await asyncio.gather(*reads)
         else:
-            reads = [("openAlgoOrders", {})]
-        for body in await asyncio.gather(*(self.read(path, params) for path, params in reads)):
+            bodies = [await self.read("openAlgoOrders")]
+        for body in bodies:
             self.fold.learn(conditional_reports(body))
 
     # --- listen key ---
