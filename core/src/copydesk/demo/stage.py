@@ -124,19 +124,13 @@ class Stage:
             line = b""
         if not line:
             await self.stop(name)
-<<<<<<< HEAD
-            raise CopydeskError(f"the {name} did not start: {self._last_words(name)}")
-=======
-            told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            why = told[-1].removeprefix("copydesk: ") if told else "it said nothing"
             failure = UsageError if process.returncode == 2 else CopydeskError
-            raise failure(f"the {name} did not start: {why}")
->>>>>>> main
+            raise failure(f"the {name} did not start: {self._last_words(name)}")
         return line.decode()
 
     def _last_words(self, name: str) -> str:
         told = (self.folder / f"{name}.err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return told[-1] if told else "it said nothing"
+        return told[-1].removeprefix("copydesk: ") if told else "it said nothing"
 
     async def watch(self) -> None:
         """Return never. Raises `CopydeskError` as soon as one of the processes has ended by itself."""
