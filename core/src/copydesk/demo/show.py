@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from copydesk.demo.stage import Stage
 from copydesk.demo.trader import Trader
 from copydesk.demo.verdict import Evening, Verdict, judge
 from copydesk.errors import CopydeskError, NotReady, RateLimited
-from copydesk.model import Scope, Snapshot, SnapshotRequest
+from copydesk.model import Snapshot, SnapshotRequest
 from copydesk.plugins import describe_kind, load_plugin
 from copydesk.venue import Venue, open_venue
 from copydesk.view import ConnectionState, DeskView, LogEntry, LogQuery
@@ -39,10 +39,17 @@ class Show:
     """One demo in `folder`. `tell` is given a line of progress for people now and then."""
 
     def __init__(
-        self, folder: Path, kind: str, *, market: str, faults: tuple[str, ...], tell: Callable[[str], None]
+        self,
+        folder: Path,
+        kind: str,
+        *,
+        market: str = "",
+        faults: tuple[str, ...] = (),
+        options: Mapping[str, str],
+        tell: Callable[[str], None],
     ) -> None:
         self.stage = Stage(folder, kind)
-        self.kind, self.market, self.faults = kind, market, faults
+        self.kind, self.market, self.faults, self.options = kind, market, faults, options
         self.tell = tell
         self.kills = 0
         self.started_ms = 0
@@ -53,7 +60,7 @@ class Show:
     async def set_up(self) -> None:
         """Venue, engine, bot: everything up to the parent's first order."""
         self.tell(f"Starting a rehearsal of {self.kind} ...")
-        await self.stage.open_venue(CASH, market=self.market, faults=",".join(self.faults))
+        await self.stage.open_venue(CASH, market=self.market, faults=",".join(self.faults), options=self.options)
         self.tell("Starting the engine ...")
         self.client = await self.stage.start_engine()
         await self._until(self._all_connected, CONNECT_S, "the accounts did not connect")
@@ -139,7 +146,7 @@ class Show:
         """All that the account did since the start; a venue that asks for quiet is left in peace for so long."""
         assert self.stage.ready is not None
         symbol = self.stage.ready.symbols[0]
-        request = SnapshotRequest(scope=Scope.SYMBOLS, since_ms=self.started_ms - 1000, symbols=(symbol,))
+        request = SnapshotRequest(since_ms=self.started_ms - 1000, symbols=(symbol,))
         for _ in range(READ_TIMES):
             try:
                 return await venue.snapshot(request)

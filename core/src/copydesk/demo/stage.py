@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -43,13 +44,14 @@ class Stage:
     # --- the venue ------------------------------------------------------------------------------------------------
 
     async def open_venue(
-        self, accounts: dict[str, Decimal], *, market: str = "", faults: str = "", port: int = 0, speed: str = "1"
+        self, accounts: Mapping[str, Decimal], *, market: str = "", faults: str = "", options: Mapping[str, str]
     ) -> RehearsalReady:
         """Start the rehearsal venue and write the configuration that connects to it."""
         names = ",".join(f"{name}={cash}" for name, cash in accounts.items())
-        words = ["rehearse", self.kind, "--accounts", names, "--port", str(port), "--speed", speed, "--json"]
+        words = ["rehearse", self.kind, "--accounts", names, "--json"]
         words += ["--market", market] if market else []
         words += ["--fault", faults] if faults else []
+        words += [f"--option={name}={value}" for name, value in options.items()]
         line = await self._start("venue", words)
         self.ready = from_json(line, RehearsalReady)
         self._write_config(self.ready)
