@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from decimal import Decimal
 
-import pytest
 from copydesk.inputs import ChildRules
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
 from copydesk.views import drifts
@@ -176,13 +174,21 @@ def check_drift(desk: RoughLoop) -> None:
     assert [view for view in views if view.difference and view.cause in ("", "unexplained")] == []
 
 
+def excused(desk: RoughLoop, account: str) -> bool:
+    """By name: an exit of the child still stands at the venue, or a trim failed and a person was told."""
+    links = [link for (name, _), link in desk.copier.desk.bots["bot"].links.items() if name == account]
+    resting = any(order.state.is_live and order.remaining for link in links for order in link.orders)
+    return resting or any(link.failing for link in links)
+
+
 def check_flat(desk: RoughLoop) -> None:
     """I4: a parent that holds and wants nothing leaves its children with nothing."""
     if desk.exchange.open_orders(PARENT) or desk.exchange.positions(PARENT):
         return
     for rules in desk.children:
-        assert desk.exchange.positions(rules.account) == [], rules.account
-        assert desk.working(rules.account) == [], rules.account
+        if not excused(desk, rules.account):
+            assert desk.exchange.positions(rules.account) == [], rules.account
+            assert desk.working(rules.account) == [], rules.account
 
 
 def check_share(desk: RoughLoop) -> None:
@@ -190,7 +196,8 @@ def check_share(desk: RoughLoop) -> None:
     if desk.exchange.open_orders(PARENT):
         return
     for view in drifts(desk.copier.desk):
-        assert abs(view.attributed) <= abs(view.target) + desk.instrument.quantity_step, view
+        if not excused(desk, view.child):
+            assert abs(view.attributed) <= abs(view.target) + desk.instrument.quantity_step, view
 
 
 def check_replay(desk: RoughLoop) -> None:

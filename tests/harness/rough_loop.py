@@ -7,7 +7,8 @@ failing one prints as it would be typed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -181,12 +182,10 @@ class RoughLoop(ClosedLoop):
         self.mine.append(order)
         self.largest[order.venue_id] = max(self.largest.get(order.venue_id, D(0)), order.terms.quantity, order.filled)
 
-    def _try(self, action: object) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
         """What the venue refuses to a person did not happen."""
-        try:
-            action()  # type: ignore[operator]
-        except ExchangeRefusal:
-            pass
+        with suppress(ExchangeRefusal):
+            action()
 
     # --- the market -------------------------------------------------------------------------------------------------
 
@@ -357,6 +356,7 @@ class RoughLoop(ClosedLoop):
         self.deaf.clear()
         self.blind.clear()
         self.kept.clear()
+        self.prices(self.market)
         for number in range(len(self.names)):
             self.mend_stream(number)
         self.settle()
@@ -379,9 +379,7 @@ class RoughLoop(ClosedLoop):
     def decisions_again(self) -> list[bytes]:
         """What a new engine decides from the journalled inputs."""
         copier = Copier()
-        return [
-            b"\n".join(to_json(decision) for decision in copier.apply(_read_input(given))) for given in self.inputs
-        ]
+        return [b"\n".join(to_json(decision) for decision in copier.apply(_read_input(given))) for given in self.inputs]
 
 
 _BELOW_FOR_BUYS = (OrderType.LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)
@@ -404,4 +402,4 @@ def _client_id(intent: Place | Modify | Cancel) -> str:
             return ref.client_id
 
 
-__all__ = ["MID", "TRANSIENT", "AccountDown", "Accepted", "Do", "Note", "Reported", "RoughLoop", "Settled"]
+__all__ = ["MID", "TRANSIENT", "Accepted", "AccountDown", "Do", "Note", "Reported", "RoughLoop", "Settled"]

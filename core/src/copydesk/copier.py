@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from copydesk.following import Run, follow_and_register, settle_link
+from copydesk.following import follow
 from copydesk.ids import is_own
 from copydesk.inputs import (
     AccountDown,
@@ -45,8 +45,10 @@ from copydesk.model import (
     Snapshot,
     Terms,
 )
+from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
 from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
+from copydesk.trimming import settle_link
 
 
 class Copier:
@@ -218,7 +220,7 @@ class Copier:
                 continue
             pair = link.pairs.get(order.venue_id)
             if pair is not None:
-                follow_and_register(run, bot, link, pair)
+                follow(run, bot, link, pair)
             if grown or not parent.live:
                 settle_link(run, bot, link)
 
@@ -264,6 +266,7 @@ class Copier:
         signed = order.terms.side.sign * grown
         before = book.baseline
         book.position += signed
+        book.moved_ms = max(book.moved_ms, order.updated_ms)
         if parent.baseline:
             # An order from before the start opens and closes what was there before the start, as far as that goes.
             book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
@@ -326,6 +329,8 @@ class Copier:
         venue: dict[Book, Position] = {(p.symbol, p.position_side): p for p in snapshot.positions}
         for key in set(venue) | set(bot.books):
             book = bot.book(key)
+            if snapshot.time_ms <= book.moved_ms:
+                continue
             actual = venue[key].quantity if key in venue else ZERO
             beyond = actual - book.position
             if beyond and beyond == book.doubt:

@@ -19,7 +19,7 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
-from copydesk.sizing import carried, exit_quantity, passive_price, round_to
+from copydesk.sizing import entry_quantity, exit_quantity, passive_price, round_to
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, opens
 
 
@@ -90,10 +90,10 @@ def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
 
 
 def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Wanted | Hold:
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
-    exact = abs(ratio) * quantity + pair.carry
-    rounded = round_to(max(exact, ZERO), instrument.quantity_step, link.child.rounding)
+    exact = abs(ratio) * quantity
+    rounded = entry_quantity(pair.before, exact, instrument.quantity_step, link.child.rounding)
     if not rounded:
         return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
     return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False)
@@ -103,21 +103,23 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     held, parent_held = _before(bot, link, pair)
     done = pair.filled
     # An exit covers at the most what the child holds now, whatever it is going to hold.
-    covered = max(-link.attributed * _child_sign(link, pair), ZERO) + done
-    total = min(exit_quantity(held, parent_held, quantity, instrument.quantity_step), covered)
+    covered = max(-link.attributed * child_sign(link, pair), ZERO) + done
+    ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
+    before, after = abs(ratio) * parent_held, abs(ratio) * (parent_held - quantity)
+    closed = exit_quantity(held, before, after, instrument.quantity_step, link.child.rounding)
+    total = min(closed, covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
             return Hold("the child holds nothing yet", "waits-for-fill")
         return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
-    ratio = link.ratio or pair.ratio or Decimal(1)
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
     held, _ = _before(bot, link, pair)
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
     total = held + opening
@@ -141,7 +143,7 @@ def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
     own = pair.parent.order.terms.side.sign
     counted = pair.parent.filled - pair.parent.counted_from
     parent_held = bot.book(link.book).followed - own * counted + pair.parent.ate_baseline
-    held = link.attributed - _child_sign(link, pair) * pair.filled
+    held = link.attributed - child_sign(link, pair) * pair.filled
     for other in link.pairs.values():
         if other is pair or not other.orders or not (other.parent.live or other.open):
             continue
@@ -151,16 +153,30 @@ def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
             continue
         progress = max(other.parent.filled / parent_total, other.filled / child_total)
         parent_held += other.parent.order.terms.side.sign * (parent_total * progress - other.parent.filled)
-        held += _child_sign(link, other) * (child_total * progress - other.filled)
+        held += child_sign(link, other) * (child_total * progress - other.filled)
     # What this order closes stands on its other side.
-    return max(-held * _child_sign(link, pair), ZERO), max(-parent_held * own, ZERO)
+    return max(-held * child_sign(link, pair), ZERO), max(-parent_held * own, ZERO)
 
 
-def _child_sign(link: Link, pair: Pair) -> int:
+def child_sign(link: Link, pair: Pair) -> int:
     """+1 where the child buys for this parent order."""
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
     sign = pair.parent.order.terms.side.sign
+    ratio = pair.ratio if pair.ratio is not None else link.ratio(sign)
     return -sign if ratio is not None and ratio < 0 else sign
+
+
+def opening_sign(link: Link, pair: Pair) -> int:
+    """+1 where what the parent's order opens is long, -1 where it is short; in hedge mode it is the book's."""
+    book_side = link.book[1]
+    if book_side is PositionSide.NET:
+        return pair.parent.order.terms.side.sign
+    return 1 if book_side is PositionSide.LONG else -1
+
+
+def _held_sign(link: Link, pair: Pair) -> int:
+    """The side of the position that the pair's order closes."""
+    sign = opening_sign(link, pair)
+    return -sign if link.book[1] is PositionSide.NET else sign
 
 
 def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool) -> Terms:
@@ -235,11 +251,11 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     return value
 
 
-def residue(bot: Bot, link: Link, pair: Pair, ratio: Decimal, instrument: Instrument) -> Decimal:
-    """What rounding left of everything the parent had committed in this book before this order came."""
+def committed(bot: Bot, link: Link, pair: Pair, ratio: Decimal) -> Decimal:
+    """The child's exact share of what the parent had committed to this side of the book before this order came."""
     terms = pair.parent.order.terms
     counted = pair.parent.filled - pair.parent.counted_from
-    held = abs(bot.book(link.book).followed - terms.side.sign * counted + pair.parent.ate_baseline)
+    held = (bot.book(link.book).followed - terms.side.sign * counted + pair.parent.ate_baseline) * terms.side.sign
     working = sum(
         (
             other.parent.order.terms.quantity - other.parent.filled
@@ -248,15 +264,16 @@ def residue(bot: Bot, link: Link, pair: Pair, ratio: Decimal, instrument: Instru
         ),
         ZERO,
     )
-    return carried(abs(ratio) * (held + working), instrument.quantity_step, link.child.rounding)
+    return abs(ratio) * max(ZERO, held + working)
 
 
 def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
     """What the child should hold now, signed: the rounded share of what the parent holds since the baseline."""
     followed = bot.book(link.book).followed
-    if not followed or link.ratio is None:
+    ratio = link.ratio(1 if followed > 0 else -1)
+    if not followed or ratio is None:
         return ZERO
-    exact = link.ratio * followed
+    exact = ratio * followed
     rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
     return rounded if exact > 0 else -rounded
 

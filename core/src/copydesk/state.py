@@ -71,6 +71,7 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
 
     @property
     def followed(self) -> Decimal:
@@ -153,7 +154,7 @@ class Pair:
     parent: ParentOrder
     orders: list[ChildOrder] = field(default_factory=list)
     ratio: Decimal | None = None
-    carry: Decimal = ZERO
+    before: Decimal = ZERO  # the child's exact share of what the parent had committed before this order
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
 
@@ -186,16 +187,29 @@ class Link:
     bot: str
     child: ChildRules
     book: Book  # the parent's book; the child's is the other one where K < 0 in hedge mode
-    ratio: Decimal | None = None
+    ratios: dict[int, Decimal] = field(default_factory=dict)  # of the open episode, by the sign of the parent's position
     attributed: Decimal = ZERO
+    fills: int = 0  # how often `attributed` moved
     pairs: dict[str, Pair] = field(default_factory=dict)
     corrections: list[ChildOrder] = field(default_factory=list)
+    failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0
 
     @property
     def orders(self) -> list[ChildOrder]:
         return [order for pair in self.pairs.values() for order in pair.orders] + self.corrections
+
+    def ratio(self, sign: int) -> Decimal | None:
+        """The ratio for a long (+1) or short (-1) parent position; before a flip is known, the other side's."""
+        found = self.ratios.get(sign)
+        return found if found is not None else self.ratios.get(-sign)
+
+    def move(self, order: ChildOrder, grown: Decimal) -> None:
+        """Count what one of its orders filled newly."""
+        if grown:
+            self.attributed += order.terms.side.sign * grown
+            self.fills += 1
 
 
 @dataclass(slots=True)
