@@ -119,9 +119,7 @@ class Copier:
         bot.working, bot.started_ms = True, given.snapshot.time_ms
         bot.orders, bot.books, bot.links = {}, {}, {}
         for order in given.snapshot.orders:
-            bot.orders[order.venue_id] = ParentOrder(
-                order=order, filled=order.filled, baseline=True, counted_from=order.filled
-            )
+            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
         for position in given.snapshot.positions:
             bot.books[position.symbol, position.position_side] = ParentBook(
                 position=position.quantity, baseline=position.quantity
@@ -263,15 +261,22 @@ class Copier:
             return False
         parent.filled = order.filled
         book = bot.book(book_of(order.terms))
-        signed = order.terms.side.sign * grown
-        before = book.baseline
-        book.position += signed
         book.moved_ms = max(book.moved_ms, order.updated_ms)
+        sign = order.terms.side.sign
         if parent.baseline:
             # An order from before the start opens and closes what was there before the start, as far as that goes.
+            before, signed = book.baseline, sign * grown
+            book.position += signed
             book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
-        book.baseline = _clamped(book.baseline, book.position)
-        parent.ate_baseline += book.baseline - before
+            book.baseline = _clamped(book.baseline, book.position)
+            return True
+        closed = min(grown, max(ZERO, -sign * book.followed))
+        ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
+        parent.closed += closed
+        parent.ignored += ignored
+        parent.opened += grown - closed - ignored
+        book.position += sign * grown
+        book.baseline += sign * ignored
         return True
 
     def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:

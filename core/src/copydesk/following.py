@@ -13,7 +13,7 @@ import msgspec
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderStatus, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, committed, divide, is_exit, opening_sign, ratio_for, target, wanted
+from copydesk.planning import Hold, child_sign, committed, divide, is_exit, opening_sign, ratio_for, target, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import size_fault, worst_price
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
@@ -42,6 +42,18 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
     elif not pair.parent.live:
         pair.closed = "done"
+        _tell_overrun(run, bot, link, pair)
+
+
+def _tell_overrun(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
+    """An exit of the parent ended with less filled than the child's: the child has less than its share, and keeps that."""
+    parent = pair.parent
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
+    if is_exit(bot, parent) and parent.filled < parent.order.terms.quantity and missing > 0:
+        pair.closed = "ahead"
+        text = f"closed {missing} {link.book[0]} more than its share: the parent's order ended with {parent.filled} filled"
+        run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
 
 
 def _may_grow(bot: Bot, pair: Pair) -> bool:
@@ -55,8 +67,9 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
     if not parent.live:
-        book = bot.book(link.book)
-        outlived = book.followed * parent.order.terms.side.sign <= 0 and not is_exit(bot, parent)
+        sign, followed = parent.order.terms.side.sign, bot.book(link.book).followed
+        # What it opened is closed again, or what it closed is open the other way by now.
+        outlived = followed * sign > 0 if is_exit(bot, parent) else followed * sign <= 0
         if parent.order.status is not OrderStatus.FILLED or outlived:
             cancel(run, link, order, "parent", "the parent's order has ended")
         return
@@ -112,6 +125,9 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
+    if not want.exit and _turning(bot, link, pair):
+        _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
+        return
     quantity = want.terms.quantity - pair.filled
     if quantity <= 0:
         if not parent.live:
@@ -134,6 +150,21 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
                 _give_up(pair, "too-small")
             return
     _place(run, bot, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
+
+
+def _turning(bot: Bot, link: Link, pair: Pair) -> bool:
+    """The parent closed and opens the other way, and the child has not got as far: first close, then open."""
+    if divide(bot, pair.parent).close:
+        return False  # a flip is one crossing order
+    sign = child_sign(link, pair)
+    if link.attributed * sign < 0 and link.child.ahead == "trim" and not link.failing:
+        return True
+    return any(
+        order.state.is_open and order.terms.side.sign != sign
+        for other in link.pairs.values()
+        if not other.parent.live
+        for order in other.orders
+    )
 
 
 def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:

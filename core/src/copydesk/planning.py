@@ -20,7 +20,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.sizing import entry_quantity, exit_quantity, passive_price, round_to
-from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, opens
+from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, may_open
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,29 +50,22 @@ class Hold:
 
 
 def divide(bot: Bot, parent: ParentOrder) -> Parts:
-    """Divide the parent's order by the position as it was before the order's own fills."""
+    """Divide the parent's order: its fills by what they did when they came, the rest by the position as it is now."""
     terms = parent.order.terms
+    closed, ignored, opened = parent.closed, parent.ignored, parent.opened
+    if not parent.live:
+        return Parts(closed, ignored, opened)
     book = bot.book((terms.symbol, terms.position_side))
     sign = terms.side.sign
-    counted = parent.filled - parent.counted_from
-    baseline = book.baseline - parent.ate_baseline
-    held = book.position - sign * counted - baseline
-    # An order that has ended is what it filled.
-    quantity = max(terms.quantity, parent.filled) if parent.live else parent.filled
     if terms.close_position:
-        return Parts(abs(held), ZERO, ZERO)
-    if opens(terms.side, terms.position_side, held) and held:
-        return Parts(ZERO, ZERO, ZERO if terms.reduce_only else quantity)
-    if not opens(terms.side, terms.position_side, held if held else baseline):
-        close = min(quantity, abs(held))
-        ignored = min(quantity - close, abs(baseline)) if baseline * sign < 0 else ZERO
-        rest = quantity - close - ignored
-        if terms.reduce_only or terms.position_side is not PositionSide.NET:
-            return Parts(close + rest, ignored, ZERO)
-        return Parts(close, ignored, rest)
-    if terms.reduce_only:
-        return Parts(quantity, ZERO, ZERO)
-    return Parts(ZERO, ZERO, quantity)
+        return Parts(closed + max(ZERO, -sign * book.followed), ignored, ZERO)
+    rest = max(ZERO, terms.quantity - parent.filled)
+    closing = min(rest, max(ZERO, -sign * book.followed))
+    below = min(rest - closing, max(ZERO, -sign * book.baseline))
+    beyond = rest - closing - below
+    if terms.reduce_only or not may_open(terms):
+        return Parts(closed + closing + beyond, ignored + below, opened)
+    return Parts(closed + closing, ignored + below, opened + beyond)
 
 
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
@@ -141,8 +134,7 @@ def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
     the other side's report is on its way.
     """
     own = pair.parent.order.terms.side.sign
-    counted = pair.parent.filled - pair.parent.counted_from
-    parent_held = bot.book(link.book).followed - own * counted + pair.parent.ate_baseline
+    parent_held = bot.book(link.book).followed
     held = link.attributed - child_sign(link, pair) * pair.filled
     for other in link.pairs.values():
         if other is pair or not other.orders or not (other.parent.live or other.open):
@@ -155,7 +147,7 @@ def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
         parent_held += other.parent.order.terms.side.sign * (parent_total * progress - other.parent.filled)
         held += child_sign(link, other) * (child_total * progress - other.filled)
     # What this order closes stands on its other side.
-    return max(-held * child_sign(link, pair), ZERO), max(-parent_held * own, ZERO)
+    return max(-held * child_sign(link, pair), ZERO), max(-parent_held * own, ZERO) + pair.parent.closed
 
 
 def child_sign(link: Link, pair: Pair) -> int:
@@ -254,8 +246,7 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
 def committed(bot: Bot, link: Link, pair: Pair, ratio: Decimal) -> Decimal:
     """The child's exact share of what the parent had committed to this side of the book before this order came."""
     terms = pair.parent.order.terms
-    counted = pair.parent.filled - pair.parent.counted_from
-    held = (bot.book(link.book).followed - terms.side.sign * counted + pair.parent.ate_baseline) * terms.side.sign
+    held = bot.book(link.book).followed * terms.side.sign - pair.parent.opened
     working = sum(
         (
             other.parent.order.terms.quantity - other.parent.filled
@@ -264,7 +255,7 @@ def committed(bot: Bot, link: Link, pair: Pair, ratio: Decimal) -> Decimal:
         ),
         ZERO,
     )
-    return abs(ratio) * max(ZERO, held + working)
+    return abs(ratio) * (max(ZERO, held) + working)
 
 
 def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:

@@ -54,8 +54,9 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
-    counted_from: Decimal = ZERO  # what had been filled before the baseline was taken
-    ate_baseline: Decimal = ZERO  # signed: how much of its fills only reduced the baseline
+    closed: Decimal = ZERO  # how much of its fills closed what the children follow,
+    ignored: Decimal = ZERO  # only reduced the baseline,
+    opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     executions: dict[str, Decimal] = field(default_factory=dict)
     seen: bool = False  # its pairs were made; one that is gone since then is not made again
 
@@ -264,10 +265,10 @@ def book_of(terms: Terms) -> Book:
     return (terms.symbol, terms.position_side)
 
 
-def opens(side: Side, position_side: PositionSide, held: Decimal) -> bool:
-    """True where an order of `side` adds to (or opens) a position `held` in that book; in hedge mode the book tells."""
-    if position_side is PositionSide.LONG:
-        return side is Side.BUY
-    if position_side is PositionSide.SHORT:
-        return side is Side.SELL
-    return held * side.sign >= 0
+def may_open(terms: Terms) -> bool:
+    """False where an order can only close: in hedge mode the side of the book tells."""
+    if terms.position_side is PositionSide.LONG:
+        return terms.side is Side.BUY
+    if terms.position_side is PositionSide.SHORT:
+        return terms.side is Side.SELL
+    return True

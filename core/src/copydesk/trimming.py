@@ -38,7 +38,7 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
     parent = pair.parent
     if not parent.live:
         return pair.total if pair.open else pair.filled
-    done = parent.filled - parent.counted_from
+    done = parent.filled
     last = pair.last
     if not done or last is None:
         return ZERO

@@ -20,6 +20,7 @@ _CLOSED_CAUSES = {
     "stale": "stale",
     "cancelled": "hand-traded",
     "expired": "rejected",
+    "ahead": "ahead",
 }
 
 
@@ -66,7 +67,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
         return "pending"
     step = instrument.quantity_step
     coming = sum((_coming(bot, link, pair, step) for pair in pairs), ZERO)
-    if coming * difference > 0 and abs(coming) > abs(difference) - step:
+    if coming * difference > 0 and abs(coming) >= abs(difference) - step:
         return "pending"
     holds_more = abs(link.attributed) > abs(link.attributed + difference)
     if holds_more and link.failing:
@@ -74,7 +75,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     if holds_more and link.child.ahead != "trim":
         return "ahead"
     causes = [_CLOSED_CAUSES[pair.closed] for pair in pairs if pair.closed in _CLOSED_CAUSES]
-    for cause in ("rejected", "stale", "hand-traded"):
+    for cause in ("rejected", "stale", "hand-traded", "ahead"):
         if cause in causes:
             return cause
     if abs(difference) <= step:
