@@ -44,7 +44,7 @@ stops = st.sampled_from(
 
 
 def do(what: str, *args: st.SearchStrategy[object], **more: st.SearchStrategy[object]) -> st.SearchStrategy[Do]:
-    return st.builds(lambda given, named: Do(what, given, named), st.tuples(*args), st.fixed_dictionaries(more))
+    return st.builds(Do, st.just(what), st.tuples(*args), st.fixed_dictionaries(more))
 
 
 entries = st.one_of(
@@ -114,7 +114,7 @@ parents = st.one_of(entries, exits, entries, exits, changes)
 
 
 def stories(*more: st.SearchStrategy[Do]) -> st.SearchStrategy[list[Do]]:
-    return st.lists(st.one_of(parents, parents, flow, flow, market, *more), min_size=3, max_size=22)
+    return st.lists(st.one_of(parents, parents, flow, flow, market, *more), min_size=6, max_size=40)
 
 
 ratios = st.sampled_from(["0.5", "3", "0.33", "-1", "1", ""])

@@ -45,6 +45,7 @@ from copydesk.model import (
     Snapshot,
     Terms,
 )
+from copydesk.planning import committed
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
 from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
@@ -229,12 +230,20 @@ class Copier:
 
     def _pair_up(self, bot: Bot, parent: ParentOrder) -> None:
         """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
-        if parent.baseline or parent.seen:
+        if parent.baseline:
+            return
+        working = bot.book(book_of(parent.order.terms)).working
+        if parent.live:
+            working[parent.order.venue_id] = parent
+        else:
+            working.pop(parent.order.venue_id, None)
+        if parent.seen:
             return
         parent.seen = True
+        before = committed(bot, parent)
         for child in bot.rules.children:
             link = bot.link(child, book_of(parent.order.terms))
-            link.pairs[parent.order.venue_id] = Pair(parent=parent)
+            link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
 
     def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
         """(the parent order, whether the report says anything new, whether its fills grew)."""

@@ -13,7 +13,7 @@ import msgspec
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderStatus, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, child_sign, committed, divide, is_exit, opening_sign, ratio_for, target, wanted
+from copydesk.planning import Hold, child_sign, divide, is_exit, opening_sign, ratio_for, target, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import size_fault, worst_price
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
@@ -36,8 +36,11 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _keep(run, bot, link, pair, last)
     elif last.state in (State.WAITING, State.MISSING) or last.cancelled_for == "replace":
         _enter(run, bot, link, pair)
-    elif last.state is State.FILLED and pair.parent.live and _may_grow(bot, pair):
-        _enter(run, bot, link, pair)  # nothing, unless the parent made the order larger
+    elif last.state is State.FILLED and _may_grow(bot, pair):
+        _enter(run, bot, link, pair)  # nothing, unless more is wanted by now
+    elif _is_idle(bot, pair, last):
+        if link.fills != pair.idle_since:
+            _enter(run, bot, link, pair)
     elif last.state is not State.FILLED and not last.cancelled_for:
         pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
     elif not pair.parent.live:
@@ -57,12 +60,26 @@ def _tell_overrun(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
 
 
 def _may_grow(bot: Bot, pair: Pair) -> bool:
-    """An entry that rests at the parent's venue can be made larger after the child's has filled."""
-    return pair.parent.order.terms.type is not OrderType.MARKET and not divide(bot, pair.parent).close
+    """An entry that rests at the parent's venue can be made larger after the child's has filled; a flip of the parent
+    closes what the child held by then, which may be more than when it was copied."""
+    parts = divide(bot, pair.parent)
+    if pair.parent.live:
+        return pair.parent.order.terms.type is not OrderType.MARKET and not parts.close
+    return bool(parts.close and parts.open)
+
+
+def _is_idle(bot: Bot, pair: Pair, last: ChildOrder) -> bool:
+    """The venue took an exit away because there is nothing to reduce. It is placed anew once the child holds something."""
+    ended = last.state is State.EXPIRED or last.refused is not None
+    resting = last.terms.type is not OrderType.MARKET and last.terms.time_in_force is TimeInForce.GTC
+    return ended and resting and pair.parent.live and is_exit(bot, pair.parent)
 
 
 def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None:
-    """The order stands at the venue: leave it, amend it, replace it or cancel it."""
+    """The order stands at the venue: leave it, amend it, replace it or cancel it.
+
+    Once the parent's order has ended, the child's waits for its share of what that filled (rule 6).
+    """
     parent = pair.parent
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
@@ -70,9 +87,9 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         sign, followed = parent.order.terms.side.sign, bot.book(link.book).followed
         # What it opened is closed again, or what it closed is open the other way by now.
         outlived = followed * sign > 0 if is_exit(bot, parent) else followed * sign <= 0
-        if parent.order.status is not OrderStatus.FILLED or outlived:
+        if outlived or not parent.filled:
             cancel(run, link, order, "parent", "the parent's order has ended")
-        return
+            return
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
@@ -187,7 +204,6 @@ def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
         _miss(run, bot, link, pair, "no-balance", f"not copied: {ratio}")
         return False
     pair.ratio = link.ratios[side] = ratio
-    pair.before = committed(bot, link, pair, ratio)
     return True
 
 

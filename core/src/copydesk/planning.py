@@ -19,8 +19,8 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
-from copydesk.sizing import entry_quantity, exit_quantity, passive_price, round_to
-from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, may_open
+from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
+from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, book_of, may_open
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,7 +86,7 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
     ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     exact = abs(ratio) * quantity
-    rounded = entry_quantity(pair.before, exact, instrument.quantity_step, link.child.rounding)
+    rounded = entry_quantity(abs(ratio) * pair.before, exact, instrument.quantity_step, link.child.rounding)
     if not rounded:
         return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
     return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False)
@@ -99,7 +99,9 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     covered = max(-link.attributed * child_sign(link, pair), ZERO) + done
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     before, after = abs(ratio) * parent_held, abs(ratio) * (parent_held - quantity)
-    closed = exit_quantity(held, before, after, instrument.quantity_step, link.child.rounding)
+    closed = exit_quantity(
+        nearest_to(held, instrument.quantity_step), before, after, instrument.quantity_step, link.child.rounding
+    )
     total = min(closed, covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
@@ -111,7 +113,7 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
-    held, _ = _before(bot, link, pair)
+    held = nearest_to(_before(bot, link, pair)[0], instrument.quantity_step)
     ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
@@ -243,19 +245,20 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     return value
 
 
-def committed(bot: Bot, link: Link, pair: Pair, ratio: Decimal) -> Decimal:
-    """The child's exact share of what the parent had committed to this side of the book before this order came."""
-    terms = pair.parent.order.terms
-    held = bot.book(link.book).followed * terms.side.sign - pair.parent.opened
+def committed(bot: Bot, parent: ParentOrder) -> Decimal:
+    """What the parent had committed to this side of the book before this order: its position and working orders."""
+    terms = parent.order.terms
+    book = bot.book(book_of(terms))
+    held = book.followed * terms.side.sign - parent.opened
     working = sum(
         (
-            other.parent.order.terms.quantity - other.parent.filled
-            for other in link.pairs.values()
-            if other is not pair and other.parent.live and other.parent.order.terms.side is terms.side
+            other.order.terms.quantity - other.filled
+            for other in book.working.values()
+            if other is not parent and other.order.terms.side is terms.side and not other.order.terms.reduce_only
         ),
         ZERO,
     )
-    return abs(ratio) * (max(ZERO, held) + working)
+    return max(held, ZERO) + working
 
 
 def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:

@@ -71,7 +71,9 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     order, link, pair = tracked.order, tracked.link, tracked.pair
     if outcome.reason is RejectReason.NOTHING_TO_REDUCE:
         # A success in disguise; should the child come to hold something, the exit is wanted again.
-        order.cancelled_for, order.refused = "replace", order.terms
+        order.refused = order.terms
+        if pair is not None:
+            pair.idle_since = link.fills
         run.note(link, "info", "nothing-to-reduce", f"nothing to reduce: {outcome.message}", client_id=order.client_id)
         return
     if pair is not None:
@@ -168,6 +170,8 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     ours.absent = 0
     if ours.state.is_ended:
         ours.op = None
+        if was_open and tracked.pair is not None and not ours.cancelled_for:
+            tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
     elif looked_up and ours.op is Op.LOOK_UP:

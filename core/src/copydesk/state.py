@@ -72,6 +72,7 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
 
     @property
@@ -155,9 +156,10 @@ class Pair:
     parent: ParentOrder
     orders: list[ChildOrder] = field(default_factory=list)
     ratio: Decimal | None = None
-    before: Decimal = ZERO  # the child's exact share of what the parent had committed before this order
+    before: Decimal = ZERO  # what the parent had committed to that side of the book before this order
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
+    idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
 
     @property
     def filled(self) -> Decimal:

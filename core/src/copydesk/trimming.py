@@ -56,18 +56,17 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
     return min(pair.filled, abs(ratio) * done)
 
 
-def in_progress(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> Decimal:
-    """What a pair is going to move the child by, in the direction `towards`, until both of its sides are as far.
+def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> Decimal:
+    """How much of what the child holds in the direction `towards` a pair explains while its two sides are not as far.
 
-    Of orders that add only what they are ahead counts, for whether the rest comes is the market's affair. Rounded so that
-    less seems to be held in that direction.
+    An order that adds and is ahead of its parent's; an order that reduces and is behind it. Rounded generously.
     """
     if not pair.orders or not (pair.parent.live or pair.open):
         return ZERO
-    same = child_sign(link, pair) * towards > 0
     expected = in_step(bot, link, pair, step)
-    ahead = pair.filled - (floor_to(expected, step) if same else ceil_to(expected, step))
-    return -max(ahead, ZERO) if same else ahead
+    if child_sign(link, pair) * towards > 0:
+        return max(ZERO, pair.filled - floor_to(expected, step))
+    return max(ZERO, ceil_to(expected, step) - pair.filled)
 
 
 def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
@@ -77,8 +76,9 @@ def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
         return ZERO
     towards = 1 if held > 0 else -1
     step = instrument.quantity_step
-    going = sum((in_progress(bot, link, pair, step, towards) for pair in link.pairs.values()), ZERO)
-    beyond = abs(held) + going - max(ZERO, target(bot, link, instrument) * towards)
+    beyond = abs(held) - max(ZERO, target(bot, link, instrument) * towards)
+    if beyond > 0:
+        beyond -= sum((explained(bot, link, pair, step, towards) for pair in link.pairs.values()), ZERO)
     return min(abs(held), floor_to(max(beyond, ZERO), step))
 
 
