@@ -281,7 +281,7 @@ class Copier:
             return True
         closed = min(grown, max(ZERO, -sign * book.followed))
         ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
-        parent.closed += closed
+        parent.close(abs(book.followed), closed)
         parent.ignored += ignored
         parent.opened += grown - closed - ignored
         book.position += sign * grown

@@ -21,6 +21,7 @@ from copydesk.model import (
 )
 from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, book_of, may_open
+from copydesk.tracking import State
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,16 +94,10 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
 
 
 def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
-    held, parent_held = _before(bot, link, pair)
-    done = pair.filled
-    # An exit covers at the most what the child holds now, whatever it is going to hold.
-    covered = max(-link.attributed * child_sign(link, pair), ZERO) + done
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
-    before, after = abs(ratio) * parent_held, abs(ratio) * (parent_held - quantity)
-    closed = exit_quantity(
-        nearest_to(held, instrument.quantity_step), before, after, instrument.quantity_step, link.child.rounding
-    )
-    total = min(closed, covered)
+    # An exit covers at the most what the child holds now, whatever it is going to hold.
+    covered = max(-link.attributed * child_sign(link, pair), ZERO) + pair.filled
+    total = min(_closing(bot, link, pair, quantity, instrument), covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
@@ -113,15 +108,55 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
-    held = nearest_to(_before(bot, link, pair)[0], instrument.quantity_step)
     ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
-    total = held + opening
+    total = _closing(bot, link, pair, parts.close, instrument) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=only_closes), exit=not opening)
+
+
+def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Decimal:
+    """How much of its position the child closes in all when the parent's order closes `quantity` in all (rule 4).
+
+    It follows from what the parent did and from what the child's orders filled, never from the size of orders that stand:
+    two exits that looked at each other would chase each other.
+    """
+    held_sign = _held_sign(link, pair)
+    share = _Share(abs(link.ratio(held_sign) or pair.ratio or Decimal(1)), instrument.quantity_step, link.child.rounding)
+    followed = max(ZERO, bot.book(link.book).followed * held_sign)
+    before = share.of(followed) + share.closed_by(pair.parent)
+    after = share.of(max(ZERO, followed - (quantity - pair.parent.closed)))
+    # What the child had, and should have had, before the closes that are under way.
+    had = -link.attributed * child_sign(link, pair)
+    should = share.of(followed)
+    for other in link.pairs.values():
+        if not (other is pair or other.parent.live or other.open):
+            continue
+        if child_sign(link, other) == child_sign(link, pair):
+            had += other.filled
+            should += share.closed_by(other.parent)
+        elif other.open:
+            had += in_step(bot, link, other, instrument.quantity_step) - other.filled
+    held = nearest_to(before * had / should, instrument.quantity_step) if should else had
+    return exit_quantity(held, before, after, instrument.quantity_step)
+
+
+@dataclass(slots=True, frozen=True)
+class _Share:
+    """A child's rounded share of a parent's position."""
+
+    ratio: Decimal
+    step: Decimal
+    rounding: str
+
+    def of(self, position: Decimal) -> Decimal:
+        return round_to(self.ratio * position, self.step, self.rounding)
+
+    def closed_by(self, parent: ParentOrder) -> Decimal:
+        return sum((self.of(before) - self.of(after) for before, after in parent.closings), ZERO)
 
 
 def is_exit(bot: Bot, parent: ParentOrder) -> bool:
@@ -129,27 +164,27 @@ def is_exit(bot: Bot, parent: ParentOrder) -> bool:
     return not divide(bot, parent).open
 
 
-def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
-    """What child and parent held before this pair's own fills, with every other pair taken as far as either side got.
-
-    A fill arrives on one side first. Taking both sides of a pair at the further one keeps an exit's share the same while
-    the other side's report is on its way.
-    """
-    own = pair.parent.order.terms.side.sign
-    parent_held = bot.book(link.book).followed
-    held = link.attributed - child_sign(link, pair) * pair.filled
-    for other in link.pairs.values():
-        if other is pair or not other.orders or not (other.parent.live or other.open):
-            continue
-        parent_total = other.parent.order.terms.quantity
-        child_total = other.total if other.open else other.filled
-        if not parent_total or not child_total:
-            continue
-        progress = max(other.parent.filled / parent_total, other.filled / child_total)
-        parent_held += other.parent.order.terms.side.sign * (parent_total * progress - other.parent.filled)
-        held += child_sign(link, other) * (child_total * progress - other.filled)
-    # What this order closes stands on its other side.
-    return max(-held * child_sign(link, pair), ZERO), max(-parent_held * own, ZERO) + pair.parent.closed
+def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
+    """How much the child's orders of a pair would have filled, were they exactly as far as the parent's. Not rounded."""
+    parent = pair.parent
+    if not parent.live:
+        return pair.total if pair.open else pair.filled
+    done = parent.filled
+    last = pair.last
+    if not done or last is None:
+        return ZERO
+    parts = divide(bot, parent)
+    if parts.close and parts.open and pair.ratio is not None:
+        opening = round_to(abs(pair.ratio) * parts.open, step, link.child.rounding)
+        closing = max(ZERO, pair.total - opening)
+        closed = min(done, parts.close)
+        opened = max(ZERO, done - parts.close - parts.ignored)
+        return closing * closed / parts.close + opening * opened / parts.open
+    whole = parts.close + parts.open
+    if whole and (pair.open or last.state is State.FILLED):
+        return pair.total * min(done, whole) / whole
+    ratio = pair.ratio or link.ratio(1) or Decimal(1)
+    return min(pair.filled, abs(ratio) * done)
 
 
 def child_sign(link: Link, pair: Pair) -> int:

@@ -44,23 +44,17 @@ def entry_quantity(before: Decimal, added: Decimal, step: Decimal, rounding: str
     return round_to(before + added, step, rounding) - round_to(before, step, rounding)
 
 
-def exit_quantity(held: Decimal, before: Decimal, after: Decimal, step: Decimal, rounding: str) -> Decimal:
-    """How much a child that holds `held` closes when its exact share goes from `before` to `after` (all >= 0).
+def exit_quantity(held: Decimal, before: Decimal, after: Decimal, step: Decimal) -> Decimal:
+    """How much a child that holds `held` closes when its rounded share goes from `before` to `after` (all >= 0).
 
-    A child that holds its rounded share goes on to hold its rounded share, however many small closes lead there; one that
-    holds more or less keeps that proportion. The last close closes all.
+    A child that holds its share goes on to hold its share, however many small closes lead there; one that holds more or
+    less keeps that proportion, and what remains of it is floored. The last close closes all.
     """
     if held <= 0:
         return ZERO
     if after <= 0 or before <= 0:
         return held
-    due = round_to(before, step, rounding)
-    if due == held:
-        remaining = round_to(after, step, rounding)
-    elif due:
-        remaining = round_to(after * held / due, step, rounding)
-    else:
-        remaining = floor_to(held * after / before, step)
+    remaining = after if held == before else floor_to(after * held / before, step)
     return max(ZERO, held - remaining)
 
 

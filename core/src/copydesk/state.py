@@ -57,12 +57,21 @@ class ParentOrder:
     closed: Decimal = ZERO  # how much of its fills closed what the children follow,
     ignored: Decimal = ZERO  # only reduced the baseline,
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
+    closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     executions: dict[str, Decimal] = field(default_factory=dict)
     seen: bool = False  # its pairs were made; one that is gone since then is not made again
 
     @property
     def live(self) -> bool:
         return self.order.is_working
+
+    def close(self, held: Decimal, quantity: Decimal) -> None:
+        """Count a fill that closes `quantity` of a followed position of size `held`."""
+        if not quantity:
+            return
+        self.closed += quantity
+        start = self.closings.pop()[0] if self.closings and self.closings[-1][1] == held else held
+        self.closings.append((start, held - quantity))
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from decimal import Decimal
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, Instrument, OrderType, PositionSide, Terms, to_json
-from copydesk.planning import child_sign, closing_side, divide, target
+from copydesk.planning import child_sign, closing_side, in_step, target
 from copydesk.sending import Run, register, send
-from copydesk.sizing import ceil_to, floor_to, round_to
+from copydesk.sizing import ceil_to, floor_to
 from copydesk.state import Bot, ChildOrder, Link, Pair
-from copydesk.tracking import Event, State
+from copydesk.tracking import Event
 
 TRIM_AGAIN_MS = 250
 TRIM_TRIES = 6
@@ -31,29 +31,6 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
 
 
 # --- how far both sides are -------------------------------------------------------------------------------------------
-
-
-def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
-    """How much the child's orders of a pair would have filled, were they exactly as far as the parent's. Not rounded."""
-    parent = pair.parent
-    if not parent.live:
-        return pair.total if pair.open else pair.filled
-    done = parent.filled
-    last = pair.last
-    if not done or last is None:
-        return ZERO
-    parts = divide(bot, parent)
-    if parts.close and parts.open and pair.ratio is not None:
-        opening = round_to(abs(pair.ratio) * parts.open, step, link.child.rounding)
-        closing = max(ZERO, pair.total - opening)
-        closed = min(done, parts.close)
-        opened = max(ZERO, done - parts.close - parts.ignored)
-        return closing * closed / parts.close + opening * opened / parts.open
-    whole = parts.close + parts.open
-    if whole and (pair.open or last.state is State.FILLED):
-        return pair.total * min(done, whole) / whole
-    ratio = pair.ratio or link.ratio(1) or Decimal(1)
-    return min(pair.filled, abs(ratio) * done)
 
 
 def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> Decimal:

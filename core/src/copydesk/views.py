@@ -6,9 +6,8 @@ from decimal import Decimal
 
 from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
-from copydesk.planning import child_sign, target
+from copydesk.planning import child_sign, in_step, target
 from copydesk.state import Bot, Desk, Link, Pair
-from copydesk.trimming import in_step
 from copydesk.view import BotView, ChildView, DriftView
 
 _CLOSED_CAUSES = {
