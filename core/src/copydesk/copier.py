@@ -45,9 +45,9 @@ from copydesk.model import (
     Snapshot,
     Terms,
 )
-from copydesk.planning import committed
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
+from copydesk.standing import committed
 from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
 from copydesk.trimming import settle_link
 

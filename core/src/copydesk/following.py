@@ -13,9 +13,10 @@ import msgspec
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderStatus, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, child_sign, divide, is_exit, opening_sign, ratio_for, target, wanted
+from copydesk.planning import Hold, ratio_for, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import size_fault, worst_price
+from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, target
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
@@ -142,7 +143,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
-    if not want.exit and _turning(bot, link, pair):
+    if not want.exit and _turning(bot, link, pair, instrument):
         _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
         return
     quantity = want.terms.quantity - pair.filled
@@ -169,17 +170,23 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     _place(run, bot, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
 
 
-def _turning(bot: Bot, link: Link, pair: Pair) -> bool:
-    """The parent closed and opens the other way, and the child has not got as far: first close, then open."""
+def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
+    """The parent closed and opens the other way, and the child has not got as far: first close, then open.
+
+    Two orders that cross the flat line in the wrong order would leave a reduce-only one with nothing to reduce.
+    """
     if divide(bot, pair.parent).close:
         return False  # a flip is one crossing order
     sign = child_sign(link, pair)
-    if link.attributed * sign < 0 and link.child.ahead == "trim" and not link.failing:
+    trims = link.child.ahead == "trim" and not link.failing
+    if trims and link.attributed * sign < 0 and excess(bot, link, instrument):
+        return True
+    if any(order.state.is_open for order in link.corrections):
         return True
     return any(
-        order.state.is_open and order.terms.side.sign != sign
+        order.state.is_open and (order.terms.side.sign != sign or order.terms.reduce_only)
         for other in link.pairs.values()
-        if not other.parent.live
+        if other is not pair and not other.parent.live
         for order in other.orders
     )
 

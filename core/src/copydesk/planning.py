@@ -20,17 +20,8 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
-from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, book_of, may_open
-from copydesk.tracking import State
-
-
-@dataclass(slots=True, frozen=True)
-class Parts:
-    """How a parent's order divides: what it closes of the followed position, of the baseline, and what it opens."""
-
-    close: Decimal
-    ignored: Decimal
-    open: Decimal
+from copydesk.standing import Parts, child_sign, divide, in_step, is_exit, opening_sign
+from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,25 +39,6 @@ class Hold:
     reason: str
     kind: str
     final: bool = False
-
-
-def divide(bot: Bot, parent: ParentOrder) -> Parts:
-    """Divide the parent's order: its fills by what they did when they came, the rest by the position as it is now."""
-    terms = parent.order.terms
-    closed, ignored, opened = parent.closed, parent.ignored, parent.opened
-    if not parent.live:
-        return Parts(closed, ignored, opened)
-    book = bot.book((terms.symbol, terms.position_side))
-    sign = terms.side.sign
-    if terms.close_position:
-        return Parts(closed + max(ZERO, -sign * book.followed), ignored, ZERO)
-    rest = max(ZERO, terms.quantity - parent.filled)
-    closing = min(rest, max(ZERO, -sign * book.followed))
-    below = min(rest - closing, max(ZERO, -sign * book.baseline))
-    beyond = rest - closing - below
-    if terms.reduce_only or not may_open(terms):
-        return Parts(closed + closing + beyond, ignored + below, opened)
-    return Parts(closed + closing, ignored + below, opened + beyond)
 
 
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
@@ -159,49 +131,6 @@ class _Share:
         return sum((self.of(before) - self.of(after) for before, after in parent.closings), ZERO)
 
 
-def is_exit(bot: Bot, parent: ParentOrder) -> bool:
-    """True where the parent's order, as things stand, opens nothing."""
-    return not divide(bot, parent).open
-
-
-def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
-    """How much the child's orders of a pair would have filled, were they exactly as far as the parent's. Not rounded."""
-    parent = pair.parent
-    if not parent.live:
-        return pair.total if pair.open else pair.filled
-    done = parent.filled
-    last = pair.last
-    if not done or last is None:
-        return ZERO
-    parts = divide(bot, parent)
-    if parts.close and parts.open and pair.ratio is not None:
-        opening = round_to(abs(pair.ratio) * parts.open, step, link.child.rounding)
-        closing = max(ZERO, pair.total - opening)
-        closed = min(done, parts.close)
-        opened = max(ZERO, done - parts.close - parts.ignored)
-        return closing * closed / parts.close + opening * opened / parts.open
-    whole = parts.close + parts.open
-    if whole and (pair.open or last.state is State.FILLED):
-        return pair.total * min(done, whole) / whole
-    ratio = pair.ratio or link.ratio(1) or Decimal(1)
-    return min(pair.filled, abs(ratio) * done)
-
-
-def child_sign(link: Link, pair: Pair) -> int:
-    """+1 where the child buys for this parent order."""
-    sign = pair.parent.order.terms.side.sign
-    ratio = pair.ratio if pair.ratio is not None else link.ratio(sign)
-    return -sign if ratio is not None and ratio < 0 else sign
-
-
-def opening_sign(link: Link, pair: Pair) -> int:
-    """+1 where what the parent's order opens is long, -1 where it is short; in hedge mode it is the book's."""
-    book_side = link.book[1]
-    if book_side is PositionSide.NET:
-        return pair.parent.order.terms.side.sign
-    return 1 if book_side is PositionSide.LONG else -1
-
-
 def _held_sign(link: Link, pair: Pair) -> int:
     """The side of the position that the pair's order closes."""
     sign = opening_sign(link, pair)
@@ -278,33 +207,6 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     if value <= 0:
         return f"the balance of {account.key} is {value:f} {balance.currency}, which is not positive"
     return value
-
-
-def committed(bot: Bot, parent: ParentOrder) -> Decimal:
-    """What the parent had committed to this side of the book before this order: its position and working orders."""
-    terms = parent.order.terms
-    book = bot.book(book_of(terms))
-    held = book.followed * terms.side.sign - parent.opened
-    working = sum(
-        (
-            other.order.terms.quantity - other.filled
-            for other in book.working.values()
-            if other is not parent and other.order.terms.side is terms.side and not other.order.terms.reduce_only
-        ),
-        ZERO,
-    )
-    return max(held, ZERO) + working
-
-
-def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
-    """What the child should hold now, signed: the rounded share of what the parent holds since the baseline."""
-    followed = bot.book(link.book).followed
-    ratio = link.ratio(1 if followed > 0 else -1)
-    if not followed or ratio is None:
-        return ZERO
-    exact = ratio * followed
-    rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
-    return rounded if exact > 0 else -rounded
 
 
 def closing_side(held: Decimal) -> Side:

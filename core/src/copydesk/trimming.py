@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
-from copydesk.model import ZERO, Instrument, OrderType, PositionSide, Terms, to_json
-from copydesk.planning import child_sign, closing_side, in_step, target
+from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
+from copydesk.planning import closing_side
 from copydesk.sending import Run, register, send
-from copydesk.sizing import ceil_to, floor_to
-from copydesk.state import Bot, ChildOrder, Link, Pair
+from copydesk.standing import excess
+from copydesk.state import Bot, ChildOrder, Link
 from copydesk.tracking import Event
 
 TRIM_AGAIN_MS = 250
@@ -28,35 +28,6 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     _trim(run, bot, link)
     _end_episode(bot, link)
     _forget(link)
-
-
-# --- how far both sides are -------------------------------------------------------------------------------------------
-
-
-def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> Decimal:
-    """How much of what the child holds in the direction `towards` a pair explains while its two sides are not as far.
-
-    An order that adds and is ahead of its parent's; an order that reduces and is behind it. Rounded generously.
-    """
-    if not pair.orders or not (pair.parent.live or pair.open):
-        return ZERO
-    expected = in_step(bot, link, pair, step)
-    if child_sign(link, pair) * towards > 0:
-        return max(ZERO, pair.filled - floor_to(expected, step))
-    return max(ZERO, ceil_to(expected, step) - pair.filled)
-
-
-def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
-    """How much the child holds beyond its target and beyond what orders that are under way explain, unsigned."""
-    held = link.attributed
-    if not held:
-        return ZERO
-    towards = 1 if held > 0 else -1
-    step = instrument.quantity_step
-    beyond = abs(held) - max(ZERO, target(bot, link, instrument) * towards)
-    if beyond > 0:
-        beyond -= sum((explained(bot, link, pair, step, towards) for pair in link.pairs.values()), ZERO)
-    return min(abs(held), floor_to(max(beyond, ZERO), step))
 
 
 # --- trims ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
-from copydesk.planning import child_sign, in_step, target
+from copydesk.standing import child_sign, in_step, target
 from copydesk.state import Bot, Desk, Link, Pair
 from copydesk.view import BotView, ChildView, DriftView
 
