@@ -12,11 +12,11 @@ import msgspec
 
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderStatus, OrderType, Terms, TimeInForce, to_json
+from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
 from copydesk.planning import Hold, ratio_for, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
-from copydesk.sizing import size_fault, worst_price
-from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, target
+from copydesk.sizing import floor_to, size_fault, worst_price
+from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, still_moves, target
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
@@ -253,19 +253,12 @@ def _late(
 
 
 def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
-    """How much is missing to the current target in the direction of `terms`, beside what is already on its way."""
-    sign = terms.side.sign
-    coming = sum(
-        (
-            order.remaining
-            for other in link.pairs.values()
-            if other is not pair and other.parent.order.status is OrderStatus.FILLED
-            for order in other.orders
-            if order.state.is_open and order.terms.side is terms.side
-        ),
-        ZERO,
-    )
-    return (target(bot, link, instrument) - link.attributed) * sign - coming
+    """How much is missing to the current target in the direction of `terms`, beside what the other pairs still bring."""
+    step = instrument.quantity_step
+    others = (other for other in link.pairs.values() if other is not pair)
+    coming = sum((still_moves(bot, link, other, step) for other in others), ZERO)
+    missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
+    return floor_to(max(missing, ZERO), step)
 
 
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -> None:

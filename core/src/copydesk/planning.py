@@ -20,7 +20,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
-from copydesk.standing import Parts, child_sign, divide, in_step, is_exit, opening_sign
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, still_moves
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
 
 
@@ -110,8 +110,8 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
         if child_sign(link, other) == child_sign(link, pair):
             had += other.filled
             should += share.closed_by(other.parent)
-        elif other.open:
-            had += in_step(bot, link, other, instrument.quantity_step) - other.filled
+        else:
+            had -= still_moves(bot, link, other, instrument.quantity_step) * child_sign(link, pair)
     held = nearest_to(before * had / should, instrument.quantity_step) if should else had
     return exit_quantity(held, before, after, instrument.quantity_step)
 

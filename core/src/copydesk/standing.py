@@ -1,4 +1,4 @@
-"""Where both sides stand: what a parent's order is made of, what the child should hold, how far each is. Pure, reads only."""
+"""Where both sides stand: what a parent's order is made of, what a child should hold, how far each is. Pure, reads only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from copydesk.model import ZERO, Instrument, PositionSide
-from copydesk.sizing import ceil_to, floor_to, round_to
+from copydesk.sizing import ceil_to, entry_quantity, floor_to, round_to
 from copydesk.state import Bot, Link, Pair, ParentOrder, book_of, may_open
 from copydesk.tracking import State
 
@@ -90,7 +90,13 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
     """How much the child's orders of a pair would have filled, were they exactly as far as the parent's. Not rounded."""
     parent = pair.parent
     if not parent.live:
-        return pair.total if pair.open else pair.filled
+        if not (pair.open and parent.filled):
+            return pair.filled
+        if parent.closed or pair.ratio is None:
+            return pair.total
+        ratio = abs(pair.ratio)
+        due = entry_quantity(ratio * pair.before, ratio * parent.opened, step, link.child.rounding)
+        return min(pair.total, max(pair.filled, due))
     done = parent.filled
     last = pair.last
     if not done or last is None:
@@ -107,6 +113,13 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
         return pair.total * min(done, whole) / whole
     ratio = pair.ratio or link.ratio(1) or Decimal(1)
     return min(pair.filled, abs(ratio) * done)
+
+
+def still_moves(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
+    """By how much a pair moves the child until both of its sides are as far, signed: below what an order is ahead."""
+    if not pair.orders or not (pair.parent.live or pair.open):
+        return ZERO
+    return (in_step(bot, link, pair, step) - pair.filled) * child_sign(link, pair)
 
 
 def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> Decimal:

@@ -11,7 +11,7 @@ from copydesk.planning import closing_side
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
 from copydesk.state import Bot, ChildOrder, Link
-from copydesk.tracking import Event
+from copydesk.tracking import Event, State
 
 TRIM_AGAIN_MS = 250
 TRIM_TRIES = 6
@@ -61,13 +61,14 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
 
 
 def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
-    """Both sides are known, and nothing of ours is on its way to the venue."""
+    """Both sides are known, and nothing of ours is on its way to the venue or may be there unknown to us."""
     accounts = (link.child.account, bot.rules.parent)
     if not bot.working or not all(run.desk.account(account).connected for account in accounts):
         return False
-    standing = (pair.last for pair in link.pairs.values() if not pair.closed or pair.open)
-    if any(order is not None and order.state.is_open and (order.op or not order.state.is_live) for order in standing):
-        return False
+    for pair in link.pairs.values():
+        last = pair.last
+        if last is not None and last.state.is_open and (last.op or last.state in (State.SENDING, State.UNKNOWN)):
+            return False
     return not any(order.state.is_open for order in link.corrections)
 
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
-from copydesk.standing import child_sign, in_step, target
-from copydesk.state import Bot, Desk, Link, Pair
+from copydesk.standing import still_moves, target
+from copydesk.state import Bot, Desk, Link
 from copydesk.view import BotView, ChildView, DriftView
 
 _CLOSED_CAUSES = {
@@ -65,8 +65,9 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     if any(order.state.is_open and (order.op or not order.state.is_live) for order in link.orders):
         return "pending"
     step = instrument.quantity_step
-    coming = sum((_coming(bot, link, pair, step) for pair in pairs), ZERO)
-    if coming * difference > 0 and abs(coming) >= abs(difference) - step:
+    moves = (still_moves(bot, link, pair, step) for pair in pairs)
+    coming = sum((abs(move) for move in moves if move * difference > 0), ZERO)
+    if coming and coming >= abs(difference) - step:
         return "pending"
     holds_more = abs(link.attributed) > abs(link.attributed + difference)
     if holds_more and link.failing:
@@ -80,13 +81,6 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     if abs(difference) <= step:
         return "rounding"
     return "rounding" if "rounding" in causes else "unexplained"
-
-
-def _coming(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
-    """What a pair is still going to move the child by, signed: the child's order stands, or the parent's is behind it."""
-    if not (pair.parent.live or pair.open):
-        return ZERO
-    return (in_step(bot, link, pair, step) - pair.filled) * child_sign(link, pair)
 
 
 def drifts(desk: Desk) -> tuple[DriftView, ...]:
