@@ -233,3 +233,27 @@ def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge):
     check_all(desk, story)
     check_share(desk)
     check_flat(desk)
+
+
+@told
+@given(families(), stories(trouble, final, hands), amendables)
+def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable):
+    desk = rough(children, amendable=amendable)
+    desk.happen(story).calm()
+    check_all(desk, story)
+
+
+@told
+@given(families(), stories(trouble), st.booleans())
+def test_a_dead_child_delays_no_other(children, story, hedge):
+    """I6: with and without a child that never answers, the others are sent the same orders at the same times."""
+    dead = child("dead", k="1")
+    alone, beside = (rough(family, hedge=hedge) for family in (children, (*children, dead)))
+    beside.disconnect("dead")
+    beside.mend_stream = lambda number: None if beside.account(number) == "dead" else RoughLoop.mend_stream(beside, number)
+    for desk in (alone, beside):
+        for step in story:
+            if step.what not in _BY_NUMBER or step.args[0] < 1 + len(children):
+                desk.happen([step])
+        desk.live(10_000)
+    assert [_sent(intent) for intent in alone.intents] == [_sent(i) for i in beside.intents if i.account != "dead"]

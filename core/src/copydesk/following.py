@@ -35,22 +35,20 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
-    elif last.state in (State.WAITING, State.MISSING) or last.cancelled_for == "replace":
-        _enter(run, bot, link, pair)
-    elif last.state is State.FILLED and _may_grow(bot, pair):
-        _enter(run, bot, link, pair)  # nothing, unless more is wanted by now
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+        _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
     elif _is_idle(bot, pair, last):
         if link.fills != pair.idle_since:
             _enter(run, bot, link, pair)
-    elif last.state is not State.FILLED and not last.cancelled_for:
+    elif not last.cancelled_for:
         pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
     elif not pair.parent.live:
-        pair.closed = "done"
-        _tell_overrun(run, bot, link, pair)
+        _finish(run, bot, link, pair)
 
 
-def _tell_overrun(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
-    """An exit of the parent ended with less filled than the child's: the child has less than its share, and keeps that."""
+def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
+    """Nothing more is wanted. Where the parent's exit ended with less filled, the child has less than its share now."""
+    pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
@@ -58,15 +56,6 @@ def _tell_overrun(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         pair.closed = "ahead"
         text = f"closed {missing} {link.book[0]} more than its share: the parent's order ended with {parent.filled} filled"
         run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
-
-
-def _may_grow(bot: Bot, pair: Pair) -> bool:
-    """An entry that rests at the parent's venue can be made larger after the child's has filled; a flip of the parent
-    closes what the child held by then, which may be more than when it was copied."""
-    parts = divide(bot, pair.parent)
-    if pair.parent.live:
-        return pair.parent.order.terms.type is not OrderType.MARKET and not parts.close
-    return bool(parts.close and parts.open)
 
 
 def _is_idle(bot: Bot, pair: Pair, last: ChildOrder) -> bool:
@@ -137,6 +126,9 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
+        if pair.filled and not parent.live:
+            _finish(run, bot, link, pair)
+            return
         _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
@@ -149,7 +141,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     quantity = want.terms.quantity - pair.filled
     if quantity <= 0:
         if not parent.live:
-            _give_up(pair, "done")
+            _finish(run, bot, link, pair)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
     last = pair.last
