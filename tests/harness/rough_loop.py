@@ -87,6 +87,7 @@ class RoughLoop(ClosedLoop):
         self.deaf: dict[str, int] = {}
         self.blind: dict[str, int] = {}
         self.kept: dict[str, Snapshot] = {}
+        self.dead: set[str] = set()
         self.mine: list[Order] = []
         self.decided: list[bytes] = []
         self.refused_for_good = False
@@ -99,11 +100,19 @@ class RoughLoop(ClosedLoop):
     def names(self) -> tuple[str, ...]:
         return (PARENT, *(rules.account for rules in self.children))
 
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """All but `dead` ones: those are sent to, answer nothing, and no story is told of them."""
+        return tuple(name for name in self.names if name not in self.dead)
+
     def account(self, number: int) -> str:
-        return self.names[number % len(self.names)]
+        return self.alive[number % len(self.alive)]
 
     def child(self, number: int) -> str:
-        return self.children[number % len(self.children)].account
+        return self.alive[1 + number % (len(self.alive) - 1)]
+
+    def _do(self, intent: Place | Modify | Cancel) -> Outcome | None:
+        return None if intent.account in self.dead else super()._do(intent)
 
     def happen(self, story: Sequence[Do]) -> RoughLoop:
         for do in story:
@@ -289,7 +298,7 @@ class RoughLoop(ClosedLoop):
         self.feed(EngineStarted(at_ns=self.now_ns))
         rules = next(given for given in map(_read_input, self.inputs) if isinstance(given, Configured))
         self.feed(msgspec.structs.replace(rules, at_ns=self.now_ns))
-        for number in range(len(self.names)):
+        for number in range(len(self.alive)):
             self.mend_stream(number)
 
     # --- by hand ----------------------------------------------------------------------------------------------------
@@ -357,12 +366,12 @@ class RoughLoop(ClosedLoop):
         self.blind.clear()
         self.kept.clear()
         self.prices(self.market)
-        for number in range(len(self.names)):
+        for number in range(len(self.alive)):
             self.mend_stream(number)
         self.settle()
         for _ in range(3):
             self.pass_time(10_000)
-            for number in range(len(self.names)):
+            for number in range(len(self.alive)):
                 self.read_again(number)
             self.settle()
         return self

@@ -270,7 +270,8 @@ class Copier:
             return False
         parent.filled = order.filled
         book = bot.book(book_of(order.terms))
-        book.moved_ms = max(book.moved_ms, order.updated_ms)
+        book.moves += 1
+        book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
         sign = order.terms.side.sign
         if parent.baseline:
             # An order from before the start opens and closes what was there before the start, as far as that goes.

@@ -170,13 +170,14 @@ def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
     if divide(bot, pair.parent).close:
         return False  # a flip is one crossing order
     sign = child_sign(link, pair)
+    opposite = link.attributed * sign < 0
     trims = link.child.ahead == "trim" and not link.failing
-    if trims and link.attributed * sign < 0 and excess(bot, link, instrument):
+    if opposite and trims and excess(bot, link, instrument):
         return True
     if any(order.state.is_open for order in link.corrections):
         return True
     return any(
-        order.state.is_open and (order.terms.side.sign != sign or order.terms.reduce_only)
+        order.state.is_open and (opposite or order.terms.side.sign != sign or order.terms.reduce_only)
         for other in link.pairs.values()
         if other is not pair and not other.parent.live
         for order in other.orders

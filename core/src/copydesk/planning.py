@@ -1,4 +1,4 @@
-"""What should a child's order for a parent's order look like now? Pure: reads the state, changes nothing.
+"""What should a child's order for a parent's order look like now? Pure: reads the state, sends nothing.
 
 The answer is level-triggered: it follows from the present state alone, whatever sequence of events led there.
 """
@@ -96,9 +96,12 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
     It follows from what the parent did and from what the child's orders filled, never from the size of orders that stand:
     two exits that looked at each other would chase each other.
     """
+    book = bot.book(link.book)
+    if pair.closing is not None and not pair.parent.live and pair.parent.moved != book.moves:
+        return pair.closing  # the parent has moved on since: what it closed is settled
     held_sign = _held_sign(link, pair)
     share = _Share(abs(link.ratio(held_sign) or pair.ratio or Decimal(1)), instrument.quantity_step, link.child.rounding)
-    followed = max(ZERO, bot.book(link.book).followed * held_sign)
+    followed = max(ZERO, book.followed * held_sign)
     before = share.of(followed) + share.closed_by(pair.parent)
     after = share.of(max(ZERO, followed - (quantity - pair.parent.closed)))
     # What the child had, and should have had, before the closes that are under way.
@@ -113,7 +116,8 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
         else:
             had -= still_moves(bot, link, other, instrument.quantity_step) * child_sign(link, pair)
     held = nearest_to(before * had / should, instrument.quantity_step) if should else had
-    return exit_quantity(held, before, after, instrument.quantity_step)
+    pair.closing = exit_quantity(held, before, after, instrument.quantity_step)
+    return pair.closing
 
 
 @dataclass(slots=True, frozen=True)

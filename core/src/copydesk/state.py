@@ -58,6 +58,7 @@ class ParentOrder:
     ignored: Decimal = ZERO  # only reduced the baseline,
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
+    moved: int = 0  # `ParentBook.moves` at its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
     seen: bool = False  # its pairs were made; one that is gone since then is not made again
 
@@ -82,6 +83,7 @@ class ParentBook:
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
+    moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
 
     @property
@@ -168,6 +170,7 @@ class Pair:
     before: Decimal = ZERO  # what the parent had committed to that side of the book before this order
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
+    closing: Decimal | None = None  # what the child closes for it in all, as last understood
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
 
     @property
@@ -204,6 +207,7 @@ class Link:
     fills: int = 0  # how often `attributed` moved
     pairs: dict[str, Pair] = field(default_factory=dict)
     corrections: list[ChildOrder] = field(default_factory=list)
+    trims: int = 0  # how many there were: part of their ids
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0

@@ -48,7 +48,8 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
     elif not link.failing and _is_time(run, bot, link, quantity):
-        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{run.desk.intents}"
+        link.trims += 1
+        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
         order = ChildOrder(
             client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
             account=link.child.account,
