@@ -56,6 +56,10 @@ def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         pair.closed = "ahead"
         text = f"closed {missing} {link.book[0]} more than its share: the parent's order ended with {parent.filled} filled"
         run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
+    elif parent.filled and pair.last is not None and pair.last.cancelled_for and pair.last.remaining:
+        pair.closed = "unfilled"
+        text = f"filled {pair.last.filled} of {pair.last.terms.quantity} {link.book[0]}, and the parent has moved on since"
+        run.note(link, "warn", "unfilled", text, parent_order=parent.order.venue_id)
 
 
 def _is_idle(bot: Bot, pair: Pair, last: ChildOrder) -> bool:
@@ -73,14 +77,16 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     parent = pair.parent
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     if not parent.live:
         sign, followed = parent.order.terms.side.sign, bot.book(link.book).followed
-        # What it opened is closed again, or what it closed is open the other way by now.
-        outlived = followed * sign > 0 if is_exit(bot, parent) else followed * sign <= 0
+        if is_exit(bot, parent):  # what it closes is open the other way by now, or is wanted again
+            outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
+        else:  # what it opens is closed again
+            outlived = followed * sign <= 0
         if outlived or not parent.filled:
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
@@ -177,7 +183,7 @@ def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
     if any(order.state.is_open for order in link.corrections):
         return True
     return any(
-        order.state.is_open and (opposite or order.terms.side.sign != sign or order.terms.reduce_only)
+        order.state.is_open and (order.terms.side.sign != sign or order.terms.reduce_only or (opposite and order.op))
         for other in link.pairs.values()
         if other is not pair and not other.parent.live
         for order in other.orders

@@ -20,6 +20,7 @@ _CLOSED_CAUSES = {
     "cancelled": "hand-traded",
     "expired": "rejected",
     "ahead": "ahead",
+    "unfilled": "stale",
 }
 
 
@@ -67,6 +68,8 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     step = instrument.quantity_step
     moves = (still_moves(bot, link, pair, step) for pair in pairs)
     coming = sum((abs(move) for move in moves if move * difference > 0), ZERO)
+    if any(not pair.closed and pair.waiting in ("waits-for-close", "waits-for-fill") for pair in pairs):
+        return "pending"
     if coming and coming >= abs(difference) - step:
         return "pending"
     holds_more = abs(link.attributed) > abs(link.attributed + difference)
@@ -80,6 +83,8 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
             return cause
     if abs(difference) <= step:
         return "rounding"
+    if any(pair.closed == "overtaken" for pair in pairs):
+        return "stale"
     return "rounding" if "rounding" in causes else "unexplained"
 
 
