@@ -20,7 +20,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
-from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, still_moves
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
 
 
@@ -114,7 +114,8 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
             had += other.filled
             should += share.closed_by(other.parent)
         else:
-            had -= still_moves(bot, link, other, instrument.quantity_step) * child_sign(link, pair)
+            due = share.closed_by(other.parent) + share.opened_by(other)
+            had += (due if other.open else min(due, other.filled)) - other.filled
     held = nearest_to(before * had / should, instrument.quantity_step) if should else had
     pair.closing = exit_quantity(held, before, after, instrument.quantity_step)
     return pair.closing
@@ -133,6 +134,9 @@ class _Share:
 
     def closed_by(self, parent: ParentOrder) -> Decimal:
         return sum((self.of(before) - self.of(after) for before, after in parent.closings), ZERO)
+
+    def opened_by(self, pair: Pair) -> Decimal:
+        return self.of(pair.before + pair.parent.opened) - self.of(pair.before)
 
 
 def _held_sign(link: Link, pair: Pair) -> int:
