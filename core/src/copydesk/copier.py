@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from copydesk.following import Run, follow_and_register, settle_link
+from copydesk.following import follow
 from copydesk.ids import is_own
 from copydesk.inputs import (
     AccountDown,
@@ -45,8 +45,11 @@ from copydesk.model import (
     Snapshot,
     Terms,
 )
+from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
+from copydesk.standing import committed
 from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
+from copydesk.trimming import settle_link
 
 
 class Copier:
@@ -117,9 +120,7 @@ class Copier:
         bot.working, bot.started_ms = True, given.snapshot.time_ms
         bot.orders, bot.books, bot.links = {}, {}, {}
         for order in given.snapshot.orders:
-            bot.orders[order.venue_id] = ParentOrder(
-                order=order, filled=order.filled, baseline=True, counted_from=order.filled
-            )
+            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
         for position in given.snapshot.positions:
             bot.books[position.symbol, position.position_side] = ParentBook(
                 position=position.quantity, baseline=position.quantity
@@ -218,7 +219,7 @@ class Copier:
                 continue
             pair = link.pairs.get(order.venue_id)
             if pair is not None:
-                follow_and_register(run, bot, link, pair)
+                follow(run, bot, link, pair)
             if grown or not parent.live:
                 settle_link(run, bot, link)
 
@@ -229,12 +230,20 @@ class Copier:
 
     def _pair_up(self, bot: Bot, parent: ParentOrder) -> None:
         """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
-        if parent.baseline or parent.seen:
+        if parent.baseline:
+            return
+        working = bot.book(book_of(parent.order.terms)).working
+        if parent.live:
+            working[parent.order.venue_id] = parent
+        else:
+            working.pop(parent.order.venue_id, None)
+        if parent.seen:
             return
         parent.seen = True
+        before = committed(bot, parent)
         for child in bot.rules.children:
             link = bot.link(child, book_of(parent.order.terms))
-            link.pairs[parent.order.venue_id] = Pair(parent=parent)
+            link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
 
     def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
@@ -261,14 +270,23 @@ class Copier:
             return False
         parent.filled = order.filled
         book = bot.book(book_of(order.terms))
-        signed = order.terms.side.sign * grown
-        before = book.baseline
-        book.position += signed
+        book.moves += 1
+        book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
+        sign = order.terms.side.sign
         if parent.baseline:
             # An order from before the start opens and closes what was there before the start, as far as that goes.
+            before, signed = book.baseline, sign * grown
+            book.position += signed
             book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
-        book.baseline = _clamped(book.baseline, book.position)
-        parent.ate_baseline += book.baseline - before
+            book.baseline = _clamped(book.baseline, book.position)
+            return True
+        closed = min(grown, max(ZERO, -sign * book.followed))
+        ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
+        parent.close(abs(book.followed), closed)
+        parent.ignored += ignored
+        parent.opened += grown - closed - ignored
+        book.position += sign * grown
+        book.baseline += sign * ignored
         return True
 
     def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
@@ -326,6 +344,8 @@ class Copier:
         venue: dict[Book, Position] = {(p.symbol, p.position_side): p for p in snapshot.positions}
         for key in set(venue) | set(bot.books):
             book = bot.book(key)
+            if snapshot.time_ms <= book.moved_ms:
+                continue
             actual = venue[key].quantity if key in venue else ZERO
             beyond = actual - book.position
             if beyond and beyond == book.doubt:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from copydesk.ids import COPY, client_order_id
 from copydesk.model import ZERO, Fill, Instrument, Order, OrderStatus, OrderType, Side, TimeInForce
 from copydesk.sizing import passive_price
-from copydesk.state import opens
+from copydesk.state import may_open
 from copydesk.wording import number, terms
 
 LIVED_MS = 1_000
@@ -329,6 +329,6 @@ def originals(orders: Iterable[Order], fills: Iterable[Fill], changed_ms: Mappin
                 break
             if (fill.symbol, fill.position_side) == (order.terms.symbol, order.terms.position_side):
                 held += fill.side.sign * fill.quantity
-        adds = not order.terms.reduce_only and opens(order.terms.side, order.terms.position_side, held)
+        adds = not order.terms.reduce_only and may_open(order.terms) and held * order.terms.side.sign >= 0
         found.append(Original(order, changed_ms.get(order.venue_id, order.created_ms), adds))
     return found
