@@ -20,6 +20,7 @@ from copydesk.inputs import (
     AccountDown,
     Cancel,
     Configured,
+    Decision,
     EngineStarted,
     Input,
     LookUp,
@@ -111,8 +112,9 @@ class RoughLoop(ClosedLoop):
     def child(self, number: int) -> str:
         return self.alive[1 + number % (len(self.alive) - 1)]
 
-    def _do(self, intent: Place | Modify | Cancel) -> Outcome | None:
-        return None if intent.account in self.dead else super()._do(intent)
+    def _take(self, decisions: list[Decision]) -> None:
+        super()._take(decisions)
+        self.queue = [intent for intent in self.queue if intent.account not in self.dead]
 
     def happen(self, story: Sequence[Do]) -> RoughLoop:
         for do in story:

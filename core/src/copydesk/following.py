@@ -47,14 +47,16 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
 
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
-    """Nothing more is wanted. Where the parent's exit ended with less filled, the child has less than its share now."""
+    """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
     pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
-    if is_exit(bot, parent) and parent.filled < parent.order.terms.quantity and missing > 0:
+    if parent.filled < parent.order.terms.quantity and missing > 0 and pair.filled:
         pair.closed = "ahead"
-        text = f"closed {missing} {link.book[0]} more than its share: the parent's order ended with {parent.filled} filled"
+        text = (
+            f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
+        )
         run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
     elif parent.filled and pair.last is not None and pair.last.cancelled_for and pair.last.remaining:
         pair.closed = "unfilled"
@@ -119,7 +121,10 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     if not parent.live and not parent.filled:
-        _give_up(pair, "parent-ended-unfilled")
+        if pair.filled:
+            _finish(run, bot, link, pair)
+        else:
+            _give_up(pair, "parent-ended-unfilled")
         return
     if not run.desk.account(link.child.account).connected:
         _wait(run, link, pair, "warn", "not-connected", f"not copied now: {link.child.account} is not connected")
