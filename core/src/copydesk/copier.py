@@ -169,9 +169,12 @@ class Copier:
         if whole:
             unmentioned(run, given.account, mentioned)
         for bot in self.desk.bots.values():
-            for (child, _), link in list(bot.links.items()):
-                if child == given.account and bot.working:
-                    settle_link(run, bot, link)
+            for (child, book), link in list(bot.links.items()):
+                if child == given.account:
+                    if whole:
+                        self._compare_foreign(link, book)
+                    if bot.working:
+                        settle_link(run, bot, link)
 
     def _reported(self, run: Run, given: Reported) -> None:
         account, event = given.account, given.event
@@ -196,6 +199,15 @@ class Copier:
             positions[position.symbol, position.position_side] = position
         else:
             positions.pop((position.symbol, position.position_side), None)
+
+        for bot in self.desk.bots.values():
+            link = bot.links.get((account, (position.symbol, position.position_side)))
+            if link is not None:
+                self._compare_foreign(link, link.book)
+
+    def _compare_foreign(self, link: Link, book: Book) -> None:
+        held = self.desk.account(link.child.account).positions.get(book)
+        link.foreign = (held.quantity if held is not None else ZERO) - link.attributed
 
     def _balance(self, account: str, balance: Balance, at_ns: int) -> None:
         known = self.desk.account(account)

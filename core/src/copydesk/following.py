@@ -16,7 +16,7 @@ from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, Time
 from copydesk.planning import Hold, ratio_for, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
-from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, still_moves, target
+from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
@@ -102,19 +102,33 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     can = run.desk.capabilities[bot.rules.kind]
     if terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
-        order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
-        run.decisions.append(
-            Modify(
-                id=order.intent,
-                bot=link.bot,
-                account=order.account,
-                cause=order.cause,
-                why="parent-changed" if not want.exit else "follows-position",
-                change=OrderChange(ref=order.ref, terms=terms),
-            )
-        )
-    else:
+        _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
+    elif not _is_clamped(run, bot, link, pair, terms):
         cancel(run, link, order, "replace", "it is placed again with the new terms")
+
+
+def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> bool:
+    """The venue makes the order smaller by itself: it is reduce-only, closes all that is held, and only that shrank.
+
+    Cancelling it to place it again would leave the position unprotected for nothing. Not so where the account holds
+    more than what was copied: there the order would take of what is not ours.
+    """
+    order, parent = pair.orders[-1], pair.parent
+    # A fill and the position after it are told one after the other: foreign is what both the last two say.
+    held = run.desk.account(link.child.account).positions.get(link.book)
+    foreign = held is not None and held.quantity != link.attributed and link.foreign
+    closes_all = divide(bot, parent).close >= reach(bot, parent)
+    shrunk = terms.quantity < order.terms.quantity
+    alike = _same(msgspec.structs.replace(order.terms, quantity=terms.quantity), terms)
+    return order.terms.reduce_only and shrunk and alike and closes_all and not foreign
+
+
+def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
+    change = OrderChange(ref=order.ref, terms=terms)
+    run.decisions.append(
+        Modify(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, change=change)
+    )
 
 
 def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:

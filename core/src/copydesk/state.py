@@ -206,6 +206,7 @@ class Link:
     book: Book  # the parent's book; the child's is the other one where K < 0 in hedge mode
     ratios: dict[int, Decimal] = field(default_factory=dict)  # of the open episode, by the sign of the parent's position
     attributed: Decimal = ZERO
+    foreign: Decimal = ZERO  # what the account held beyond `attributed` when its position was last told
     fills: int = 0  # how often `attributed` moved
     pairs: dict[str, Pair] = field(default_factory=dict)
     ended: dict[str, Pair] = field(default_factory=dict)  # pairs of which nothing more can come

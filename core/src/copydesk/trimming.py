@@ -142,7 +142,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
 
 
 def _put_by(link: Link) -> None:
-    """Pairs of which nothing more can come are not looked at again; the latest are kept, for why the child lacks something."""
+    """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
     for key, pair in list(link.pairs.items()):
         if pair.closed and not pair.parent.live and not pair.open:
             link.ended[key] = link.pairs.pop(key)
