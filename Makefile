@@ -8,7 +8,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types bench clean
+.PHONY: help setup demo test check lint format bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -30,11 +30,13 @@ demo: setup ## a rehearsal venue, a parent, three children, a bot, and the panel
 test: setup ## all tests
 	$(RUN) pytest -n 2 --dist loadgroup
 
-check: setup ## format, lint, types and the tests of what is pure: before every commit
+check: lint ## format, lint, types and the tests of what is pure: before every commit
+	$(RUN) pytest -q -n 2 -m "not slow and not browser" tests/core
+
+lint: setup ## format, lint and types
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest -q -m "not slow and not browser" tests/core
 
 format: setup ## put the sources in order
 	$(RUN) ruff format .

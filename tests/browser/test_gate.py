@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from copydesk_panel.server import main as panel_main
 from copydesk_panel.server import serve as serve_panel
 from yarl import URL
 
+from .conftest import Start, start_panel
 from .desk import GeneratorDesk, prepare
 
 TOKEN = "a-token-that-no-browser-sees"
@@ -251,3 +253,15 @@ def test_a_port_in_use_is_a_sentence_and_status_2(capsys: pytest.CaptureFixture[
 def test_a_port_that_is_none_is_a_sentence() -> None:
     with pytest.raises(PanelError, match="Port 99999"):
         listen_on(99999)
+
+
+async def test_the_address_for_another_browser_is_kept_while_the_panel_runs(start: Start, tmp_path: Path) -> None:
+    program = await start_panel(start, tmp_path)
+    kept = tmp_path / "panel.json"
+    assert json.loads(program.first_line)["url"] == json.loads(kept.read_bytes())["url"]
+    assert kept.stat().st_mode & 0o077 == 0
+    async with aiohttp.ClientSession() as client, client.get(json.loads(program.first_line)["url"]) as answer:
+        assert answer.status == 401  # the cookie jar of this client takes no cookies of addresses
+    assert json.loads(program.first_line)["url"] != json.loads(kept.read_bytes())["url"]
+    assert await program.stop() == 0
+    assert not kept.exists()

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import Stack
+from .conftest import Stack, Watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
 
 SEQUENCE = """
@@ -50,6 +50,9 @@ async def test_no_row_is_dropped_at_a_high_rate(new_stack: NewStack, page: Page)
     found = await page.evaluate(SEQUENCE)
     assert found == list(range(1, 2501))
     assert await page.locator("#log .log-inner .log-row").count() < 120, "only visible rows are in the document"
+    await page.reload()  # now all but the newest page is history that is fetched by scrolling
+    await expect(page.locator("#log .l-text").filter(has_text="Line 2500 of")).to_be_visible()
+    assert await page.evaluate(SEQUENCE) == list(range(1, 2501))
 
 
 async def test_reading_older_lines_is_not_disturbed_by_newer_ones(new_stack: NewStack, page: Page) -> None:
@@ -93,8 +96,8 @@ async def test_the_filters_ask_for_all_that_there_is(new_stack: NewStack, page: 
     await expect(log).not_to_have_attribute("data-rows", "0")
 
 
-async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page) -> None:
-    page.expected_troubles = ("503", "WebSocket")  # type: ignore[attr-defined]
+async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page, watched: Watched) -> None:
+    watched.allowed = ("503", "WebSocket")
     stack = await new_stack("--bots", "1")
     await sign_in(page, stack)
     row = page.locator("tr.bot")

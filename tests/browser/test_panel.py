@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from .conftest import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
 async def create_bot(page: Page, name: str, parent: str, children: list[tuple[str, str, str]]) -> None:
@@ -52,17 +52,17 @@ async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page)
     await expect(parent).to_have_attribute("data-line-titles", f"BUY LMT 0.02 @ {price}")
     await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {price}")
     copied = (
-        log.locator("[data-seq]").filter(has_text=f"child order BUY 0.01 BTCUSDT limit @ {price}").filter(has_text="child1")
+        log.locator("[data-seq]").filter(has_text=f"Copied: BUY 0.01 BTCUSDT limit @ {price}").filter(has_text="child1")
     )
     await expect(copied.first).to_be_visible()
     await expect(
-        log.locator("[data-seq]").filter(has_text="child order BUY 0.06 BTCUSDT").filter(has_text="child2").first
+        log.locator("[data-seq]").filter(has_text="Copied: BUY 0.06 BTCUSDT").filter(has_text="child2").first
     ).to_be_visible()
 
     await ticket.get_by_role("button", name="Cancel Buy 0.02 BTCUSDT").click()
     await expect(parent).to_have_attribute("data-lines", "0")
     await expect(child).to_have_attribute("data-lines", "0")
-    await expect(log.locator("[data-seq]").filter(has_text="cancelled").filter(has_text="child1").first).to_be_visible()
+    await expect(log.locator("[data-seq]").filter(has_text="Cancelled: ").filter(has_text="child1").first).to_be_visible()
 
     await ticket.get_by_label("Type").select_option("market")
     await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()
@@ -75,6 +75,38 @@ async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page)
     await page.get_by_role("button", name="Delete Mirror").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete bot").click()
     await expect(row).to_have_count(0)
+
+
+MOVE = """
+async (price) => {
+  const view = await (await fetch("/api/v1/view")).json();
+  const { venue_id, client_id, terms } = view.accounts.find((account) => account.key === "parent").orders[0];
+  const ref = { symbol: terms.symbol, type: terms.type, venue_id, client_id };
+  const body = JSON.stringify({ ref, terms: { ...terms, price } });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("/api/v1/accounts/parent/orders", { method: "PATCH", body, headers });
+  return (await answer.json()).outcome.type;
+}
+"""
+
+
+async def test_lines_move_with_their_orders(real_stack: Stack, page: Page) -> None:
+    await page.goto(real_stack.url)
+    await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5")])
+    await page.get_by_role("button", name="Start Mirror").click()
+    await expect(page.locator("tr.bot .status")).to_have_text("Working")
+    child, ticket = page.locator("[data-role=child] .canvas"), page.locator("#ticket")
+    price = await below_market(page)
+    await ticket.get_by_label("Quantity").fill("0.02")
+    await ticket.get_by_label("Price").fill(price)
+    await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()
+    await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {price}")
+    moved = str(int(price) - 100)
+    assert await page.evaluate(MOVE, moved) == "accepted"
+    await expect(page.locator("[data-role=parent] .canvas")).to_have_attribute(
+        "data-line-titles", f"BUY LMT 0.02 @ {moved}"
+    )
+    await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {moved}")
 
 
 async def below_market(page: Page) -> str:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 VENDOR = "copydesk_panel/static/vendor/"
 NEEDED = {"lightweight-charts.mjs", "LICENSE", "NOTICE"}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
 def find_uv() -> str:

@@ -26,6 +26,7 @@ from copydesk.engine import Engine
 from copydesk.errors import UsageError
 from copydesk.hookspecs import OPTIONAL, REQUIRED, VenuePlugin, VenueSpec
 from copydesk.journal import Journal
+from copydesk.livedesk import LiveDesk
 from copydesk.model import (
     Accepted,
     ConnectionSettings,
@@ -285,10 +286,11 @@ async def test_a_bot_copies_over_the_example_by_way_of_the_control_api(example: 
     child = ChildSettings(account="child", mode="multiplier", value=Decimal("0.5"))
     async with AsyncExitStack() as stack, asyncio.timeout(20):
         journal = stack.enter_context(Journal.open(tmp_path / "journal.db"))
-        engine = Engine(config, BotStore.load(tmp_path), journal, SealedFile(tmp_path, lambda: ""))
+        store = BotStore.load(tmp_path)
+        engine = Engine(config, store, journal, SealedFile(tmp_path, lambda: ""))
         stack.push_async_callback(engine.stop)
         await engine.start()
-        running = await serve(engine, host="127.0.0.1", port=0, token="a token")
+        running = await serve(LiveDesk(engine, config, store), host="127.0.0.1", port=0, token="a token")
         stack.push_async_callback(running.stop)
         client = await stack.enter_async_context(AsyncControlClient(running.url, "a token"))
         events = await stack.enter_async_context(aclosing(client.stream((await client.view()).seq)))

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from copydesk.model import (
+    AccountEvent,
     Balance,
     BalanceEvent,
     Fill,
@@ -19,7 +20,6 @@ from copydesk.model import (
     PositionEvent,
     PositionSide,
     Snapshot,
-    VenueEvent,
 )
 
 FILLS_KEPT = 500
@@ -36,7 +36,7 @@ class AccountBoard:
     seen: deque[str] = field(default_factory=lambda: deque(maxlen=FILLS_KEPT))
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=FILLS_KEPT))
 
-    def take(self, event: VenueEvent) -> list[tuple[str, Order | Fill | Position | Balance]]:
+    def take(self, event: AccountEvent) -> list[tuple[str, Order | Fill | Position | Balance]]:
         match event:
             case OrderEvent(order=order):
                 return self._order(order)

@@ -16,6 +16,7 @@ import pluggy
 
 from copydesk.errors import AuthFailed, CopydeskError, NotReady, UsageError, VenueClosed
 from copydesk.model import (
+    AccountEvent,
     ConnectionSettings,
     Gap,
     KindInfo,
@@ -40,9 +41,12 @@ REACH_BACK_MS = 120_000
 
 
 class Listener(Protocol):
-    """Who is told what a connection hears. All calls are synchronous."""
+    """Who is told what a connection hears. All calls are synchronous.
 
-    def heard(self, key: str, event: VenueEvent, received_ns: int) -> None: ...
+    `heard` returns true where something is now waiting to be sent: the reader then lets it go before it reads on.
+    """
+
+    def heard(self, key: str, event: AccountEvent | PriceEvent, received_ns: int) -> bool: ...
     def read(self, key: str, snapshot: Snapshot) -> None: ...
     def changed(self, connection: Connection) -> None: ...
     def venue_ms(self, key: str) -> int: ...
@@ -136,7 +140,8 @@ class Connection:
         self._restart_prices()
         try:
             async for event in venue.subscribe(Subscription()):
-                self._take(event, time.perf_counter_ns())
+                if self._take(event, time.perf_counter_ns()):
+                    await asyncio.sleep(0)
             self._down("the stream ended")
         except CopydeskError as error:
             self._down(str(error))
@@ -144,21 +149,25 @@ class Connection:
             log.exception("the plugin for %s failed in subscribe on %s: a defect of the plugin", self.info.kind, self.name)
             self._down(f"the plugin for {self.info.kind} failed in subscribe: {type(error).__name__}")
 
-    def _take(self, event: VenueEvent, received_ns: int) -> None:
+    def _take(self, event: VenueEvent, received_ns: int) -> bool:
         match event:
             case Gap(reason=reason):
                 log.info("%s: %s; reading its accounts", self.name, reason)
                 for key in self.keys:
+                    self._drop_snapshot(key)  # one begun before the stream listened could miss what came between
                     self.take_snapshot(key)
             case StreamLost(reason=reason):
                 self._down(reason)
             case PriceEvent():
-                self._listener.heard(self.name, event, received_ns)
+                return self._listener.heard(self.name, event, received_ns)
             case _:
-                self._listener.heard(self.key_of(_account_of(event)), event, received_ns)
+                return self._listener.heard(self.key_of(_account_of(event)), event, received_ns)
+        return False
 
     def _down(self, reason: str) -> None:
         self._up.clear()
+        for key in self.keys:
+            self._drop_snapshot(key)
         self._set(ConnectionState.DOWN, reason)
 
     def _set(self, state: ConnectionState, message: str = "") -> None:
@@ -176,6 +185,11 @@ class Connection:
         task = self._spawn(self._read(key, look_up))
         if not look_up:
             self._snapshots[key] = task
+
+    def _drop_snapshot(self, key: str) -> None:
+        running = self._snapshots.pop(key, None)
+        if running is not None:
+            running.cancel()
 
     async def snapshot(self, key: str, look_up: tuple[OrderRef, ...] = ()) -> Snapshot:
         """Read an account now. Raises `VenueError`."""

@@ -11,16 +11,13 @@ from typing import Any
 
 from copydesk.model import (
     ZERO,
-    BalanceEvent,
+    AccountEvent,
     Capabilities,
-    FillEvent,
     Instrument,
     NewOrder,
     OrderChange,
-    OrderEvent,
     OrderRef,
     Outcome,
-    PositionEvent,
     Record,
     Snapshot,
 )
@@ -109,7 +106,7 @@ class Reported(Record, tag="report"):
 
     at_ns: int
     account: str
-    event: OrderEvent | FillEvent | PositionEvent | BalanceEvent
+    event: AccountEvent
 
 
 class Settled(Record, tag="settled"):

@@ -313,7 +313,8 @@ class StreamLost(Record, tag="lost"):
     reason: str
 
 
-VenueEvent = OrderEvent | FillEvent | PositionEvent | BalanceEvent | PriceEvent | Gap | StreamLost
+AccountEvent = OrderEvent | FillEvent | PositionEvent | BalanceEvent
+VenueEvent = AccountEvent | PriceEvent | Gap | StreamLost
 
 
 class Subscription(Record):

@@ -38,3 +38,4 @@ class Times:
 class ChildTimes:
     sent: Times = field(default_factory=Times)
     accepted: Times = field(default_factory=Times)
+    latest_us: int | None = None

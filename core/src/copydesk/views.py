@@ -108,8 +108,8 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"
 
 
-def bot_view(desk: Desk, settings: BotSettings, kind: str, latencies_us: dict[str, int]) -> BotView:
-    """A bot as people see it; `latencies_us`: the latest copy latency of each child."""
+def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
+    """A bot as people see it, but for how long its copies take."""
     bot = desk.bots.get(settings.name)
     copied = bot.copied if bot is not None else {}
     missed = bot.missed if bot is not None else {}
@@ -121,11 +121,9 @@ def bot_view(desk: Desk, settings: BotSettings, kind: str, latencies_us: dict[st
             health=health(desk, bot, child.account) if bot is not None else "in sync",
             copied=copied.get(child.account, 0),
             missed=missed.get(child.account, 0),
-            latency_us=latencies_us.get(child.account),
         )
         for child in settings.children
     )
-    timed = [child.latency_us for child in children if child.latency_us is not None]
     return BotView(
         name=settings.name,
         parent=settings.parent,
@@ -134,5 +132,4 @@ def bot_view(desk: Desk, settings: BotSettings, kind: str, latencies_us: dict[st
         children=children,
         copied=sum(child.copied for child in children),
         missed=sum(child.missed for child in children),
-        latency_us=max(timed) if timed else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from copydesk.inputs import Cancel, Intent, LookUp, Modify, Place
-from copydesk.model import Accepted, Fill, Order, OrderStatus, Outcome, Rejected, Terms
+from copydesk.model import Fill, Order, OrderStatus, Outcome, Rejected, RejectReason, Terms, Unknown
 
 _STATUS = {
     OrderStatus.NEW: "working",
@@ -42,28 +42,40 @@ def parent_order(order: Order) -> str:
     return f"Parent {terms(order.terms)}: {_STATUS[order.status]}{filled}"
 
 
+_PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed"}
+
+
 def intent(what: Intent) -> str:
+    """What is asked for."""
     match what:
         case Place(order=order):
-            return f"child order {terms(order.terms)}"
+            return terms(order.terms)
         case Modify(change=change):
-            return f"child order changed to {terms(change.terms)}"
-        case Cancel(order=ref, why=why):
-            return f"child order on {ref.symbol} cancelled: {why}"
+            return f"change to {terms(change.terms)}"
+        case Cancel(order=ref):
+            return f"cancel of the {ref.type} order on {ref.symbol}"
         case LookUp(orders=refs):
-            return f"asking the venue about {len(refs)} order{'s' if len(refs) > 1 else ''}"
+            return f"fate of {len(refs)} order{'s' if len(refs) > 1 else ''}"
 
 
-def outcome(what: Intent, came: Outcome) -> tuple[str, str]:
+def outcome(what: Place | Modify | Cancel, came: Outcome) -> tuple[str, str]:
     """(level, text)"""
-    match came:
-        case Accepted():
-            return "info", f"{intent(what)}: accepted"
-        case Rejected(message=message, reason=reason):
-            level = "warn" if reason.is_transient else "error"
-            return level, f"{intent(what)}: refused ({reason}): {message}"
-        case _:
-            return "warn", f"{intent(what)}: outcome unknown, asking the venue: {came.message}"
+    if isinstance(came, Unknown):
+        return "warn", f"No word of {intent(what)}, asking the venue: {came.message}"
+    if isinstance(came, Rejected):
+        harmless = came.reason.is_transient or came.reason is RejectReason.NOT_FOUND
+        return "warn" if harmless else "error", f"Refused ({came.reason}): {intent(what)}: {came.message}"
+    return "info", _done(what)
+
+
+def _done(what: Place | Modify | Cancel) -> str:
+    match what:
+        case Place(order=order, why=why):
+            return f"{_PLACED[why]}: {terms(order.terms)}"
+        case Modify(change=change):
+            return f"Changed: {terms(change.terms)}"
+        case Cancel(order=ref, why=why):
+            return f"Cancelled: {ref.type} order on {ref.symbol} ({why})"
 
 
 def fill(what: Fill) -> str:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
-from copydesk.datafolder import resolve_folder
+from copydesk.datafolder import resolve_folder, write_atomically
 
 from copydesk_panel.gate import Gate, guard
 from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
@@ -21,9 +22,10 @@ from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
 LIBRARY = STATIC / "vendor" / "lightweight-charts.mjs"
+ADDRESS_NAME = "panel.json"
 NOT_ALLOWED = (
     "This page needs the address that copydesk-panel printed: it carries a one-time key. "
-    "The key works once; after that the panel prints the next one, for another browser."
+    "The key works once; then the panel prints the next address and keeps it in panel.json of the data folder."
 )
 
 
@@ -111,6 +113,20 @@ async def serve(
         sock.close()
 
 
+def keep_address(folder: Path, url: str) -> None:
+    """Write the address with the present one-time key where this user alone can read it, for another browser."""
+    if folder.is_dir():  # an engine that never ran here has no folder yet, and a panel makes none
+        write_atomically(folder / ADDRESS_NAME, json.dumps({"url": url, "pid": os.getpid()}).encode())
+
+
+def forget_address(folder: Path) -> None:
+    """Take the address away, where it is this panel's own."""
+    path = folder / ADDRESS_NAME
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if json.loads(path.read_bytes())["pid"] == os.getpid():
+            path.unlink()
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="copydesk-panel", description="The web panel of copydesk, on loopback.")
     parser.add_argument(
@@ -127,7 +143,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The command `copydesk-panel`: prints the URL and serves until SIGINT or SIGTERM. Exit status 2 for bad input."""
     options = parse(arguments)
 
+    folder = resolve_folder(options.data)
+
     def announce(url: str) -> None:
+        keep_address(folder, url)
         line = json.dumps({"url": url}) if options.json else f"copydesk panel: {url}"
         with contextlib.suppress(BrokenPipeError):
             print(line, flush=True)
@@ -137,13 +156,15 @@ def main(arguments: list[str] | None = None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve(ControlSource.find(resolve_folder(options.data)), port=options.port, announce=announce, stop=stop)
+        await serve(ControlSource.find(folder), port=options.port, announce=announce, stop=stop)
 
     try:
         asyncio.run(run())
     except PanelError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    finally:
+        forget_address(folder)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_what_init_proposes_can_be_taken_out_of_its_comments(tmp_path: Path) -> 
     path.write_text("\n".join(lines))
     config = load_config(tmp_path)
     assert set(config.connections) == {"parent", "child1", "rehearsed"}
-    assert config.engine.reconcile_s == 10
+    assert config.engine.reconcile_s == 30
 
 
 def test_plugins_lists_what_is_installed_and_what_could_be(toy: Path, run: Run) -> None:

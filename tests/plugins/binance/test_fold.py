@@ -168,3 +168,14 @@ def test_an_amended_triggered_order_shows_its_new_price_and_quantity() -> None:
     amended = replace(CHILD[0].order, terms=replace(LIMIT, price=Decimal(98), quantity=Decimal(2)))
     order = as_one(TRIGGERED.order, amended)
     assert (order.terms.price, order.terms.quantity, order.terms.trigger_price) == (98, 2, 100)
+
+
+def test_an_order_that_says_it_was_triggered_is_asked_about_whatever_it_looks_like() -> None:
+    fold = Fold()
+    fold.learn((WAITING,))
+    was_stop = replace(CHILD[0].order, terms=replace(STOP, quantity=Decimal(1)), triggered=True)
+    assert isinstance(fold.ordinary(OrderReport(order=was_stop), is_first=True), Doubt)
+    fold.learn((TRIGGERED,))
+    told = fold.ordinary(OrderReport(order=was_stop), is_first=True)
+    assert isinstance(told, Told)
+    assert told.order.venue_id == "algo:7"

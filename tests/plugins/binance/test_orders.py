@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from decimal import Decimal
+from typing import Any
 
 import copydesk_binance as plugin
 import pytest
@@ -77,6 +79,10 @@ async def test_a_market_order_gives_fills_position_and_balance(rig: Rig) -> None
     snapshot = await rig.snapshot(session, since_ms=session.venue.now_ms() - 60_000)
     assert snapshot.balance is not None
     assert snapshot.balance.cash == balance.balance.cash
+    await rig.place(session, "m-2", rig.terms(OrderType.MARKET, quantity="0.030"))
+    _, again = await listener.of_kind(BalanceEvent, 2)
+    truth = rig.exchange.balance("parent")
+    assert (again.balance.cash, again.balance.equity) == (truth.cash, truth.equity)
     assert {fill.execution_id for fill in snapshot.fills} == {fill.execution_id for fill in fills}
     assert {(fill.venue_id, fill.client_id) for fill in snapshot.fills} == {(placed.venue_id, "m-1")}
 
@@ -246,14 +252,39 @@ async def test_a_triggered_stop_limit_that_rests_is_cancelled_by_its_old_name(ri
     assert {order.venue_id for order in listener.orders()} == {stop.venue_id}
 
 
-async def test_an_order_by_hand_like_a_waiting_stop_is_itself(rig: Rig) -> None:
+async def test_an_order_by_hand_like_a_waiting_stop_is_itself(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     session = await rig.connect()
     listener = await rig.listen(session)
     await rig.place(session, "s-1", rig.terms(OrderType.STOP_MARKET, Side.SELL))
+    asked = []
+    learn = session.learn_conditional
+
+    async def ask(symbol: str = "") -> None:
+        asked.append(symbol)
+        await learn(symbol)
+
+    monkeypatch.setattr(session, "learn_conditional", ask)
     rig.exchange.place("parent", rig.terms(OrderType.MARKET, Side.SELL), "by-hand")
     order = await listener.order("by-hand", lambda order: order.status is OrderStatus.FILLED)
     assert not order.venue_id.startswith("algo:")
     assert not order.triggered
+    assert asked == [SYMBOL]  # once for the order, not for each of its reports
+
+
+async def test_a_triggered_order_too_old_for_the_lists_is_remembered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    stop = await rig.place(session, "s-1", rig.terms(OrderType.STOP_LIMIT, Side.SELL, price=rig.near("1.05")))
+    rig.trade_at(rig.near("0.97"))
+    await listener.order("s-1", lambda order: order.triggered and order.is_working)
+    read = session.read
+
+    async def forgetful(path: str, *rest: Any, **more: Any) -> Any:
+        return [] if path in ("allAlgoOrders", "openAlgoOrders") else await read(path, *rest, **more)
+
+    monkeypatch.setattr(session, "read", forgetful)
+    (order,) = (await rig.snapshot(session, symbols=(SYMBOL,))).orders
+    assert (order.venue_id, order.client_id, order.triggered) == (stop.venue_id, "s-1", True)
 
 
 async def test_a_stop_that_closes_the_position_closes_what_there_is(rig: Rig) -> None:
@@ -296,6 +327,16 @@ async def test_both_fates_of_a_doubtful_answer_are_settled(rig: Rig, fault: str)
     found = {order.client_id for order in snapshot.orders}
     assert len(found) == 1
     assert found | set(snapshot.absent) == {"u-1", "u-2"}
+
+
+async def test_no_reply_in_time_is_unknown(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await rig.connect()
+    await rig.fault("stall", count=1, seconds=0.5)
+    monkeypatch.setattr(session.venue, "send", functools.partial(session.venue.send, deadline_s=0.1))
+    outcome = await plugin.place(session, NewOrder(client_id="u-1", terms=rig.terms(OrderType.LIMIT)))
+    assert isinstance(outcome, Unknown), outcome
+    snapshot = await rig.snapshot(session, look_up=(ref(OrderType.LIMIT, "u-1"),))
+    assert [order.client_id for order in snapshot.orders] == ["u-1"]
 
 
 async def test_a_rate_limit_is_a_refusal_that_says_when(rig: Rig) -> None:

@@ -24,6 +24,8 @@ TOPICS = (
     "errors",
     "executions",
     "heartbeat",
+    "instruments",
+    "market-data-ws",
     "open-orders",
     "order-amend",
     "order-cancel",
@@ -46,6 +48,8 @@ NOT_OURS = {
     "ntrs-test_account_info_to_account_state_coin_margined_per_base_coin.json": "an account without its margin balance",
     "ntrs-test_account_info_to_account_state_with_margins.json": "an account without its margin balance",
     "cx-fetchMarginModes.json": "an account without its margin balance",
+    "hb-get_exchange_info_error_mock_response-mocked_exchange_info.json": "an instrument without filters",
+    "hb-get_exchange_info_mock_response-mocked_exchange_info.json": "an instrument with a program's text as numbers",
     "cx-err-exception-map-binance.json": "a table of a client library",
 }
 
@@ -54,6 +58,9 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "ALGO_UPDATE": translate.algo_update,
     "ACCOUNT_UPDATE": translate.account_update,
     "ACCOUNT_CONFIG_UPDATE": translate.leverage_change,
+    "aggTrade": translate.market_event,
+    "trade": translate.market_event,
+    "bookTicker": translate.market_event,
     "listenKeyExpired": lambda event: event["listenKey"],
 }
 # (fields that tell the kind of an object, how it is read)
@@ -70,6 +77,7 @@ SHAPES: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (
     (frozenset({"totalWalletBalance"}), translate.balance),
     (frozenset({"assets", "positions"}), translate.balance),
     (frozenset({"accountAlias"}), translate.asset_balance),
+    (frozenset({"filters"}), translate.instrument),
     (frozenset({"serverTime"}), translate.server_time),
 )
 
@@ -97,6 +105,8 @@ def read(payload: Any) -> list[Any]:
     if isinstance(payload, list):
         return [record for row in payload for record in read(row)]
     assert isinstance(payload, dict)
+    if "symbols" in payload and "rateLimits" in payload:  # exchangeInfo, which has a serverTime as well
+        return read(payload["symbols"])
     if "e" in payload:
         if payload["e"] not in EVENTS:
             raise LookupError(payload["e"])

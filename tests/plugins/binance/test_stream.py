@@ -17,10 +17,12 @@ from copydesk.model import (
     Gap,
     NewOrder,
     OrderEvent,
+    OrderRef,
     OrderStatus,
     OrderType,
     PositionEvent,
     PriceEvent,
+    Scope,
     Side,
     StreamLost,
 )
@@ -84,6 +86,143 @@ async def test_a_stop_triggered_unseen_goes_on_under_its_name(rig: Rig) -> None:
     ended = await listener.order("s-1", lambda order: order.status is OrderStatus.FILLED)
     assert (ended.venue_id, ended.terms.type) == (stop.venue_id, OrderType.STOP_LIMIT)
     assert {order.venue_id for order in listener.orders()} == {stop.venue_id}
+
+
+async def test_a_stop_from_before_is_known_before_the_first_report(rig: Rig) -> None:
+    """The ordinary order's report comes before any report of the conditional one, and before a snapshot."""
+    first = await rig.connect()
+    stop = await rig.place(first, "s-1", rig.terms(OrderType.STOP_MARKET, Side.SELL))
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    body = {
+        "s": SYMBOL,
+        "c": "s-1",
+        "S": "SELL",
+        "o": "MARKET",
+        "ot": "MARKET",
+        "f": "GTC",
+        "q": "0.010",
+        "p": "0",
+        "x": "NEW",
+        "X": "NEW",
+        "i": 987654,
+        "l": "0",
+        "z": "0",
+        "T": session.venue.now_ms(),
+        "t": 0,
+        "ps": "BOTH",
+    }
+    rig.rehearsal.streams.tell(rig.rehearsal.venue.accounts["parent"], {"e": "ORDER_TRADE_UPDATE", "T": 1, "o": body})
+    order = await listener.order("s-1", lambda order: True)
+    assert (order.venue_id, order.terms.type, order.triggered) == (stop.venue_id, OrderType.STOP_MARKET, True)
+
+
+async def test_an_instrument_that_was_listed_since_is_made_known(rig: Rig) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    del session.venue.instruments["ETHUSDT"]
+    eth = rig.terms(OrderType.LIMIT, symbol="ETHUSDT", quantity="1", price=rig.near("0.97", "ETHUSDT"))
+    rig.exchange.place("parent", eth, "by-hand")
+    await listener.order("by-hand", lambda order: True)
+    assert session.instruments["ETHUSDT"] == rig.exchange.instruments["ETHUSDT"]
+
+
+async def test_a_snapshot_during_which_the_stream_was_lost_is_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    read = session.read
+    reads = 0
+
+    async def disturbed(path: str, *rest: Any, **more: Any) -> Any:
+        nonlocal reads
+        body = await read(path, *rest, **more)
+        if path == "openOrders":
+            reads += 1
+            if reads == 1:
+                rig.rehearsal.streams.drop_all()
+                rig.exchange.place("parent", rig.terms(OrderType.LIMIT), "unseen")
+                await lost_and_back(listener)
+        return body
+
+    monkeypatch.setattr(session, "read", disturbed)
+    snapshot = await rig.snapshot(session)
+    assert [order.client_id for order in snapshot.orders] == ["unseen"]
+
+
+async def test_a_read_of_some_symbols_does_not_stand_for_all(rig: Rig) -> None:
+    session = await rig.connect()
+    await rig.listen(session)
+    await rig.snapshot(session, scope=Scope.SYMBOLS, symbols=(SYMBOL,))
+    assert not session.in_step
+    rig.exchange.place("child", rig.terms(OrderType.LIMIT), "another's")
+    only = await rig.snapshot(
+        session, scope=Scope.ORDERS, look_up=(OrderRef(symbol=SYMBOL, type=OrderType.LIMIT, client_id="x"),)
+    )
+    assert (only.absent, only.orders, only.balance) == (("x",), (), None)
+    assert not session.in_step
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_trail_that_the_event_leaves_out_is_read(rig: Rig, monkeypatch: pytest.MonkeyPatch, is_known: bool) -> None:
+    """The documented ALGO_UPDATE has neither the trail nor the activation price."""
+    first = await rig.connect()
+    terms = rig.terms(OrderType.TRAILING_STOP, Side.SELL, trigger_price=rig.near("1.01"))
+    placed = await rig.place(first, "t-1", terms)
+    session = await rig.connect()
+    if not is_known:
+
+        async def nothing(symbol: str = "") -> None:
+            return
+
+        monkeypatch.setattr(session, "learn_conditional", nothing)
+    listener = await rig.listen(session)
+    body = {
+        "caid": "t-1",
+        "aid": int(placed.venue_id.removeprefix("algo:")),
+        "at": "CONDITIONAL",
+        "s": SYMBOL,
+        "S": "SELL",
+        "o": "TRAILING_STOP_MARKET",
+        "ps": "BOTH",
+        "f": "GTC",
+        "q": "0.010",
+        "X": "NEW",
+        "ai": "",
+        "tp": "59999.9",
+        "p": "0",
+        "wt": "CONTRACT_PRICE",
+        "cp": False,
+        "R": False,
+    }
+    event = {"e": "ALGO_UPDATE", "T": session.venue.now_ms() + 60_000, "E": 1, "o": body}
+    rig.rehearsal.streams.tell(rig.rehearsal.venue.accounts["parent"], event)
+    order = await listener.order("t-1", lambda order: True)
+    assert order.terms == terms
+    rig.rehearsal.streams.tell(rig.rehearsal.venue.accounts["parent"], event | {"o": body | {"aid": 1, "caid": "nobody"}})
+    order = await listener.order("nobody", lambda order: True)  # not even the venue knows more of it
+    assert order.terms.trail_percent is None
+
+
+async def test_a_snapshot_that_something_happened_to_is_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await rig.connect()
+    listener = await rig.listen(session)
+    read = session.read
+    reads = 0
+
+    async def disturbed(path: str, *rest: Any, **more: Any) -> Any:
+        nonlocal reads
+        body = await read(path, *rest, **more)
+        if path == "positionRisk":
+            reads += 1
+            if reads == 1:
+                rig.exchange.place("parent", rig.terms(OrderType.MARKET), "meanwhile")
+                await listener.of_kind(PositionEvent)
+        return body
+
+    monkeypatch.setattr(session, "read", disturbed)
+    snapshot = await rig.snapshot(session, symbols=(SYMBOL,), since_ms=session.venue.now_ms() - 60_000)
+    assert reads == 2
+    assert [position.quantity for position in snapshot.positions] == [fill.quantity for fill in snapshot.fills]
 
 
 @pytest.mark.parametrize("fault", ["duplicate-events", "reorder"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from decimal import Decimal
 from typing import Any
@@ -244,3 +245,154 @@ async def test_requests_are_the_ones_that_ccxt_would_make() -> None:
                 continue
             told = ours[same_name.get(name, name)]
             assert told == value or Decimal(told) == Decimal(value), (terms.type, name)
+
+
+FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ORDER_TRADE_UPDATE": (
+        lambda body: translate.order_update({"e": "ORDER_TRADE_UPDATE", "T": 1, "o": body}),
+        {
+            "s": "BTCUSDT",
+            "c": "a",
+            "S": "BUY",
+            "o": "MARKET",
+            "ot": "STOP_MARKET",
+            "f": "GTC",
+            "q": "1",
+            "p": "0",
+            "ap": "5",
+            "sp": "4",
+            "x": "TRADE",
+            "X": "FILLED",
+            "i": 1,
+            "l": "1",
+            "z": "1",
+            "L": "5",
+            "n": "0.1",
+            "N": "USDT",
+            "T": 2,
+            "t": 3,
+            "m": True,
+            "R": True,
+            "wt": "MARK_PRICE",
+            "ps": "LONG",
+            "cp": False,
+        },
+    ),
+    "ALGO_UPDATE": (
+        lambda body: translate.algo_update({"e": "ALGO_UPDATE", "T": 1, "o": body}),
+        {
+            "caid": "a",
+            "aid": 1,
+            "at": "CONDITIONAL",
+            "o": "TRAILING_STOP_MARKET",
+            "s": "BTCUSDT",
+            "S": "SELL",
+            "ps": "BOTH",
+            "f": "GTC",
+            "q": "1",
+            "X": "FINISHED",
+            "ai": "7",
+            "ap": "5",
+            "aq": "1",
+            "act": "MARKET",
+            "tp": "4",
+            "p": "0",
+            "AP": "4",
+            "cr": "1",
+            "wt": "CONTRACT_PRICE",
+            "cp": False,
+            "R": False,
+            "rm": "",
+        },
+    ),
+    "position": (translate.position_update, {"s": "BTCUSDT", "pa": "1", "ep": "5", "up": "0.1", "ps": "BOTH"}),
+    "account": (
+        lambda body: translate.account_update({"e": "ACCOUNT_UPDATE", "a": body}),
+        {"m": "ORDER", "B": [{"a": "USDT", "wb": "1"}], "P": []},
+    ),
+    "order": (
+        translate.order,
+        {
+            "orderId": 1,
+            "symbol": "BTCUSDT",
+            "status": "NEW",
+            "clientOrderId": "a",
+            "price": "1",
+            "avgPrice": "0",
+            "origQty": "1",
+            "executedQty": "0",
+            "timeInForce": "GTX",
+            "type": "LIMIT",
+            "origType": "LIMIT",
+            "side": "BUY",
+            "positionSide": "BOTH",
+            "stopPrice": "0",
+            "time": 1,
+            "updateTime": 2,
+        },
+    ),
+    "conditional order": (
+        translate.algo_order,
+        {
+            "algoId": 1,
+            "clientAlgoId": "a",
+            "algoType": "CONDITIONAL",
+            "orderType": "STOP",
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "positionSide": "BOTH",
+            "timeInForce": "GTC",
+            "quantity": "1",
+            "algoStatus": "NEW",
+            "triggerPrice": "5",
+            "price": "6",
+            "createTime": 1,
+            "updateTime": 1,
+            "actualOrderId": "",
+            "actualQty": "",
+        },
+    ),
+    "trade": (
+        translate.trade,
+        {
+            "id": 1,
+            "orderId": 2,
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "qty": "1",
+            "price": "1",
+            "commission": "1",
+            "commissionAsset": "USDT",
+            "time": 1,
+            "positionSide": "BOTH",
+            "maker": False,
+        },
+    ),
+    "instrument": (
+        translate.instrument,
+        {"symbol": "A", "status": "TRADING", "filters": [{"filterType": "LOT_SIZE", "stepSize": "1"}]},
+    ),
+    "bookTicker": (lambda body: translate.market_event(body | {"e": "bookTicker"}), {"s": "A", "b": "1", "a": "2", "T": 1}),
+    "aggTrade": (lambda body: translate.market_event(body | {"e": "aggTrade"}), {"s": "A", "p": "1", "T": 1}),
+}
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.decimals(),
+    st.text(max_size=5),
+    st.lists(st.none() | st.text(max_size=3), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.none(), max_size=2),
+)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@given(data=st.data())
+def test_junk_in_any_field_is_read_or_refused_by_name(kind: str, data: st.DataObject) -> None:
+    reader, body = FRAMES[kind]
+    reader(body)
+    name = data.draw(st.sampled_from(sorted(body)))
+    changed = body | {name: data.draw(JUNK)}
+    with contextlib.suppress(Unreadable):  # anything else that is raised fails the test
+        reader(changed)

@@ -6,10 +6,10 @@ import contextlib
 from collections import defaultdict
 from decimal import Decimal
 
-from copydesk.model import ZERO, Contract, OrderStatus, OrderType, TimeInForce, to_json
+from copydesk.model import ZERO, Contract, OrderStatus, OrderType, PositionSide, TimeInForce, to_json
 from copydesk_paper.contracts import worth
 from copydesk_paper.exchange import ExchangeRefusal
-from copydesk_paper.records import AccountReport, Execution, OrderReport
+from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +202,70 @@ def test_inverse_money_is_conserved_too(new_bench, steps):
         if not bench.held(name, "BTCUSD"):
             paid = sum((worth(instrument, f.quantity * f.side.sign, f.price) for f in fills), ZERO)
             assert abs(realised + paid) <= len(fills) * D("0.00000001"), "but for the last place of each fill"
+
+
+SIDES_OF_A_HEDGE = st.sampled_from(list(PositionSide)[1:])
+HEDGED = st.lists(
+    st.one_of(
+        st.tuples(ACCOUNTS, SIDES, QUANTITIES, st.one_of(st.none(), PRICES), SIDES_OF_A_HEDGE),
+        DEPTHS,
+        TRADES,
+    ),
+    min_size=10,
+    max_size=50,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(HEDGED)
+def test_the_sides_of_a_hedge_never_turn(new_bench, steps):
+    bench = new_bench(hedge=True)
+    bench.depth([(995, 3), (990, 20)], [(1005, 3), (1010, 20)])
+    for step in steps:
+        with contextlib.suppress(ExchangeRefusal):
+            if step[0] in ("depth", "trade"):
+                act(bench, *step)
+            else:
+                account, side, quantity, price, position_side = step
+                bench.place(account, side, quantity, price, position_side=position_side)
+        for name in "abc":
+            for position in bench.exchange.positions(name):
+                assert position.quantity * (1 if position.position_side is PositionSide.LONG else -1) > 0
+
+
+CRASHES = st.lists(
+    st.one_of(
+        st.tuples(st.just("order"), ACCOUNTS, SIDES, st.integers(1, 12)),
+        st.tuples(st.just("price"), st.integers(700, 1400)),
+    ),
+    min_size=8,
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CRASHES)
+def test_liquidations_keep_the_money_straight(new_bench, steps):
+    """Small accounts, high leverage, wild prices: whoever is exhausted is closed, and the insurance fund gives."""
+    bench = new_bench()
+    for name in "abc":
+        bench.exchange.deposit(name, D(-9_500))
+        bench.exchange.set_leverage(name, "BTCUSDT", 100)
+    for what, *rest in steps:
+        with contextlib.suppress(ExchangeRefusal):
+            if what == "price":
+                bench.depth([(rest[0], 3), (rest[0] - 20, 20)], [(rest[0] + 1, 3), (rest[0] + 20, 20)])
+            else:
+                bench.place(*rest)
+    gifts = ZERO
+    for name in "abc":
+        told = [r for r in bench.reports if isinstance(r, AccountReport) and r.account == name]
+        given_by_fund = sum((r.change for r in told if r.cause is Cause.LIQUIDATION), ZERO)
+        gifts += given_by_fund
+        realised = sum((r.realised for r in trades_of(bench) if r.account == name), ZERO)
+        fees = sum((fill.fee for fill in bench.exchange.fills(name)), ZERO)
+        assert bench.exchange.balance(name).cash == 500 + realised - fees + given_by_fund
+        for position in bench.exchange.positions(name):
+            equity = bench.exchange.balance(name).equity
+            assert equity > abs(position.quantity) * position.mark_price * D("0.004"), "it should have been liquidated"
+    assert gifts == bench.exchange.insurance_fund

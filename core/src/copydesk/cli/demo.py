@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import signal
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from copydesk.cli.common import Json, print_json, say
+from copydesk.cli.rehearse import VenueOptions, names_in, options_in
 
 if TYPE_CHECKING:
+    from copydesk.demo.show import Show
     from copydesk.demo.verdict import Verdict
+
+PACE_S = 0.25
+CALM_PACE_S = 2.0
+"""How long the parent waits between two actions: without people who watch, and with them."""
+INTERRUPTED = 130
 
 
 def demo(
@@ -23,8 +32,15 @@ def demo(
         str, typer.Option(metavar="LIST", help="Faults of the venue: drop-stream,lose-reply,duplicate-events,reorder ...")
     ] = "",
     kill: Annotated[
-        str, typer.Option(metavar="SECONDS", help="Kill the engine (SIGKILL) at these moments, e.g. 5,9.5 (headless).")
+        str,
+        typer.Option(
+            metavar="SECONDS", help="Kill the engine (SIGKILL) when it has worked for so long, e.g. 5,9.5 (headless)."
+        ),
     ] = "",
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="The parent's pause between two actions (headless: 0.25).")
+    ] = 0,
+    option: VenueOptions = [],  # noqa: B006
     port: Annotated[int, typer.Option(min=0, max=65535, help="The panel's port; 0: any free one.")] = 0,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the data folder (journal, log) there.")] = None,
     as_json: Json = False,
@@ -35,7 +51,6 @@ def demo(
     """
     import asyncio
 
-    from copydesk.cli.rehearse import names_in
     from copydesk.errors import UsageError
     from copydesk.plugins import find_kind
 
@@ -45,11 +60,28 @@ def demo(
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise UsageError(f"--keep {str(keep)!r} is not empty: name a new folder")
     kills = _moments(kill)
-    faults = tuple(names_in(fault))
-    if headless:
-        return asyncio.run(_headless(kind, seconds, market, faults, kills, keep, as_json))
-    asyncio.run(_with_panel(kind, market, faults, port, keep, as_json))
-    return 0
+    tell = _quietly if as_json else say
+    options = options_in(option)
+
+    def script(show: Show) -> Coroutine[Any, Any, Verdict | None]:
+        if headless:
+            return _perform(show, seconds, pace or PACE_S, kills)
+        return _play(show, pace or CALM_PACE_S, port, as_json)
+
+    def show(folder: Path) -> Show:
+        from copydesk.demo.show import Show
+
+        faults = tuple(names_in(fault))
+        return Show(keep or folder, kind, market=market, faults=faults, options=options, tell=tell)
+
+    verdict = asyncio.run(_on_stage(show, script))
+    if verdict is None:  # Ctrl-C: the way to end it where there is a panel
+        return INTERRUPTED if headless else 0
+    if as_json:
+        print_json(verdict)
+    else:
+        _tell(verdict)
+    return 0 if verdict.ok else 1
 
 
 def _moments(text: str) -> tuple[float, ...]:
@@ -61,78 +93,55 @@ def _moments(text: str) -> tuple[float, ...]:
         raise UsageError(f"--kill {text!r} must be seconds with commas between, such as 5,9.5") from None
 
 
-async def _headless(
-    kind: str,
-    seconds: float,
-    market: str,
-    faults: tuple[str, ...],
-    kills: tuple[float, ...],
-    keep: Path | None,
-    as_json: bool,
-) -> int:
+async def _on_stage(
+    open_show: Callable[[Path], Show], script: Callable[[Show], Coroutine[Any, Any, Verdict | None]]
+) -> Verdict | None:
+    """Run the script and leave no process behind. Returns its verdict, or nothing where it was interrupted."""
+    import asyncio
     import tempfile
+
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    with tempfile.TemporaryDirectory(prefix="copydesk-demo-") as scratch:
+        show = open_show(Path(scratch))
+        playing = asyncio.create_task(script(show))
+        waiting = asyncio.create_task(asked.wait())
+        try:
+            await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            return playing.result() if playing.done() else None
+        finally:
+            waiting.cancel()
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            if asked.is_set():
+                show.tell("Stopping ...")
+            await show.close()
+
+
+async def _perform(show: Show, seconds: float, pace: float, kills: tuple[float, ...]) -> Verdict:
+    """All of it without people: the parent trades for a while, and then everything is compared."""
     import time
 
-    from copydesk.demo.show import Show
-
-    with tempfile.TemporaryDirectory(prefix="copydesk-demo-") as scratch:
-        show = Show(keep or Path(scratch), kind, market=market, faults=faults, tell=_quietly if as_json else say)
-        begun = time.monotonic()
-        try:
-            await show.set_up()
-            await show.perform(seconds=seconds, pause=0.25, kills=kills)
-            verdict = await show.verdict(time.monotonic() - begun)
-        finally:
-            await show.close()
-    if as_json:
-        print_json(verdict)
-    else:
-        _tell(verdict)
-    return 0 if verdict.ok else 1
+    begun = time.monotonic()
+    await show.set_up()
+    await show.perform(seconds=seconds, pause=pace, kills=kills)
+    return await show.verdict(time.monotonic() - begun)
 
 
 def _quietly(_: str) -> None:
     """Nothing: with --json one object is all that is printed."""
 
 
-async def _with_panel(kind: str, market: str, faults: tuple[str, ...], port: int, keep: Path | None, as_json: bool) -> None:
-    import asyncio
-    import tempfile
-
-    from copydesk.demo.show import Show
-
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    with tempfile.TemporaryDirectory(prefix="copydesk-demo-") as scratch:
-        show = Show(keep or Path(scratch), kind, market=market, faults=faults, tell=_quietly if as_json else say)
-        try:
-            playing = asyncio.create_task(_play(show, port, as_json))
-            waiting = asyncio.create_task(asked.wait())
-            await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if playing.done():
-                playing.result()
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
-        finally:
-            if not as_json:
-                say("Stopping ...")
-            await show.close()
-
-
-async def _play(show: object, port: int, as_json: bool) -> None:
-    from copydesk.demo.show import Show
-
-    assert isinstance(show, Show)
+async def _play(show: Show, pace: float, port: int, as_json: bool) -> None:
+    """Calm trading, until somebody ends it."""
     await show.set_up()
     url = await show.stage.start_panel(port)
     if as_json:
         print_json({"panel": url, "data": str(show.stage.folder)})
     else:
         say(f"\n  The panel: {url}\n\n  Ctrl-C ends the demo.\n")
-    while True:
-        await show.perform(seconds=3600, pause=2.0)
+    await show.perform(seconds=math.inf, pause=pace)
 
 
 def _tell(verdict: Verdict) -> None:

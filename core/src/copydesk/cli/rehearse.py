@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from copydesk.model import RehearsalReady, RehearsalSettings
 
 STOP_SECONDS = 10
+VenueOptions = Annotated[
+    list[str],
+    typer.Option(metavar="NAME=VALUE", help="A setting of the venue's own, such as weight-per-minute=24000; repeat it."),
+]
 
 
 def rehearse(
@@ -31,6 +35,7 @@ def rehearse(
     fault: Annotated[str, typer.Option(metavar="LIST", help="Faults to commit, with commas between.")] = "",
     cash: Annotated[str, typer.Option(metavar="AMOUNT", help="What each account begins with.")] = "10000",
     speed: Annotated[str, typer.Option(metavar="FACTOR", help="How fast the market is replayed.")] = "1",
+    option: VenueOptions = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Serve a rehearsal venue that speaks the venue's real wire, until Ctrl-C. Its keys are made up and of no value."""
@@ -54,6 +59,7 @@ def rehearse(
         market=market,
         speed=_positive("--speed", speed),
         faults=tuple(names_in(fault)),
+        options=options_in(option),
     )
     asyncio.run(_serve(manager.hook.rehearse, settings, as_json))
 
@@ -111,6 +117,16 @@ def _cash_of(accounts: str, cash: str) -> dict[str, Decimal]:
     if not opened:
         raise UsageError(f"--accounts {accounts!r} must name one account or more, each once, with commas between")
     return opened
+
+
+def options_in(words: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` words as a table. Raises `UsageError`."""
+    from copydesk.errors import UsageError
+
+    for word in words:
+        if not all(word.partition("=")):
+            raise UsageError(f"--option {word!r} must be written as NAME=VALUE, such as weight-per-minute=24000")
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def names_in(text: str) -> list[str]:

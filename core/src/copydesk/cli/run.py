@@ -30,6 +30,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
 
     from copydesk.bots import BotStore
     from copydesk.config import load_config
+    from copydesk.connections import check_bot_accounts
     from copydesk.control import serve
     from copydesk.datafolder import (
         JOURNAL_NAME,
@@ -40,6 +41,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     )
     from copydesk.engine import Engine
     from copydesk.journal import Journal
+    from copydesk.livedesk import LiveDesk
 
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,12 +51,16 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         stack.enter_context(lock_folder(folder))
         _log_to(folder / "engine.log")
         store = BotStore.load(folder)
+        for bot in store.bots.values():
+            check_bot_accounts(bot, config)  # both files may have been changed by hand since it was stored
         journal = stack.enter_context(Journal.open(folder / JOURNAL_NAME, durability=config.engine.durability))
         engine = Engine(config, store, journal, sealed)
         stack.push_async_callback(engine.stop)
         await engine.start()
         token = secrets.token_urlsafe(32)
-        control = await serve(engine, host=config.control.host, port=config.control.port, token=token)
+        desk = LiveDesk(engine, config, store)
+        desk.start()
+        control = await serve(desk, host=config.control.host, port=config.control.port, token=token)
         stack.push_async_callback(control.stop)
         write_control(folder, ControlFile(url=control.url, token=token, pid=os.getpid()))
         stack.callback(remove_control, folder)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +16,13 @@ import tomlkit
 from copydesk.client import AsyncControlClient
 from copydesk.config import CONFIG_NAME
 from copydesk.datafolder import make_folder, read_control
-from copydesk.errors import CopydeskError
+from copydesk.errors import CopydeskError, UsageError
 from copydesk.model import ConnectionSettings, RehearsalReady, from_json
 from copydesk.secrets import variable_of
 
 START_S = 60.0
 STOP_S = 15.0
+WATCH_S = 0.2
 
 
 class Stage:
@@ -43,13 +45,14 @@ class Stage:
     # --- the venue ------------------------------------------------------------------------------------------------
 
     async def open_venue(
-        self, accounts: dict[str, Decimal], *, market: str = "", faults: str = "", port: int = 0, speed: str = "1"
+        self, accounts: Mapping[str, Decimal], *, market: str = "", faults: str = "", options: Mapping[str, str]
     ) -> RehearsalReady:
         """Start the rehearsal venue and write the configuration that connects to it."""
         names = ",".join(f"{name}={cash}" for name, cash in accounts.items())
-        words = ["rehearse", self.kind, "--accounts", names, "--port", str(port), "--speed", speed, "--json"]
+        words = ["rehearse", self.kind, "--accounts", names, "--json"]
         words += ["--market", market] if market else []
         words += ["--fault", faults] if faults else []
+        words += [f"--option={name}={value}" for name, value in options.items()]
         line = await self._start("venue", words)
         self.ready = from_json(line, RehearsalReady)
         self._write_config(self.ready)
@@ -121,9 +124,21 @@ class Stage:
             line = b""
         if not line:
             await self.stop(name)
-            told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise CopydeskError(f"the {name} did not start: {told[-1] if told else 'it said nothing'}")
+            failure = UsageError if process.returncode == 2 else CopydeskError
+            raise failure(f"the {name} did not start: {self._last_words(name)}")
         return line.decode()
+
+    def _last_words(self, name: str) -> str:
+        told = (self.folder / f"{name}.err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return told[-1].removeprefix("copydesk: ") if told else "it said nothing"
+
+    async def watch(self) -> None:
+        """Return never. Raises `CopydeskError` as soon as one of the processes has ended by itself."""
+        while True:
+            for name, process in self._processes.items():
+                if process.returncode is not None:
+                    raise CopydeskError(f"the {name} has ended, with status {process.returncode}: {self._last_words(name)}")
+            await asyncio.sleep(WATCH_S)
 
     async def stop(self, name: str) -> None:
         """End one: politely, then not."""

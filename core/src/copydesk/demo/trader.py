@@ -1,15 +1,17 @@
 """The parent of the demo: trades by a script, as a person would, through the venue's own client library.
 
 A round enters, adds a stop and a target, drags the stop, scales in with a limit order that it changes, takes partial
-profit, tries the other order types, flips, cancels and closes.
+profit, tries the other order types, flips, cancels and closes. Only what the script did is cancelled and closed: a person
+may trade on the same account beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -28,6 +30,7 @@ from copydesk.model import (
     Outcome,
     PriceEvent,
     Rejected,
+    Scope,
     Side,
     SnapshotRequest,
     Subscription,
@@ -44,17 +47,24 @@ PATIENCE = 12
 
 @dataclass
 class Trader:
-    """Trades `notional` (in the quote currency) of one symbol at a time, with `pause` seconds between two actions."""
+    """Trades `notional` (in the quote currency) of one symbol at a time, with `pause` seconds between two actions.
+
+    `did` counts the orders by type, the changes and cancels, and orders of a special sort once more under its name.
+    `changed_ms`: when an order was last given other terms, by the venue's number.
+    """
 
     venue: Venue
     symbol: str
     can: Capabilities
     notional: Decimal
     pause: float
-    name: str = "trader"
+    name: str = field(default_factory=lambda: f"trader-{secrets.token_hex(4)}")
     did: Counter[str] = field(default_factory=Counter)
+    changed_ms: dict[str, int] = field(default_factory=dict)
     price: Decimal = Decimal(0)
     _count: int = 0
+    _held: Decimal = Decimal(0)  # by the script's own orders that have ended
+    _orders: dict[str, Order] = field(default_factory=dict)  # those that may still be working, by client id
 
     @property
     def instrument(self) -> Instrument:
@@ -78,17 +88,17 @@ class Trader:
                 raise NotReady(f"no price of {self.symbol} within {deadline_s:g} s")
             await asyncio.sleep(0.05)
 
-    async def trade(self, until: float, rounds: int = 0) -> None:
-        """Rounds until the monotonic time `until` (or `rounds` of them), at least one; then everything is closed."""
+    async def trade(self, enough: Callable[[], bool]) -> None:
+        """Rounds until it is `enough`, at least one; what a round leaves behind is closed after it."""
         done = 0
-        while not done or (time.monotonic() < until and (not rounds or done < rounds)):
+        while not done or not enough():
             side = Side.BUY if done % 2 == 0 else Side.SELL
             async for _ in self._round(side):
                 await asyncio.sleep(self.pause)
-                if done and time.monotonic() > until:
+                if done and enough():
                     break
+            await self.close_all()
             done += 1
-        await self.close_all()
 
     async def _round(self, side: Side) -> AsyncIterator[None]:
         """One round, entering on `side`; yields after each action."""
@@ -110,10 +120,10 @@ class Trader:
         yield
         await self.place(away, OrderType.MARKET, self._size(Decimal("0.5")), reduce_only=True)
         yield
-        await self.cancel(limit)
-        yield
         async for _ in self._odds_and_ends(side, size):
             yield
+        await self.cancel(limit)
+        yield
         await self.cancel(goal)
         yield
         await self.cancel(stop)
@@ -187,7 +197,8 @@ class Trader:
             outcome = await self.venue.place(order)
             found = await self._made_sure(outcome, ref, attempt)
             if found is not None:
-                self.did[terms.type] += 1
+                self._orders[order.client_id] = found
+                self.did.update(_sorts_of(terms))
                 return found
             if isinstance(outcome, Rejected) and not outcome.reason.is_transient:
                 self.did["refused"] += 1
@@ -202,7 +213,7 @@ class Trader:
             case Accepted() | Unknown():
                 for _ in range(PATIENCE):
                     try:
-                        snapshot = await self.venue.snapshot(SnapshotRequest(look_up=(ref,)))
+                        snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
                     except CopydeskError:
                         await asyncio.sleep(0.3)
                         continue
@@ -237,6 +248,7 @@ class Trader:
         if terms.type not in self.can.amend or (trigger and self.can.amend_price_and_quantity_only):
             await self.cancel(order)
             return await self._placed(terms)
+        self.changed_ms[order.venue_id] = int(time.time() * 1000)
         for _ in range(PATIENCE):
             outcome = await self.venue.modify(OrderChange(ref=_ref(order), terms=terms))
             if not isinstance(outcome, Rejected) or not outcome.reason.is_transient:
@@ -256,21 +268,44 @@ class Trader:
             await asyncio.sleep(0.2)
 
     async def close_all(self) -> None:
-        """Cancel every order and close every position, until the venue shows none."""
+        """Cancel every order of the script and close what it holds, until the venue shows that nothing is left of it."""
         for _ in range(PATIENCE):
             try:
-                snapshot = await self.venue.snapshot(SnapshotRequest(symbols=(self.symbol,)))
+                working = await self._look_at_own()
+                if not working and not self._held:
+                    return
+                for order in working:
+                    await self.cancel(order)
+                if not working:
+                    await self._close()
             except CopydeskError:
                 await asyncio.sleep(0.3)
+
+    async def _look_at_own(self) -> list[Order]:
+        """The script's orders that work, as the venue has them; what ended goes into what the script holds."""
+        refs = tuple(_ref(order) for order in self._orders.values())
+        if not refs:
+            return []
+        snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.ORDERS, symbols=(self.symbol,), look_up=refs))
+        for order in snapshot.orders:
+            if order.client_id not in self._orders:
                 continue
-            orders = [order for order in snapshot.orders if order.is_working]
-            if not orders and not snapshot.positions:
-                return
-            for order in orders:
-                await self.cancel(order)
-            for position in snapshot.positions:
-                side = Side.SELL if position.quantity > 0 else Side.BUY
-                await self.place(side, OrderType.MARKET, abs(position.quantity), reduce_only=True)
+            if order.is_working:
+                self._orders[order.client_id] = order
+            else:
+                del self._orders[order.client_id]
+                self._held += order.terms.side.sign * order.filled
+        for client_id in snapshot.absent:
+            self._orders.pop(client_id, None)
+        return list(self._orders.values())
+
+    async def _close(self) -> None:
+        """Trade away what the script holds; reduce-only where the whole account holds it too."""
+        snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.SYMBOLS, symbols=(self.symbol,)))
+        position = sum((p.quantity for p in snapshot.positions if p.symbol == self.symbol), Decimal(0))
+        side = Side.SELL if self._held > 0 else Side.BUY
+        reduces = position * self._held > 0 and abs(position) >= abs(self._held)
+        await self.place(side, OrderType.MARKET, abs(self._held), reduce_only=reduces)
 
     # --- sizes and prices -------------------------------------------------------------------------------------------
 
@@ -287,3 +322,14 @@ class Trader:
 
 def _ref(order: Order) -> OrderRef:
     return OrderRef(symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)
+
+
+def _sorts_of(terms: Terms) -> list[str]:
+    """The order's type, and what else is special about it."""
+    sorts = {
+        "ioc": terms.time_in_force is TimeInForce.IOC,
+        "fok": terms.time_in_force is TimeInForce.FOK,
+        "post-only": terms.post_only,
+        "reduce-only": terms.reduce_only,
+    }
+    return [str(terms.type), *(name for name, is_so in sorts.items() if is_so)]

@@ -26,10 +26,12 @@ export class Charts {
     /** @type {Map<string, import("./types.js").Instrument[]>} */
     this.instruments = new Map();
     this.symbolPicker = h("select", { name: "chart-symbol", "aria-label": text.charts.symbol, on: { change: () => void this.setSymbol(this.symbolPicker.value) } });
+    this.symbolPicker.hidden = true;
     this.intervals = INTERVALS.map((interval) => h("button", { type: "button", data: { interval }, on: { click: () => void this.setInterval(interval) } }, interval));
+    this.segments = h("div", { class: "segments", role: "group", "aria-label": text.charts.interval, hidden: true }, ...this.intervals);
     this.childPicker = h("select", { name: "chart-child", "aria-label": text.charts.childPicker, on: { change: () => actions.chooseChild(this.childPicker.value) } });
     this.parent = new Frame(roots.parent, text.charts.parent, store,
-      [this.symbolPicker, h("div", { class: "segments", role: "group", "aria-label": text.charts.interval }, ...this.intervals)]);
+      [this.symbolPicker, this.segments]);
     this.child = new Frame(roots.child, text.charts.child, store, [this.childPicker]);
     link(this.parent.pane, this.child.pane);
     store.on(["accounts", "fills", "view"], () => this.draw());
@@ -67,6 +69,7 @@ export class Charts {
 
   /** Fetch what is needed and show it. */
   async reload() {
+    this.symbolPicker.hidden = this.segments.hidden = !this.parentKey;
     if (!this.parentKey) {
       for (const frame of this.frames) void frame.show({ account: "", symbol: "", interval: this.interval, tick: "0.01" }, false);
       this.actions.subject("", "", []);
@@ -155,6 +158,7 @@ class Frame {
     this.root = root;
     this.title = title;
     this.store = store;
+    this.controls = controls;
     this.lastPrice = 0;
     this.account = h("span", { class: "account" });
     this.badge = h("span", { class: "badge", hidden: true }, text.rehearsal.badge);
@@ -165,6 +169,7 @@ class Frame {
     root.append(h("div", { class: "bar" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h2", {}, title), this.account, ...controls,
       h("span", { class: "push" }), this.price), h("div", { class: "plot" }, canvas, this.badge, this.note, this.credit));
     this.pane = new Pane(canvas, store);
+    canvas.after(this.pane.above, this.pane.below);
   }
 
   /** @param {import("./pane.js").Subject} subject @param {boolean} again */
@@ -190,6 +195,7 @@ class Frame {
   head(key = this.pane.subject.account) {
     const account = this.store.accounts.get(key);
     setText(this.account, key);
+    this.account.hidden = this.controls.some((control) => control.value === key); // its picker names it already
     this.badge.hidden = !account?.rehearsal;
   }
 

@@ -24,13 +24,19 @@ const charts = new Charts({ parent: find("#parent-chart"), child: find("#child-c
 });
 const bots = new BotsTable(find("#bots"), store, {
   choose,
-  add: () => void newBotDialog(store, (name) => (wished = name)),
+  add: () => void newBotDialog(store, wish),
   settings: (name) => void openSettings(name),
 });
 new LogView(find("#log"), store);
 
 /** The name of a bot that was created here and is to be shown once the engine tells of it. */
 let wished = "";
+
+/** @param {string} name */
+function wish(name) {
+  wished = name;
+  store.touch("bots"); // the engine may have told of the bot before its answer came
+}
 
 /** @param {import("./bots.js").Choice} wanted */
 function choose(wanted) {

@@ -3,16 +3,18 @@
 
 import { CandlestickSeries, createChart, createSeriesMarkers } from "./vendor/lightweight-charts.mjs";
 import { api } from "./api.js";
+import { h } from "./dom.js";
 import { fixed, placesOf } from "./format.js";
 import { COLOURS, linesOf, markersOf } from "./lines.js";
 
 const BARS = 500;
 const REFRESH_MS = 15_000;
-const SECONDS = { "1s": 1, "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400 };
+const REFRESH_WITHOUT_PRICES_MS = 5000;
+const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400 };
 export const INTERVALS = /** @type {(keyof typeof SECONDS)[]} */ (Object.keys(SECONDS));
 // The library knows no zones: every time it is given is moved by the zone's offset of now, so that its axis shows local time.
 const ZONE_S = -new Date().getTimezoneOffset() * 60;
-const NEAR = 1.2; // lines up to this many times the candles' height away are kept in view
+const NEAR = 2; // lines up to this many times the candles' height away are kept in view
 
 /** @typedef {{account: string, symbol: string, interval: keyof typeof SECONDS, tick: string}} Subject */
 /** @typedef {import("./vendor/lightweight-charts.mjs").UTCTimestamp} Time */
@@ -29,6 +31,10 @@ export class Pane {
     this.bars = [];
     /** @type {Map<string, {line: any, drawn: string}>} */
     this.lines = new Map();
+    /** @type {import("./lines.js").Line[]} */
+    this.wanted = [];
+    this.above = h("div", { class: "edge above" });
+    this.below = h("div", { class: "edge below" });
     this.run = 0;
     this.markerState = "";
     this.chart = createChart(element, OPTIONS);
@@ -38,7 +44,13 @@ export class Pane {
       autoscaleInfoProvider: (/** @type {() => any} */ original) => this.scale(original()),
     });
     this.markers = createSeriesMarkers(this.series, []);
-    setInterval(() => void this.refresh(), REFRESH_MS);
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      element.dataset.range = range ? `${range.from.toFixed(1)} ${range.to.toFixed(1)}` : "";
+      requestAnimationFrame(() => this.drawEdges());
+    });
+    this.chart.subscribeCrosshairMove((move) => (element.dataset.crosshair = String(move.time ?? "")));
+    this.refreshed = 0;
+    setInterval(() => void this.refresh(), REFRESH_WITHOUT_PRICES_MS);
   }
 
   /** Show another account, symbol or interval. @param {Subject} subject @param {boolean} again read the same one anew */
@@ -51,7 +63,6 @@ export class Pane {
     if (!subject.account || !subject.symbol) return;
     const places = placesOf(subject.tick);
     this.series.applyOptions({ priceFormat: { type: "price", precision: places, minMove: Number(subject.tick) || 0.01 } });
-    this.chart.applyOptions({ timeScale: { secondsVisible: subject.interval === "1s" } });
     const candles = await api.candles(subject.account, subject.symbol, subject.interval, BARS);
     if (run !== this.run) return;
     this.bars = candles.map(readBar);
@@ -72,6 +83,8 @@ export class Pane {
   async refresh() {
     const { account, symbol, interval } = this.subject;
     if (!this.bars.length || document.hidden) return;
+    if (this.store.price(account, symbol) && Date.now() - this.refreshed < REFRESH_MS) return;
+    this.refreshed = Date.now();
     const run = this.run;
     try {
       const candles = await api.candles(account, symbol, interval, 3);
@@ -102,6 +115,7 @@ export class Pane {
   /** Bring the latest price into the newest bar. @returns {string} the price as it is written, empty where there is none */
   live() {
     const { account, symbol, interval, tick } = this.subject;
+    this.drawEdges();
     const price = this.store.price(account, symbol);
     if (!price) {
       const close = this.bars.at(-1)?.close;
@@ -121,8 +135,10 @@ export class Pane {
   /** Draw lines and markers as the store has them now. */
   draw() {
     const { account, symbol } = this.subject;
-    this.drawLines(linesOf(this.store.accounts.get(account), symbol));
+    this.wanted = linesOf(this.store.accounts.get(account), symbol);
+    this.drawLines(this.wanted);
     this.drawMarkers();
+    this.drawEdges();
     const drawn = this.series.priceLines().map((/** @type {any} */ line) => line.options());
     Object.assign(this.element.dataset, {
       account, symbol,
@@ -154,6 +170,30 @@ export class Pane {
     }
   }
 
+  /** Name the lines that are out of view at the edge beyond which they are, the nearest first. */
+  drawEdges() {
+    const height = this.chart.paneSize().height;
+    const placed = this.wanted.map((line) => ({ line, y: this.series.priceToCoordinate(line.price) ?? 0 }));
+    const above = placed.filter(({ y }) => y < 0).sort((one, other) => other.y - one.y);
+    const below = placed.filter(({ y }) => y > height).sort((one, other) => one.y - other.y);
+    this.drawEdge(this.above, "↑", this.bars.length ? above : []);
+    this.drawEdge(this.below, "↓", this.bars.length ? below : []);
+  }
+
+  /** @param {HTMLElement} edge @param {string} arrow @param {{line: import("./lines.js").Line}[]} lines */
+  drawEdge(edge, arrow, lines) {
+    const places = placesOf(this.subject.tick);
+    const state = lines.map(({ line }) => `${line.title} ${line.price} ${line.color}`).join();
+    if (edge.dataset.state === state) return;
+    edge.dataset.state = state;
+    edge.replaceChildren(...lines.map(({ line }) => {
+      const chip = h("span", {}, `${arrow} ${line.title} @ ${line.price.toFixed(places)}`);
+      chip.style.backgroundColor = line.color;
+      chip.style.color = line.textColor;
+      return chip;
+    }));
+  }
+
   drawMarkers() {
     const { account, symbol, interval } = this.subject;
     const first = this.bars[0]?.time ?? Infinity;
@@ -173,10 +213,15 @@ export class Pane {
     if (!info?.priceRange) return info;
     const { minValue, maxValue } = info.priceRange;
     const reach = (maxValue - minValue) * NEAR;
-    const near = linesOf(this.store.accounts.get(this.subject.account), this.subject.symbol)
+    const near = this.wanted
       .map((line) => line.price)
       .filter((price) => price > minValue - reach && price < maxValue + reach);
     return { ...info, priceRange: { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) } };
+  }
+
+  clearCrosshair() {
+    this.chart.clearCrosshairPosition();
+    this.element.dataset.crosshair = ""; // the chart tells of no move here
   }
 
   /** Where a bar stands among the bars, or -1. @param {number} time */
@@ -213,10 +258,10 @@ export function link(one, other) {
     from.chart.subscribeCrosshairMove((/** @type {any} */ move) => {
       if (!move.sourceEvent) return; // it was set by the other chart
       const price = move.point ? from.series.coordinateToPrice(move.point.y) : null;
-      if (move.time === undefined || price === null) to.chart.clearCrosshairPosition();
+      if (move.time === undefined || price === null) to.clearCrosshair();
       else to.chart.setCrosshairPosition(price, move.time, /** @type {any} */ (to.series));
     });
-    from.element.addEventListener("pointerleave", () => to.chart.clearCrosshairPosition());
+    from.element.addEventListener("pointerleave", () => to.clearCrosshair());
   }
 }
 

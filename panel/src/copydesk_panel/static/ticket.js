@@ -48,7 +48,7 @@ export class Ticket {
     this.answer = h("p", { class: "answer", role: "status" });
     this.form = h("form", { novalidate: true, on: { submit: (/** @type {Event} */ event) => this.place(event) } },
       h("div", { class: "pair", role: "group", "aria-label": t.side }, this.buy, this.sell),
-      h("div", { class: "grid" }, h("label", {}, t.symbol, this.symbol), h("label", {}, t.type, this.type), h("label", {}, t.quantity, this.quantity),
+      h("div", { class: "grid" }, h("label", {}, t.symbol, this.symbol), h("label", {}, t.quantity, this.quantity), h("label", { class: "wide" }, t.type, this.type),
         this.priceLabel, this.triggerLabel, this.trailLabel, h("label", { class: "check" }, this.reduceOnly, t.reduceOnly)),
       this.submit, this.answer);
     this.position = h("dd");

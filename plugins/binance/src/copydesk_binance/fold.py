@@ -126,6 +126,11 @@ class Fold:
             if order.venue_id not in self._became:
                 self.learn_plain(order.venue_id)
 
+    def lacks_trail(self, report: AlgoReport) -> bool:
+        """Whether a report leaves out the trail and it is not known from before either."""
+        known = self._conditional.get(report.order.venue_id)
+        return report.lacks_trail and (known is None or known.lacks_trail)
+
     def known(self, order_id: str) -> AlgoReport | None:
         """The conditional order that became this ordinary one, if one did."""
         return self._conditional.get(self._became.get(order_id, ""))
@@ -164,7 +169,9 @@ class Fold:
         venue_id = self._became.get(order.venue_id) or self._of_same_name(order)
         if venue_id:
             return self.became(venue_id, report)
-        certain = order.client_id in self._own or order.terms.type.is_conditional
+        certain = order.client_id in self._own
+        if order.terms.type.is_conditional:  # reported as one from the start, unless it says that it was triggered
+            certain, is_first = not order.triggered, False
         if not certain and (not is_first or any(_resembles(order, known) for known in self._conditional.values())):
             return Doubt(symbol=order.terms.symbol, order_id=order.venue_id)
         self.learn_plain(order.venue_id)
@@ -202,14 +209,21 @@ class Fold:
             newer = newest_report(known, report)
             order = newer.order
             terms = order.terms
-            if terms.quantity == 0 and known.order.terms.quantity > 0:  # some replies leave the quantity out
-                terms = replace(terms, quantity=known.order.terms.quantity)
+            before = known.order.terms
+            if terms.quantity == 0 and before.quantity > 0:  # some replies leave the quantity out
+                terms = replace(terms, quantity=before.quantity)
+            whole = before if newer.lacks_trail and not known.lacks_trail else None
+            if known.lacks_trail and not report.lacks_trail:
+                whole = report.order.terms
+            if whole is not None:
+                terms = replace(terms, trigger_price=whole.trigger_price, trail_percent=whole.trail_percent)
             created = known.order.created_ms or order.created_ms
             report = replace(
                 newer,
                 order=replace(order, created_ms=created, terms=terms),
                 becomes=newer.becomes or known.becomes or report.becomes,
                 finished=known.finished or report.finished,
+                lacks_trail=known.lacks_trail and report.lacks_trail,
             )
         self._conditional[venue_id] = report
         if report.order.client_id and not report.order.status.is_final:

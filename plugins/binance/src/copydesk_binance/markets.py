@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import importlib
+import logging
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,14 +19,16 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from copydesk.errors import NotReady, UsageError
 from copydesk.model import Instrument
-from yarl import URL
 
 from copydesk_binance import translate
-from copydesk_binance.errors import NoReply, NotSent, Reply, Unreadable, raise_for, read_reply
+from copydesk_binance.errors import NoReply, Reply, Unreadable, raise_for, read_reply
+from copydesk_binance.pool import Pool
+
+log = logging.getLogger("copydesk.binance")
 
 REQUEST_S = 8.0
-CONNECT_S = 4.0
 MARKETS_S = 30.0
+INSTRUMENTS_S = 60.0
 
 _REST_PATHS = {
     "fapiPublic": "/fapi/v1",
@@ -40,12 +44,14 @@ _REST_PATHS = {
 class Venue:
     """One address of the venue, shared by all sessions of one event loop that use it."""
 
-    def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, client: Any, http: aiohttp.ClientSession, pool: Pool, url: str) -> None:
         self.client = client
-        self.http = http
+        self.http = http  # for the streams, and for what ccxt reads itself
+        self.pool = pool
         self.url = url
         self.instruments: dict[str, Instrument] = {}
         self.users = 0
+        self._instruments_read = -INSTRUMENTS_S
         self.quiet_until_ms = 0  # until then the venue has asked this address to be quiet
 
     # --- time ---
@@ -76,26 +82,34 @@ class Venue:
 
         No text of an error carries the address: its query holds the signature.
         """
-        what = f"{request['method']} {urlsplit(request['url']).path}"
-        timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=min(CONNECT_S, deadline_s))
-        body = request.get("body")
-        try:
-            async with self.http.request(
-                request["method"],
-                URL(request["url"], encoded=True),
-                data=body.encode() if body else None,
-                headers=request.get("headers"),
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                text = await response.text(errors="replace")
-                return read_reply(response.status, text, retry_after=response.headers.get("Retry-After", ""))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSent(f"{what}: no connection to {self.url} ({type(error).__name__}); nothing was sent.") from None
-        except TimeoutError:
-            raise NoReply(f"{what}: no reply within {deadline_s:g} s.") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise NoReply(f"{what}: the connection was lost after sending ({type(error).__name__}).") from None
+        answer = await self.pool.request(
+            request["method"],
+            request["url"],
+            headers=request.get("headers"),
+            body=request.get("body") or "",
+            deadline_s=deadline_s,
+        )
+        return read_reply(answer.status, answer.text, retry_after=answer.retry_after)
+
+    # --- instruments ---
+
+    def keep_instruments(self, symbols: list[Any]) -> None:
+        """Take over what exchangeInfo lists. One that cannot be read is left out: nothing can be traded in it."""
+        for symbol in symbols:
+            try:
+                instrument = translate.instrument(symbol)
+            except Unreadable as error:
+                log.warning("An instrument of %s cannot be traded: %s", self.url, error)
+            else:
+                self.instruments[instrument.symbol] = instrument
+
+    async def read_instruments_again(self) -> None:
+        """After something was traded that was not listed before; once a minute at most. Raises as `ask` does."""
+        now = time.monotonic()
+        if now - self._instruments_read >= INSTRUMENTS_S:
+            self._instruments_read = now
+            body = (await self.ask("exchangeInfo")).body
+            self.keep_instruments(translate.rows(body.get("symbols") if isinstance(body, dict) else None, "symbols"))
 
     # --- one account's part ---
 
@@ -116,6 +130,7 @@ class Venue:
         for place in [place for place, venue in places.items() if venue is self]:
             del places[place]
         self.client.session = None
+        await self.pool.close()
         await self.http.close()
 
 
@@ -137,8 +152,9 @@ async def share_venue(url: str = "", ws_url: str = "") -> Venue:
 
 async def _open(url: str, ws_url: str) -> Venue:
     module = await asyncio.to_thread(importlib.import_module, "ccxt.pro")
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=60)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60)
     http = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    pool = Pool()
     try:
         client = module.binanceusdm(
             {
@@ -149,10 +165,12 @@ async def _open(url: str, ws_url: str) -> Venue:
             }
         )
         _point_at(client, url, ws_url)
-        venue = Venue(client, http, url or "fapi.binance.com")
+        venue = Venue(client, http, pool, url or "fapi.binance.com")
         await venue.measure_clock()
         await _load_markets(venue, module)
+        gc.freeze()  # these tables stay: without this, each full collection would walk them, in the middle of a copy
     except BaseException as error:
+        await pool.close()
         await http.close()
         if isinstance(error, NoReply):
             raise NotReady(str(error)) from None
@@ -166,9 +184,7 @@ async def _load_markets(venue: Venue, module: Any) -> None:
             markets = await venue.client.load_markets()
     except (TimeoutError, module.BaseError) as error:
         raise NotReady(f"The instruments at {venue.url} could not be read ({type(error).__name__}).") from None
-    for market in markets.values():
-        instrument = translate.instrument(market["info"])
-        venue.instruments[instrument.symbol] = instrument
+    venue.keep_instruments([market["info"] for market in markets.values()])
     if not venue.instruments:
         raise Unreadable(f"{venue.url} lists no instrument.")
 

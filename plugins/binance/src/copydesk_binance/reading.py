@@ -30,7 +30,10 @@ WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
 OLDEST_MS = 30 * 24 * 3600 * 1000
 """Fills and ended orders older than this are not read: each week of a symbol is a request of its own."""
+CLOCK_MARGIN_MS = 1000
+"""History is read from so much earlier: this machine's idea of the venue's time is never exact."""
 PAGE = 1000
+SHORT_PAGE = 100
 MANY_SYMBOLS = 5
 MANY_OPEN = 20
 
@@ -54,7 +57,8 @@ class _Reading:
         self.request = request
         self.connection = session.connection
         self.whole = not session.in_step and request.scope is Scope.ACCOUNT
-        self.since_ms = max(request.since_ms, session.venue.now_ms() - OLDEST_MS) if request.since_ms else 0
+        oldest = session.venue.now_ms() - OLDEST_MS
+        self.since_ms = max(1, request.since_ms - CLOCK_MARGIN_MS, oldest) if request.since_ms else 0
         asked = set(request.symbols) | {ref.symbol for ref in request.look_up}
         self.traded = asked | {symbol for symbol, at in session.active_ms.items() if at >= max(1, self.since_ms)}
         self.symbols = self.traded | {symbol for symbol, _ in session.positions} | set(session.active_ms)
@@ -84,7 +88,8 @@ class _Reading:
         session.keep_positions(held)
         for symbol in self.symbols:
             session.active_ms.setdefault(symbol, 0)
-        session.in_step = session.streaming and session.connection == self.connection
+        if self.whole:
+            session.in_step = session.streaming and session.connection == self.connection
         return Snapshot(
             scope=request.scope,
             time_ms=time_ms,
@@ -124,26 +129,27 @@ class _Reading:
 
     async def _history(self, symbol: str, now_ms: int) -> None:
         recent, trades = await together(
-            self._pages("allOrders", symbol, "orderId", now_ms, recent_first=True),
+            self._pages("allOrders", symbol, "orderId", now_ms, newest=self._newest()),
             self._pages("userTrades", symbol, "id", now_ms),
         )
-        orders = [translate.order(row) for row in recent]
-        self.orders += [order for order in orders if order.updated_ms >= self.since_ms or order.is_working]
+        self.orders += [translate.order(row) for row in recent if translate.changed_ms(row) >= self.since_ms]
         self.fills += [translate.trade(row) for row in trades]
 
-    async def _pages(
-        self, path: str, symbol: str, id_: str, now_ms: int, *, recent_first: bool = False
-    ) -> list[dict[str, Any]]:
-        """All rows since `since_ms`. `recent_first`: the newest page first, which also has older orders that ended since;
-        where it is full, the rest is read by time."""
+    def _newest(self) -> int:
+        """How many of the newest orders are read: after a gap old ones may have ended, else the stream has told."""
+        return PAGE if self.whole else SHORT_PAGE
+
+    async def _pages(self, path: str, symbol: str, id_: str, now_ms: int, *, newest: int = 0) -> list[dict[str, Any]]:
+        """All rows since `since_ms`. With `newest`, so many of the newest rows, which tell of old orders that ended since;
+        only where that page is full is the rest read by time."""
         found: dict[Any, dict[str, Any]] = {}
-        if recent_first:
-            page = await self._page(path, {"symbol": symbol, "limit": str(PAGE)}, id_, found)
-            if len(page) < PAGE:
+        if newest:
+            page = await self._page(path, {"symbol": symbol, "limit": str(newest)}, id_, found)
+            if len(page) < newest or min(int(row["time"]) for row in page) < self.since_ms:
                 return list(found.values())
         start = self.since_ms
         while start <= now_ms:
-            end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
+            end = start + WINDOW_MS
             params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
             before = len(found)
             page = await self._page(path, params, id_, found)
@@ -161,7 +167,7 @@ class _Reading:
         """Symbols that were traded since, from the commissions paid."""
         start = self.since_ms
         while start <= now_ms:
-            end = min(start + WINDOW_MS, now_ms + WINDOW_MS)
+            end = start + WINDOW_MS
             params = {"incomeType": "COMMISSION", "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
             page = translate.rows(await self.session.read("income", params), "incomes")
             self.traded |= {str(row["symbol"]) for row in page if row.get("symbol")}
@@ -175,7 +181,7 @@ class _Reading:
         if report is not None:
             self.reports.append(report)
         if order is None and report is None:
-            self.absent.append(ref.client_id)
+            self.absent.append(ref.client_id or ref.venue_id)
 
     # --- conditional orders ---
 
@@ -187,7 +193,7 @@ class _Reading:
         recent = {order.terms.symbol for order in self.orders}
         if self.since_ms:
             recent |= self.traded
-        params: list[Params] = [{"symbol": symbol, "limit": str(PAGE)} for symbol in sorted(recent)]
+        params: list[Params] = [{"symbol": symbol, "limit": str(self._newest())} for symbol in sorted(recent)]
         for body in await together(*(self.session.read("allAlgoOrders", param) for param in params)):
             self.reports += [report for report in conditional_reports(body) if self._matters(report)]
         known = {order.venue_id for order in self.orders}

@@ -34,9 +34,21 @@ from copydesk.model import (
 from msgspec.structs import replace
 
 from copydesk_binance import translate
-from copydesk_binance.errors import Family, NoReply, NotSent, Reply, Unreadable, meaning, raise_for, read_reply, refusal
+from copydesk_binance.errors import (
+    Family,
+    NoReply,
+    NotSent,
+    Reply,
+    Unreadable,
+    meaning,
+    raise_for,
+    read_reply,
+    refusal,
+    retry_after_ms,
+)
 from copydesk_binance.fold import Fold
 from copydesk_binance.markets import Venue, is_loopback, share_venue
+from copydesk_binance.signing import Signing
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
 
 if TYPE_CHECKING:
@@ -44,6 +56,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("copydesk.binance")
 
+FEW_SYMBOLS = 20
 _NOT_KNOWN = frozenset({-2011, -2013})
 _MODE_CODES = frozenset({"-4061", "-4062"})
 
@@ -70,6 +83,7 @@ class Session:
         self.closed = False
         self._wallets: dict[str, Decimal] = {}
         self._signer = venue.signer(key, secret)
+        self._signing = Signing(self._signer)
         self._hidden: tuple[str, ...] = (key, secret)
 
     def __repr__(self) -> str:
@@ -102,8 +116,7 @@ class Session:
         return reply if reply.is_fine else self._note_error(reply)
 
     def _sign(self, method: str, path: str, params: Params | None, version: str) -> dict[str, Any]:
-        signed: dict[str, Any] = self._signer.sign(path, [f"fapiPrivate{version}"], method, dict(params or {}))
-        return signed
+        return self._signing.sign(method, path, params or {}, version)
 
     def _note_error(self, reply: Reply) -> Reply:
         text = reply.text
@@ -111,8 +124,9 @@ class Session:
             text = text.replace(hidden, "<hidden>")
         if text != reply.text:
             reply = replace(read_reply(reply.status, text), retry_after_ms=reply.retry_after_ms)
-        if reply.code in (0, -1003) and reply.retry_after_ms and meaning(reply) is RejectReason.RATE_LIMIT:
-            self.venue.quiet_until_ms = self.venue.now_ms() + reply.retry_after_ms
+        if reply.code in (0, -1003) and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
+            now_ms = self.venue.now_ms()
+            self.venue.quiet_until_ms = now_ms + retry_after_ms(reply, now_ms)
         return reply
 
     async def read(self, path: str, params: Params | None = None, *, version: str = "") -> Any:
@@ -315,9 +329,21 @@ class Session:
     # --- conditional orders, for the fold ---
 
     async def learn_conditional(self, symbol: str = "") -> None:
-        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too."""
-        path, params = ("allAlgoOrders", {"symbol": symbol, "limit": "1000"}) if symbol else ("openAlgoOrders", {})
-        self.fold.learn(conditional_reports(await self.read(path, params)))
+        """Read the conditional orders: all that wait, or with `symbol` the recent ones of it, ended ones too.
+
+        Reading all of them has a weight of 40. A stream that comes back asks for the symbols that it knows (1 each); an
+        order of another symbol is in doubt when it is first heard of, and asked for then.
+        """
+        known = set(self.active_ms) | {place[0] for place in self.positions}
+        if symbol:
+            bodies = [await self.read("allAlgoOrders", {"symbol": symbol, "limit": "1000"})]
+        elif self.connection and 0 < len(known) <= FEW_SYMBOLS:
+            reads = (self.read("openAlgoOrders", {"symbol": one}) for one in sorted(known))
+            bodies = await asyncio.gather(*reads)
+        else:
+            bodies = [await self.read("openAlgoOrders")]
+        for body in bodies:
+            self.fold.learn(conditional_reports(body))
 
     # --- listen key ---
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent, Record, StreamLost, Subscription, VenueEvent
+from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, PriceEvent, Record, StreamLost, Subscription, VenueEvent
 from msgspec.structs import replace
 
 from copydesk_binance import translate
 from copydesk_binance.errors import NoReply, Unreadable
 from copydesk_binance.fold import Doubt, Told
 from copydesk_binance.session import Session
-from copydesk_binance.translate import OrderReport, Payload, Quote
+from copydesk_binance.translate import AlgoReport, OrderReport, Payload, Quote
 
 log = logging.getLogger("copydesk.binance")
 
@@ -211,6 +211,7 @@ class PrivateStream(_Reconnecting):
 
     def lost(self) -> None:
         self.session.streaming = self.session.in_step = False
+        self.session.heard += 1  # a snapshot that is being read is read again: this loss may be older than its end
 
     async def listen(self) -> None:
         self._key = await self.session.listen_key()
@@ -262,7 +263,7 @@ class PrivateStream(_Reconnecting):
                 case "ORDER_TRADE_UPDATE":
                     await self._order(frame)
                 case "ALGO_UPDATE":
-                    self._told(self.session.fold.conditional(translate.algo_update(frame)))
+                    await self._conditional(translate.algo_update(frame))
                 case "ACCOUNT_UPDATE":
                     self._account(frame)
                 case "ACCOUNT_CONFIG_UPDATE":
@@ -282,6 +283,7 @@ class PrivateStream(_Reconnecting):
 
     async def _order(self, frame: Payload) -> None:
         report = translate.order_update(frame)
+        await self._know(report.order.terms.symbol)
         is_first = translate.is_first_report(frame)
         told = self.session.fold.ordinary(report, is_first=is_first)
         if isinstance(told, Doubt):
@@ -312,6 +314,32 @@ class PrivateStream(_Reconnecting):
             return None
         fold.learn_plain(doubt.order_id)
         return Told(order=report.order, fill=report.fill)
+
+    async def _conditional(self, report: AlgoReport) -> None:
+        fold = self.session.fold
+        await self._know(report.order.terms.symbol)
+        if fold.lacks_trail(report):  # then its own read tells it
+            order = report.order
+            try:
+                async with asyncio.timeout(TIMING.doubt):
+                    _, whole = await self.session.look_up(
+                        OrderRef(symbol=order.terms.symbol, type=order.terms.type, venue_id=order.venue_id)
+                    )
+            except (VenueError, TimeoutError) as error:
+                self.session.in_step = False
+                self.feed.put(Gap(reason=f"The trail of the order {order.venue_id} could not be read: {error}"))
+                return
+            fold.learn(() if whole is None else (whole,))
+        self._told(fold.conditional(report))
+
+    async def _know(self, symbol: str) -> None:
+        """A symbol that was listed since the instruments were read is made known before anything is told of it."""
+        if symbol not in self.session.instruments:
+            try:
+                async with asyncio.timeout(TIMING.doubt):
+                    await self.session.venue.read_instruments_again()
+            except (VenueError, TimeoutError) as error:
+                log.warning("%s: the instruments could not be read again for %s: %s", self.session.name, symbol, error)
 
     def _told(self, told: Told) -> None:
         self._heard(told.order.terms.symbol, told.order.updated_ms)

@@ -154,13 +154,14 @@ def _whole(payload: Payload, *names: str) -> int:
 
 def _word(payload: Payload, table: Mapping[str, Any], *names: str) -> Any:
     value = _need(payload, *names)
-    if value not in table:
+    if not isinstance(value, str) or value not in table:
         raise Unreadable(f"Binance sent {names[0]}={value!r}; known are {', '.join(table)}.")
     return table[value]
 
 
 def _flag(payload: Payload, name: str) -> bool:
-    return payload.get(name) in (True, "true", "TRUE")
+    value = payload.get(name)
+    return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
 def _object(payload: Any, what: str) -> Payload:
@@ -187,11 +188,15 @@ class OrderReport(Record):
 
 
 class AlgoReport(Record):
-    """A conditional order as its own service tells it. `becomes` is the id of the ordinary order that it became."""
+    """A conditional order as its own service tells it. `becomes` is the id of the ordinary order that it became.
+
+    `lacks_trail`: a trailing stop whose trail or activation price was not sent; the documented event has neither.
+    """
 
     order: Order
     becomes: str = ""
     finished: bool = False
+    lacks_trail: bool = False
 
 
 def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
@@ -255,7 +260,7 @@ _ALGO_STREAM = _Keys(
     quantity="q",
     price="p",
     trigger="tp",
-    activation=("AP", "tp"),
+    activation=("AP",),
     trail=("cr",),
     trigger_by="wt",
     time_in_force="f",
@@ -323,7 +328,7 @@ def order_update(event: Payload, account: str = "") -> OrderReport:
         reason=str(body.get("rm") or ""),
     )
     last = _number_or_zero(body, "l")
-    if body.get("x") not in _TRADES or last <= 0:
+    if str(body.get("x")) not in _TRADES or last <= 0:
         return OrderReport(order=order)
     trade_id = _whole(body, "t")
     fill = Fill(
@@ -348,6 +353,11 @@ def is_first_report(event: Payload) -> bool:
     """Whether an ORDER_TRADE_UPDATE is the one that tells that its order is new."""
     body = event.get("o", event)
     return isinstance(body, Mapping) and body.get("x") == "NEW"
+
+
+def changed_ms(payload: Payload) -> int:
+    """When an order that REST answered has changed last."""
+    return _whole(payload, "updateTime", "time")
 
 
 def order(payload: Any, account: str = "") -> Order:
@@ -410,6 +420,7 @@ def algo_update(event: Payload, account: str = "") -> AlgoReport:
         ),
         becomes=_becomes(body.get("ai")),
         finished=word == "FINISHED",
+        lacks_trail=type_ is OrderType.TRAILING_STOP and not {"AP", "cr"} <= body.keys(),
     )
 
 

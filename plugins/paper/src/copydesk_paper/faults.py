@@ -14,7 +14,7 @@ from copydesk.errors import UsageError
 from copydesk.model import Record
 
 EVERY: Mapping[str, int] = {
-    "drop-stream": 11,
+    "drop-stream": 97,
     "lose-reply": 7,
     "duplicate-events": 5,
     "reorder": 6,

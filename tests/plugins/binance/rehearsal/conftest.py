@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -167,10 +166,3 @@ async def open_desk() -> AsyncIterator[Open]:
 @pytest.fixture
 async def desk(open_desk: Open) -> Desk:
     return await open_desk()
-
-
-async def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so, at most until the deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)

@@ -193,6 +193,21 @@ async def test_refused_changes(desk):
     assert (unchanged["price"], unchanged["origQty"]) == ("59000.00", "0.010")
 
 
+async def test_changing_a_reduce_only_order_below_the_minimum(desk):
+    await desk.signed("POST", "/fapi/v1/order", **MARKET)
+    closing = {**LIMIT, "side": "SELL", "price": "61000", "quantity": "0.005", "reduceOnly": "true"}
+    placed = (await desk.signed("POST", "/fapi/v1/order", **closing)).json
+    change = {"symbol": "BTCUSDT", "side": "SELL", "orderId": placed["orderId"], "quantity": "0.001", "price": "61000"}
+    assert (await desk.signed("PUT", "/fapi/v1/order", **change)).code == -4164
+    feed = await desk.private()
+    changed = await desk.signed("PUT", "/fapi/v1/order", **change, reduceOnly="true", modifyId=77)
+    assert (changed.json["origQty"], changed.json["modifyId"]) == ("0.001", 77)
+    assert (await feed.next())["o"]["M"] == "77"
+    opening = (await desk.signed("POST", "/fapi/v1/order", **LIMIT)).json
+    change = {**change, "side": "BUY", "orderId": opening["orderId"], "quantity": "0.011", "price": "59000"}
+    assert (await desk.signed("PUT", "/fapi/v1/order", **change, reduceOnly="true")).code == -5047
+
+
 async def test_modes(desk):
     post = desk.signed
     assert (await post("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="CROSSED")).code == -4046

@@ -1,5 +1,5 @@
-"""The venue's payloads against recorded ones: every field that was recorded is sent, with the same kind of value, and no field
-is sent that neither a sample nor the table of newer fields has."""
+"""The venue's payloads against recorded ones: every recorded field is sent, with the same kind of value, and none is sent
+that neither a sample nor the table of newer fields has."""
 
 import asyncio
 import json
@@ -62,6 +62,7 @@ async def collect_rest(desk, got):
     got["order row"] = (await desk.signed("GET", "/fapi/v1/openOrders")).json[0]
     change = {"symbol": "BTCUSDT", "side": "BUY", "orderId": placed["orderId"], "quantity": "0.011", "price": "59001"}
     await keep("changed order", "PUT", "/fapi/v1/order", **change)
+    got["amendment"] = (await desk.signed("GET", "/fapi/v1/orderAmendment", symbol="BTCUSDT")).json[0]
     await keep("cancelled order", "DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"])
     await keep("error", "DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"])
     await keep("all cancelled", "DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
@@ -139,6 +140,7 @@ async def collect_market(desk, got):
         "book ticker": "ticker/bookTicker?symbol=BTCUSDT",
         "premium": "premiumIndex?symbol=BTCUSDT",
         "exchange info": "exchangeInfo",
+        "open interest": "openInterest?symbol=BTCUSDT",
     }.items():
         got[kind] = (await desk.ask("GET", f"/fapi/v1/{path}")).json
     for kind, path in {
@@ -151,6 +153,8 @@ async def collect_market(desk, got):
     got["listed"] = got["exchange info"]["symbols"][0]
     streams = ("aggTrade", "trade", "bookTicker", "kline_1m", "markPrice@1s", "depth@100ms", "ticker", "miniTicker")
     feed = await desk.listen("/stream?streams=" + "/".join(f"btcusdt@{stream}" for stream in streams))
+    streams += ("continuousKline_1m",)
+    await feed.ask("SUBSCRIBE", ["btcusdt_perpetual@continuousKline_1m"])
     await feed.ask("LIST_SUBSCRIPTIONS", [])
     desk.trade("60020")
     async with asyncio.timeout(5):
@@ -227,8 +231,8 @@ TABLE = [
     ),
     ("TRADE_LITE", "executions/nt-trade_lite.json", "", (), ()),
     ("TRADE_LITE", "executions/nt-ws_futures_trade_lite.json", "", (), ()),
-    ("ALGO_UPDATE", "algo-orders/nt-algo_update_new.json", "", ("rm",), ("o.AP", "o.cr")),
-    ("ALGO_UPDATE", "algo-orders/jk-ws-AlgoOrderUpdate.json", "data", (), ("o.AP", "o.cr")),
+    ("ALGO_UPDATE", "algo-orders/nt-algo_update_new.json", "", ("rm",), ("o.AP", "o.cr", "o.ia")),
+    ("ALGO_UPDATE", "algo-orders/jk-ws-AlgoOrderUpdate.json", "data", (), ("o.AP", "o.cr", "o.ia")),
     ("account event ORDER", "balance-updates/roq-account-update-order.json", "", (), ("a.P.0.bep",)),
     ("account event ORDER", "balance-updates/nt-account_update.json", "", (), ("a.P.0.ma",)),
     ("account event WITHDRAW", "balance-updates/roq-account-update-withdraw.json", "", (), ()),
@@ -256,19 +260,22 @@ TABLE = [
     ("order limits", "rate-limit/jk-GetOrderRateLimit.json", "0", (), ()),
     ("fee burn", "account-config/jk-GetBnbBurnStatus.json", "", (), ()),
     ("leverage", "account-config/jk-ChangeInitialLeverage.json", "", (), ()),
+    ("amendment", "order-amend/jk-GetOrderEditHistory.json", "0", (), ()),
+    ("open interest", "market-data/nt-http_futures_market_open_interest.json", "", (), ()),
+    ("stream continuousKline_1m", "market-data-ws/jk-ws-ContKlines.json", "data", (), ()),
     ("done", "account-config/jk-ChangeMarginType.json", "", (), ()),
     ("listen key", "auth/hb-successful_get_listen_key_response.json", "", (), ()),
     ("trade", "executions/jk-GetUserTrades.json", "0", (), ()),
     ("trade", "executions/cx-parseTrade-futures-trades-2.json", "", ("marginAsset",), ()),
-    ("income", "account-balance/jko-GetIncomeHistory.json", "1", (), ()),
+    ("income", "account-balance/jko-GetIncomeHistory.json", "1", (), ("tranId",)),
     ("time", "heartbeat/jk-GetServerTime.json", "", (), ()),
     ("book", "market-data/nt-http_futures_market_depth.json", "", (), ()),
     ("day", "market-data/nt-http_futures_market_ticker_24hr.json", "", (), ()),
     ("price", "market-data/nt-http_futures_market_ticker_price.json", "", (), ()),
     ("book ticker", "market-data/jk-GetBookPrice.json", "", (), ()),
     ("premium", "market-data/nt-http_futures_market_premium_index.json", "", (), ()),
-    ("public trade", "market-data/nt-http_futures_market_trades.json", "0", (), ()),
-    ("aggregate trade", "market-data/nt-http_futures_market_agg_trades.json", "0", (), ()),
+    ("public trade", "market-data/nt-http_futures_market_trades.json", "0", (), ("isRPITrade",)),
+    ("aggregate trade", "market-data/nt-http_futures_market_agg_trades.json", "0", (), ("nq",)),
     ("candle", "market-data/nt-http_futures_market_continuous_klines.json", "0", (), ()),
     ("funding", "market-data/jk-GetFundingRates.json", "0", (), ()),
     (
@@ -279,13 +286,13 @@ TABLE = [
         ("maxMoveOrderLimit", "permissionSets", "filters"),
     ),
     ("exchange info", "instruments/cf-cut-exchangeInfo-2021.json", "", (), ("symbols",)),
-    ("stream aggTrade", "market-data-ws/cf21-aggTrade-aggTrade.json", "data", (), ("st",)),
-    ("stream aggTrade", "market-data-ws/nt-agg_trade_stream.json", "", (), ()),
+    ("stream aggTrade", "market-data-ws/cf21-aggTrade-aggTrade.json", "data", (), ("st", "nq")),
+    ("stream aggTrade", "market-data-ws/nt-agg_trade_stream.json", "", (), ("nq",)),
     ("stream trade", "market-data-ws/nt-trade_stream.json", "", (), ("X",)),
     ("stream bookTicker", "market-data-ws/cf21-bookTicker-bookTicker.json", "data", (), ("st", "ps")),
     ("stream bookTicker", "market-data-ws/nt-book_ticker_stream.json", "", (), ()),
     ("stream kline_1m", "market-data-ws/cf21-kline_1m-kline.json", "data", (), ()),
-    ("stream markPrice@1s", "market-data-ws/nt-mark_price_stream.json", "", (), ()),
+    ("stream markPrice@1s", "market-data-ws/nt-mark_price_stream.json", "", (), ("ap",)),
     ("stream depth@100ms", "market-data-ws/cf21-100ms-depthUpdate.json", "data", (), ("st", "ps")),
     ("stream ticker", "market-data-ws/nt-ticker_stream.json", "", (), ()),
     ("stream miniTicker", "market-data-ws/jk-ws-MiniTicker.json", "data", (), ()),

@@ -1,9 +1,15 @@
 """Starting and stopping the venue, and what it says of settings that are of no use."""
 
+import asyncio
+import socket
+import ssl
 from decimal import Decimal
 from pathlib import Path
 
+import aiohttp
+import ccxt.pro
 import pytest
+from aiohttp.abc import AbstractResolver
 from copydesk.errors import UsageError
 from copydesk.hookspecs import RunningRehearsal
 
@@ -88,3 +94,43 @@ async def test_a_recorded_market_is_served_as_it_was(open_desk):
     amount = float(client.amount_to_precision(market["symbol"], cost / book["asks"][0][0]))
     order = await client.create_order(market["symbol"], "market", "buy", amount)
     assert order["status"] == "closed"
+
+
+class Loopback(AbstractResolver):
+    """Answers every host name with the venue's TLS port."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        address = {"hostname": host, "host": "127.0.0.1", "port": self._port, "family": socket.AF_INET}
+        return [{**address, "proto": 0, "flags": socket.AI_NUMERICHOST}]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_the_venue_under_its_real_host_names(open_desk):
+    desk = await open_desk(options={"tls": "true"})
+    urls = desk.rehearsal.ready.urls
+    authority = Path(urls["ca"])
+    context = ssl.create_default_context(cafile=urls["ca"])
+    connector = aiohttp.TCPConnector(resolver=Loopback(int(urls["tls"].rsplit(":", 1)[1])), ssl=context)
+    secrets = desk.secrets()
+    async with aiohttp.ClientSession(connector=connector) as session:
+        client = ccxt.pro.binanceusdm({"apiKey": secrets["key"], "secret": secrets["secret"], "session": session})
+        client.own_session = False
+        await client.load_markets()
+        order = await client.create_order("BTC/USDT:USDT", "limit", "buy", 0.01, 59000)
+        assert order["status"] == "open"
+        with pytest.raises(ccxt.InsufficientFunds):
+            await client.create_order("BTC/USDT:USDT", "limit", "buy", 100, 59000)
+        watching = asyncio.create_task(client.watch_orders())
+        async with asyncio.timeout(5):
+            while not watching.done():
+                await client.create_order("BTC/USDT:USDT", "limit", "buy", 0.01, 58000)
+                await asyncio.sleep(0.05)
+        assert watching.result()[0]["price"] == 58000
+        await client.close()
+    await desk.rehearsal.stop()
+    assert not list(authority.parent.parent.glob(f"{authority.parent.name}/*"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -135,6 +136,21 @@ async def test_algo_and_ordinary_orders_do_not_share_client_ids(desk):
     assert algo["clientAlgoId"] == "stop-1"
 
 
+async def test_a_liquidation_is_told_as_one(desk):
+    feed = await desk.private()
+    await desk.signed("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+    await desk.signed("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="40")
+    desk.trade("57000")
+    orders = await feed.until(lambda event: event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["x"] == "CALCULATED")
+    liquidation = orders[-1]["o"]
+    assert liquidation["c"].startswith("autoclose-")
+    assert liquidation["R"] is True
+    assert Decimal(liquidation["rp"]) < -100_000
+    [forced] = (await desk.signed("GET", "/fapi/v1/forceOrders", symbol="BTCUSDT")).json
+    assert forced["clientOrderId"] == liquidation["c"]
+    assert (await desk.signed("GET", "/fapi/v3/positionRisk")).json == []
+
+
 async def test_every_address_of_the_private_stream(desk):
     key = desk.secrets()["key"]
     name = (await desk.ask("POST", "/fapi/v1/listenKey", headers={"X-MBX-APIKEY": key})).json["listenKey"]
@@ -236,6 +252,17 @@ async def test_market_streams(desk):
     await feed.ask("UNSUBSCRIBE", list(MARKET_STREAMS)[1:], 3)
     assert (await feed.ask("LIST_SUBSCRIPTIONS", [], 4))["result"] == ["btcusdt@aggTrade"]
     assert (await feed.ask("SUBSCRIBE", ["nosuch@trade"], 5))["error"]["msg"] == "Invalid request: invalid stream"
+
+
+async def test_all_book_tickers_are_those_of_listed_symbols(open_desk):
+    desk = await open_desk(speed=Decimal(200))
+    unlisted = set(desk.exchange.instruments) - set(desk.rehearsal.ready.symbols)
+    assert unlisted
+    feed = await desk.listen("/public/ws/!bookTicker")
+    seen = set()
+    async with asyncio.timeout(5):
+        while seen != set(desk.rehearsal.ready.symbols):
+            seen.add((await feed.next())["s"])
 
 
 async def test_diff_depth_follows_the_snapshot(desk):

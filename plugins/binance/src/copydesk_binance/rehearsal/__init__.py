@@ -23,7 +23,9 @@ from copydesk.model import Contract, Record, RehearsalReady, RehearsalSettings, 
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.faults import Faults
 from copydesk_paper.market import Market, open_market
+from msgspec.structs import replace
 
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
@@ -32,7 +34,8 @@ from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.rest import Limits, Rest
 from copydesk_binance.rehearsal.server import API_PATH, Frontend, Listener
 from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.venue import Account, Venue
+from copydesk_binance.rehearsal.tls import Authority
+from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 __all__ = ["Rehearsal", "start"]
@@ -47,6 +50,7 @@ class Options(Record, forbid_unknown_fields=True):
     weight_per_minute: Count = 2_400
     orders_per_minute: Count = 1_200
     orders_per_10s: Count = 300
+    tls: bool = False
     listen_key_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
 
 
@@ -69,11 +73,12 @@ class Rehearsal:
         self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
         rest = Rest(self.venue, data, self.streams, limits, _now_ms, self._misbehaviour)
-        api = WebsocketApi(rest, weights, self._misbehaviour)
+        self._api = WebsocketApi(rest, weights, self._misbehaviour)
         control = Control(self.venue, self._misbehaviour, self._counters)
-        self._frontend = Frontend(rest, weights, self._misbehaviour, api, control)
+        self._frontend = Frontend(rest, weights, self._misbehaviour, self._api, control)
         self._listener = Listener(self._frontend)
         self._stop_listening = self.exchange.listen(self.streams.on_report)
+        self._authority = Authority() if options.tls else None
         self._tasks: list[asyncio.Task[None]] = []
         self._limits = limits
         self.ready: RehearsalReady
@@ -110,6 +115,10 @@ class Rehearsal:
                 raise UsageError(sentence) from None
             raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
         self.ready = self._describe(f"{host}:{port}")
+        if self._authority is not None:
+            port = await self._listener.start(host, 0, self._authority.context)
+            secure = {"tls": f"https://{host}:{port}", "ca": str(self._authority.certificate)}
+            self.ready = replace(self.ready, urls=self.ready.urls | secure)
         if self._settings.speed > 0:
             self._run(self._market.run(self.exchange, speed=self._settings.speed))
         self._run(self.streams.run())
@@ -148,22 +157,30 @@ class Rehearsal:
         self._stop_listening()
         self.venue.close()
         await self.streams.close()
+        self._api.drop_all()
         await self._listener.stop()
+        if self._authority is not None:
+            self._authority.close()
 
 
 async def start(settings: RehearsalSettings) -> Rehearsal:
     """Start the rehearsal venue in this event loop; it serves until its `stop()`.
 
     `settings.options`: `weight-per-minute`, `orders-per-minute`, `orders-per-10s`, `listen-key-seconds`, and `key.ACCOUNT`
-    and `secret.ACCOUNT` for keys that are not to be random. A `speed` of zero leaves the market as it opened.
+    and `secret.ACCOUNT` for keys that are not to be random; with `tls` the venue is also there under its real host names,
+    at `urls["tls"]` and with the authority `urls["ca"]`. A `speed` of zero leaves the market as it opened.
     Raises `UsageError` for settings of no use and for a port in use.
     """
     if not settings.accounts:
         raise UsageError("a rehearsal venue needs at least one account: name it with --accounts")
     options = _read_options(settings.options, settings.accounts)
     rehearsal = Rehearsal(settings, options, open_market(settings.market))
-    rehearsal.open_accounts()
-    await rehearsal.listen()
+    try:
+        rehearsal.open_accounts()
+        await rehearsal.listen()
+    except UsageError:
+        await rehearsal.stop()
+        raise
     return rehearsal
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from copydesk.model import Order, OrderType
+from copydesk_paper.orders import reduces
 
 from copydesk_binance.rehearsal.listing import Rules
 from copydesk_binance.rehearsal.parameters import Detail
@@ -79,7 +80,7 @@ class AlgoOrder:
             "priceMatch": "NONE",
             "closePosition": terms.close_position,
             "priceProtect": self.detail.price_protect,
-            "reduceOnly": terms.reduce_only,
+            "reduceOnly": reduces(terms),
         }
         if trailing:
             reply["activatePrice"] = padded(terms.trigger_price, places) if terms.trigger_price else ""
@@ -132,13 +133,14 @@ class AlgoOrder:
             "pm": "NONE",
             "cp": terms.close_position,
             "pP": self.detail.price_protect,
-            "R": terms.reduce_only,
+            "R": reduces(terms),
             "tt": self.trigger_ms,
             "gtd": self.detail.good_till_ms,
         }
         if terms.type is OrderType.TRAILING_STOP:
             fields["AP"] = bare(terms.trigger_price)
             fields["cr"] = bare(terms.trail_percent)
+            fields["ia"] = terms.trigger_price is None or self.order.triggered
         if self.reason:
             fields["rm"] = self.reason
         return {"e": "ALGO_UPDATE", "T": self.updated_ms, "E": now_ms, "o": fields}

@@ -82,6 +82,7 @@ MESSAGES: dict[int, str] = {
     -5022: "Due to the order could not be executed as maker, the Post Only order will be rejected.",
     -5025: "Only limit order is supported.",
     -5027: "No need to modify the order.",
+    -5047: "The original order is not a reduce-only order.",
     -5037: "Invalid price match",
     -5038: "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT",
     -5040: (

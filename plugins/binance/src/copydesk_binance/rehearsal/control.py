@@ -13,9 +13,11 @@ from copydesk.errors import UsageError
 from copydesk.model import to_json
 from copydesk_paper.exchange import ExchangeRefusal
 from copydesk_paper.faults import read_fault
+from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.venue import Venue
+from copydesk_binance.rehearsal.wire import client_id
 
 
 class Deposit(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +53,7 @@ class Control:
                 name: {
                     "balance": exchange.balance(name),
                     "positions": exchange.positions(name),
-                    "orders": exchange.open_orders(name),
+                    "orders": [replace(order, client_id=client_id(order)) for order in exchange.open_orders(name)],
                     "hedge_mode": exchange.hedge_mode(name),
                 }
                 for name in self._venue.accounts

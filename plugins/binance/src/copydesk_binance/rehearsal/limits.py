@@ -84,9 +84,12 @@ class OrderCount:
         self._now_ms = now_ms
 
     def add(self, orders: int) -> None:
-        """Count orders. Raises `Refusal` -1015 (HTTP 429) where one of the limits is passed."""
+        """Count the orders of one request, of which a batch is one to the minute and as many as it has to the ten seconds.
+
+        Raises `Refusal` -1015 (HTTP 429) where one of the limits is passed.
+        """
         now_ms = self._now_ms()
-        fits_ten, fits_minute = self.per_ten_seconds.add(orders, now_ms), self.per_minute.add(orders, now_ms)
+        fits_ten, fits_minute = self.per_ten_seconds.add(orders, now_ms), self.per_minute.add(1, now_ms)
         if not fits_ten:
             after = self.per_ten_seconds.ends_in_s(now_ms)
             raise Refusal(-1015, self.per_ten_seconds.limit, "TEN_SECONDS", retry_after_s=after)

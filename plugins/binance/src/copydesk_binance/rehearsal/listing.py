@@ -90,6 +90,9 @@ class Listing:
         self._rules = {one.symbol: _rules(one, symbol) for one, symbol in zip(listed, self._symbols, strict=True)}
         self._assets = (recorded or {}).get("assets") or _assets(listed)
 
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self._rules
+
     @property
     def symbols(self) -> tuple[str, ...]:
         return tuple(self._rules)

@@ -86,6 +86,7 @@ class MarketData:
                 "quoteQty": padded(trade.price * trade.quantity, rules.quote_places),
                 "time": trade.time_ms,
                 "isBuyerMaker": trade.buyer_is_maker,
+                "isRPITrade": False,
             }
             for trade in self._exchange.trades(symbol, limit)
         ]
@@ -278,6 +279,7 @@ class MarketData:
             "p": mark,
             "i": mark,
             "P": mark,
+            "ap": mark,
             "r": FUNDING_RATE,
             "T": premium["nextFundingTime"],
             "st": 1,
@@ -324,6 +326,7 @@ def _aggregate(trade: Trade, rules: Rules) -> Json:
         "a": trade.trade_id,
         "p": padded(trade.price, rules.price_places),
         "q": padded(trade.quantity, rules.quantity_places),
+        "nq": padded(trade.quantity, rules.quantity_places),
         "f": trade.trade_id,
         "l": trade.trade_id,
         "T": trade.time_ms,

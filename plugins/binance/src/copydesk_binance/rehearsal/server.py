@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import RequestWeight
@@ -19,11 +21,9 @@ from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Route, Security
 from copydesk_binance.rehearsal.signing import check_form_of_key, check_signature, check_time
 from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 API_PATH = "/ws-fapi/v1"
-MAX_BODY = 1 << 18
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
 _ROOTS = frozenset({"public", "market", "private"})
@@ -142,12 +142,13 @@ class Listener:
         self._server = web.Server(frontend.handle, access_log=None)
         self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=1.0)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port. Raises OSError where it cannot."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, backlog=1024)
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, and return the port. Raises OSError where it cannot. May be called again, with TLS."""
+        if self._runner.server is None:
+            await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=1024, ssl_context=tls)
         await site.start()
-        return int(self._runner.addresses[0][1])
+        return int(self._runner.addresses[-1][1])
 
     async def stop(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):

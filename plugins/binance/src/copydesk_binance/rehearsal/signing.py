@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -75,6 +76,11 @@ def check_time(timestamp: int | None, window: int | None, now_ms: int) -> None:
         raise Refusal(-1021, message=f"Timestamp for this request was {AHEAD_MS}ms ahead of the server's time.")
     if now_ms - timestamp > min(DEFAULT_WINDOW_MS if window is None else window, MAX_WINDOW_MS):
         raise Refusal(-1021)
+
+
+def plain_number(text: str) -> str:
+    """A JSON number with a fraction as plain decimal text: `1e-05` is not a form that Binance takes."""
+    return f"{Decimal(text):f}" if "e" in text or "E" in text else text
 
 
 def as_text(value: Any) -> str:

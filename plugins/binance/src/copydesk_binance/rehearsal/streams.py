@@ -20,10 +20,10 @@ from copydesk_paper.faults import Faults
 from copydesk_paper.records import Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 MAX_QUEUE = 20_000
@@ -31,12 +31,17 @@ MAX_STREAMS = 1_024
 REORDER_WAIT_S = 0.1
 TICK_S = 0.1
 HEARTBEAT_S = 180.0
+GOODBYE_S = 1.0
 LISTEN_KEY_LENGTH = 64
 
 Levels = list[list[str]]
 _encode = msgspec.json.Encoder().encode
 _NAME = re.compile(r"(?P<symbol>[a-z0-9_]+)@(?P<kind>[a-zA-Z]+)(?P<rest>[0-9a-zA-Z_@]*)|!(?P<all>[a-zA-Z]+)@arr(@1s)?")
+_PAIR = re.compile(r"(?P<pair>[a-z0-9]+)_perpetual@continuousKline_(?P<interval>[0-9a-zA-Z]+)")
 _FIXED = frozenset({"aggTrade", "trade", "bookTicker", "ticker", "miniTicker"})
+_WITHOUT_SYMBOL = frozenset({"!bookTicker", "!contractInfo", "!forceOrder@arr", "!assetIndex@arr"})
+_SILENT = frozenset({"forceOrder", "compositeIndex"})
+"""Streams that exist and on which nothing ever happens here."""
 _SPEEDS = {"": 2, "@100ms": 1, "@250ms": 2, "@500ms": 5}
 
 
@@ -208,12 +213,14 @@ class Streams:
     # --- public events ---
 
     def on_report(self, report: Report) -> None:
+        if not isinstance(report, Trade | Quote) or report.symbol not in self._listing:
+            return
         if isinstance(report, Trade):
             self._market.note(report)
             symbol = report.symbol.lower()
             self._publish(f"{symbol}@aggTrade", lambda: self._market.aggregate_event(report, self._now_ms()))
             self._publish(f"{symbol}@trade", lambda: self._market.trade_event(report, self._now_ms()))
-        elif isinstance(report, Quote):
+        else:
             self._market.note(report)
             for name in (f"{report.symbol.lower()}@bookTicker", "!bookTicker"):
                 self._publish(name, lambda: self._market.book_ticker_event(report, self._now_ms()))
@@ -234,6 +241,10 @@ class Streams:
                 self._on_tick(name)
 
     def _on_tick(self, name: str) -> None:
+        pair = _PAIR.fullmatch(name)
+        if pair is not None:
+            self._publish_pair(name, pair)
+            return
         found = _NAME.fullmatch(name)
         if found is None:
             return
@@ -256,6 +267,16 @@ class Streams:
             levels, _, speed = rest.partition("@")
             if ticks % _SPEEDS[f"@{speed}" if speed else ""] == 0:
                 self._publish_book(name, symbol, int(levels or 0), now)
+
+    def _publish_pair(self, name: str, pair: re.Match[str]) -> None:
+        if self._ticks % 2:
+            return
+        symbol, now = pair["pair"].upper(), self._now_ms()
+        event = self._market.candle_event(symbol, pair["interval"], now)
+        if event is not None:
+            del event["s"], event["k"]["s"]
+            event = {"e": "continuous_kline", "E": now, "ps": symbol, "ct": "PERPETUAL", "k": event["k"]}
+            self._publish(name, lambda: event)
 
     def _publish_all(self, name: str, kind: str) -> None:
         if self._ticks % 10:
@@ -351,7 +372,10 @@ class Streams:
         """Raises ValueError for a stream that does not exist."""
         if not isinstance(name, str):
             raise ValueError("stream names are texts")
-        if name in self._keys or name == "!bookTicker":
+        if name in self._keys or name in _WITHOUT_SYMBOL:
+            return
+        pair = _PAIR.fullmatch(name)
+        if pair is not None and pair["pair"].upper() in self._listing and pair["interval"] in INTERVALS:
             return
         found = _NAME.fullmatch(name)
         if found is None or not self._exists(found):
@@ -361,9 +385,9 @@ class Streams:
         if found["all"]:
             return found["all"] in ("ticker", "miniTicker", "markPrice")
         kind, rest = found["kind"], found["rest"]
-        if found["symbol"].upper() not in self._listing.symbols:
+        if found["symbol"].upper() not in self._listing:
             return False
-        if kind in _FIXED:
+        if kind in _FIXED or kind in _SILENT:
             return not rest
         if kind == "markPrice":
             return rest in ("", "@1s")
@@ -420,9 +444,15 @@ class Streams:
     async def close(self) -> None:
         for key in tuple(self._keys.values()):
             self._forget(key)
-        for reader in tuple(self._connections):
-            with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
-                await asyncio.wait_for(reader.socket.close(code=WSCloseCode.GOING_AWAY), 1)
+        closing = [asyncio.create_task(self._say_goodbye(reader)) for reader in self._connections]
+        if closing:
+            await asyncio.wait(closing)
+
+    @staticmethod
+    async def _say_goodbye(reader: Connection) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+            await asyncio.wait_for(reader.socket.close(code=WSCloseCode.GOING_AWAY), GOODBYE_S)
+        reader.drop()
 
 
 def _changes(before: Levels, after: Levels, zero: str) -> list[list[str]]:

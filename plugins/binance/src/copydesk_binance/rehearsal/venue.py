@@ -7,8 +7,6 @@ told to `Watcher`s as ready-made user data events.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
@@ -16,21 +14,21 @@ from typing import Protocol, TypeVar
 
 from copydesk.model import ZERO, Fill, Order, OrderStatus, Position, PositionSide, Side
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
+from copydesk_paper.orders import reduces
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal import algo as algos
 from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal.account import KEPT_INCOME, Account
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
-from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
 from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_algo_order, read_order
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
-KEPT_INCOME = 20_000
 V = TypeVar("V")
 _PLAIN = Detail()
 _REJECTIONS = {
@@ -47,33 +45,6 @@ class Watcher(Protocol):
     def tell(self, account: Account, event: Json) -> None: ...
 
 
-class Account:
-    """What Binance keeps of one account beyond what the exchange does."""
-
-    def __init__(self, name: str, key: str, secret: str, orders: OrderCount) -> None:
-        self.name = name
-        self.key = key
-        self.secret = secret.encode()
-        self.alias = hashlib.sha256(name.encode()).hexdigest()[:12]
-        self.orders = orders
-        self.multi_assets = False
-        self.algo_orders: dict[int, AlgoOrder] = {}
-        self.algo_of: dict[str, AlgoOrder] = {}
-        """Algo orders by the exchange's id."""
-        self.details: dict[str, Detail] = {}
-        self.expired: set[str] = set()
-        """Orders that ended at their good-till date, which the exchange can only cancel."""
-        self.income: deque[Json] = deque(maxlen=KEPT_INCOME)
-        self.realised: dict[str, Decimal] = {}
-        self.earned: dict[tuple[str, PositionSide], Decimal] = {}
-        self.moved_ms: dict[tuple[str, PositionSide], int] = {}
-        self.placing: Wanted | None = None
-        self.triggering: tuple[AlgoOrder, OrderReport] | None = None
-
-    def __repr__(self) -> str:
-        return f"Account({self.name!r})"
-
-
 class Venue:
     def __init__(self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int]) -> None:
         self.exchange = exchange
@@ -83,6 +54,7 @@ class Venue:
         self.by_key: dict[str, Account] = {}
         self.watchers: list[Watcher] = []
         self._algo_ids = count(algos.FIRST_ALGO_ID)
+        self._amendment_ids = count(1)
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._stop_listening = exchange.listen(self._on_report)
 
@@ -156,14 +128,32 @@ class Venue:
         quantity, price = params.mandatory_decimal("quantity"), params.mandatory_decimal("price")
         rules.check_price(price)
         rules.check_quantity(quantity, market=False)
+        self._check_amended_notional(params, order, rules, quantity * price)
         if (quantity, price) == (order.terms.quantity, order.terms.price):
             raise Refusal(-5027)
         self._check_band(rules, price, order.terms.side)
+        account.modifying = params.text("modifyId")
         try:
             changed = self.exchange.modify(account.name, venue_id=order.venue_id, quantity=quantity, price=price)
         except ExchangeRefusal as refusal:
             raise translated(refusal, wire.bare(rules.instrument.min_notional)) from None
-        return wire.order_reply(changed, self.detail(account, changed), rules)
+        finally:
+            account.modifying = ""
+        earlier = sum(row["orderId"] == int(order.venue_id) for row in account.amendments)
+        account.amendments.append(wire.amendment_row(order, changed, rules, next(self._amendment_ids), earlier + 1))
+        reply = wire.order_reply(changed, self.detail(account, changed), rules)
+        if "modifyId" in params:
+            reply["modifyId"] = params.integer("modifyId")
+        return reply
+
+    @staticmethod
+    def _check_amended_notional(params: Params, order: Order, rules: Rules, size: Decimal) -> None:
+        """The minimum holds for a reduce-only order too, unless the request says that it is one."""
+        if params.flag("reduceOnly"):
+            if not reduces(order.terms):
+                raise Refusal(-5047)
+        elif size < rules.instrument.min_notional:
+            raise Refusal(-4164, wire.bare(rules.instrument.min_notional))
 
     def cancel(self, account: Account, params: Params) -> Json:
         """`DELETE /fapi/v1/order`."""
@@ -329,6 +319,11 @@ class Venue:
             shown += [held.get((name, side)) or self._empty(account, name, side) for side in sides]
         return shown
 
+    def open_interest(self, symbol: str) -> Decimal:
+        """What is held long on a symbol, by all accounts here."""
+        everybody = (one for name in self.accounts for one in self.exchange.positions(name))
+        return sum((one.quantity for one in everybody if one.symbol == symbol and one.quantity > 0), ZERO)
+
     def _empty(self, account: Account, symbol: str, side: PositionSide) -> Position:
         return Position(
             symbol=symbol,
@@ -486,7 +481,10 @@ class Venue:
         bids, asks = self._working_notionals(account, order.terms.symbol)
         if report.fill is not None:
             self._tell(account, wire.trade_lite_event(report, now))
-        self._tell(account, wire.order_event(report, self.detail(account, order), bids, asks, now))
+        event = wire.order_event(report, self.detail(account, order), bids, asks, now)
+        if account.modifying and report.execution is Execution.AMENDED:
+            event["o"]["M"] = account.modifying
+        self._tell(account, event)
         if order.status.is_final:
             self._forget_timer(account, order.venue_id)
 
@@ -516,7 +514,7 @@ class Venue:
                 "asset": fill.fee_asset,
                 "info": kind if kind == "COMMISSION" else fill.execution_id,
                 "time": fill.time_ms,
-                "tranId": f"{fill.time_ms}{fill.execution_id}",
+                "tranId": int(f"{fill.time_ms}{fill.execution_id}"),
                 "tradeId": fill.execution_id,
             }
         )
@@ -545,7 +543,7 @@ class Venue:
                 "asset": report.balance.currency,
                 "info": "TRANSFER",
                 "time": report.time_ms,
-                "tranId": str(report.time_ms),
+                "tranId": report.time_ms,
                 "tradeId": "",
             }
         )

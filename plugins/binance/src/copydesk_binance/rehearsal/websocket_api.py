@@ -13,20 +13,22 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from copydesk_binance.rehearsal import rest as endpoints
+from copydesk_binance.rehearsal import rest_accounts, rest_market, rest_orders
+from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit
 from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Security
-from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time
+from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time, plain_number
 from copydesk_binance.rehearsal.streams import HEARTBEAT_S
-from copydesk_binance.rehearsal.venue import Account
 from copydesk_binance.rehearsal.wire import Json
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=plain_number).decode
 MAX_FRAME = 1 << 18
+ENDPOINTS = (rest_market, rest_orders, rest_accounts)
+"""The modules that fill the table of REST endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,11 @@ def _session_status(rest: Rest, call: Call) -> Json:
 
 
 def _positions_v1(rest: Rest, call: Call) -> list[Json]:
-    return endpoints.position_rows(rest, call, 2)
+    return rest_accounts.position_rows(rest, call, 2)
 
 
 def _positions_v2(rest: Rest, call: Call) -> list[Json]:
-    rows = endpoints.position_rows(rest, call, 3)
+    rows = rest_accounts.position_rows(rest, call, 3)
     return [{_V2_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import ZERO, Balance, Fill, Order, OrderStatus, OrderType, Position, PositionSide, TriggerBy
+from copydesk_paper.orders import reduces
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
 
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_NOTIONAL, Rules
@@ -118,7 +119,7 @@ def order_reply(order: Order, detail: Detail, rules: Rules) -> Json:
 
 
 def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
-    """An order as queries show it."""
+    """An order as queries show it. `reduceOnly` is true too where the side book alone makes the order reduce."""
     terms = order.terms
     spent = order.filled * order.average_price if order.average_price else ZERO
     return {
@@ -133,7 +134,7 @@ def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
         "cumQuote": padded(spent, rules.quote_places),
         "timeInForce": detail.time_in_force,
         "type": engine_type(order),
-        "reduceOnly": terms.reduce_only,
+        "reduceOnly": reduces(terms),
         "closePosition": terms.close_position,
         "side": side(order),
         "positionSide": POSITION_SIDES[terms.position_side],
@@ -146,6 +147,28 @@ def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
         "goodTillDate": detail.good_till_ms,
         "time": order.created_ms,
         "updateTime": order.updated_ms,
+    }
+
+
+def amendment_row(before: Order, after: Order, rules: Rules, number: int, count: int) -> Json:
+    """One change of an order, as `orderAmendment` shows it."""
+
+    def change(old: Decimal | None, new: Decimal | None) -> Json:
+        return {"before": bare(old), "after": bare(new)}
+
+    return {
+        "amendmentId": number,
+        "symbol": rules.symbol,
+        "pair": rules.symbol,
+        "orderId": int(after.venue_id),
+        "clientOrderId": client_id(after),
+        "time": after.updated_ms,
+        "amendment": {
+            "price": change(before.terms.price, after.terms.price),
+            "origQty": change(before.terms.quantity, after.terms.quantity),
+            "count": count,
+        },
+        "priceMatch": "NONE",
     }
 
 
@@ -197,7 +220,7 @@ def order_event(report: OrderReport, detail: Detail, bids: Decimal, asks: Decima
         "b": bare(bids),
         "a": bare(asks),
         "m": fill.maker if fill else False,
-        "R": terms.reduce_only,
+        "R": reduces(terms),
         "wt": WORKING_TYPES[terms.trigger_by],
         "ot": original_type(order),
         "ps": POSITION_SIDES[terms.position_side],

@@ -1,0 +1,271 @@
+"""A running engine as people see and work it: what the control API asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from copydesk import __version__
+from copydesk.bots import BotStore
+from copydesk.config import BotSettings, Config, account_of, connection_of
+from copydesk.connection import Connection
+from copydesk.connections import check_bot_accounts
+from copydesk.engine import Engine
+from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
+from copydesk.inputs import BotStarted, BotStopped
+from copydesk.model import (
+    Candle,
+    CandleRequest,
+    Instrument,
+    KindInfo,
+    NewOrder,
+    OrderChange,
+    OrderRef,
+    Outcome,
+    Terms,
+)
+from copydesk.plugins import describe_kind, installed_kinds
+from copydesk.venue import Venue
+from copydesk.view import AccountView, BotView, ConnectionState, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
+from copydesk.views import bot_view, drifts
+
+REFRESH_S = 0.1
+"""How often bots and drift are told to whoever watches, at the most."""
+LOG_SHOWN = 300
+WAIT_AGAIN_S = 5.0
+
+
+class LiveDesk:
+    """Implements `copydesk.control.Desk` on an engine. `start` resumes the bots that should be Working."""
+
+    def __init__(self, engine: Engine, config: Config, store: BotStore) -> None:
+        self._engine = engine
+        self._config = config
+        self._store = store
+        self._drift: dict[tuple[str, str, str, str], DriftView] = {}
+        self._told: dict[str, BotView] = {}
+        self._refresh: asyncio.TimerHandle | None = None
+        engine.on_change = self._refresh_soon
+
+    def start(self) -> None:
+        """Stop what was stopped, and start what was started, while no engine ran."""
+        for name, bot in self._engine.state.bots.items():
+            if bot.working and not self._store.bots[name].working:
+                self._engine.feed(BotStopped(at_ns=time.time_ns(), bot=name))
+        for settings in self._store.bots.values():
+            if settings.working and not self._engine.state.bots[settings.name].working:
+                self._engine.spawn(self._start_when_connected(settings.name))
+
+    # --- pictures -------------------------------------------------------------------------------------------------
+
+    def view(self) -> DeskView:
+        engine = self._engine
+        return DeskView(
+            seq=engine.events.last,
+            at_ns=time.time_ns(),
+            version=__version__,
+            bots=tuple(self._bot_view(bot) for bot in self._store.bots.values()),
+            accounts=tuple(engine.account_view(c, key) for c in engine.connections.values() for key in c.keys),
+            drift=drifts(engine.state),
+            fills=tuple((key, fill) for key, board in engine.boards.items() for fill in board.fills),
+            log=tuple(reversed(self.log(LogQuery(limit=LOG_SHOWN)))),
+            prices=dict(engine.prices),
+        )
+
+    def _bot_view(self, settings: BotSettings) -> BotView:
+        times = {child: times for (bot, child), times in self._engine.times.items() if bot == settings.name}
+        view = bot_view(self._engine.state, settings, self._config.kind_of(settings.parent))
+        children = tuple(
+            msgspec.structs.replace(
+                child,
+                latency_us=times[child.account].latest_us,
+                sent=times[child.account].sent.latency,
+                accepted=times[child.account].accepted.latency,
+            )
+            if child.account in times
+            else child
+            for child in view.children
+        )
+        timed = [child.latency_us for child in children if child.latency_us is not None]
+        return msgspec.structs.replace(view, children=children, latency_us=max(timed, default=None))
+
+    def _refresh_soon(self) -> None:
+        if self._refresh is None:
+            self._refresh = asyncio.get_running_loop().call_later(REFRESH_S, self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        """Tell what changed of bots and drift since the last time."""
+        self._refresh = None
+        events = self._engine.events
+        bots = {settings.name: self._bot_view(settings) for settings in self._store.bots.values()}
+        for name, bot in bots.items():
+            if self._told.get(name) != bot:
+                events.tell("bot", bot)
+        self._told = bots
+        rows = {(row.bot, row.child, row.symbol, row.position_side): row for row in drifts(self._engine.state)}
+        for key in self._drift.keys() - rows.keys():  # flat now
+            gone = self._drift[key]
+            zero = gone.target * 0
+            rows[key] = msgspec.structs.replace(
+                gone, target=zero, attributed=zero, in_flight=zero, difference=zero, cause=""
+            )
+        for key, row in rows.items():
+            if self._drift.get(key) != row:
+                events.tell("drift", row, row.child)
+        self._drift = {key: row for key, row in rows.items() if row.target or row.attributed}
+
+    def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
+        return self._engine.events.after(seq, limit)
+
+    def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
+        return self._engine.events.listen(sink)
+
+    def log(self, query: LogQuery) -> list[LogEntry]:
+        return self._engine.chronicle.find(query)
+
+    def kinds(self) -> tuple[KindInfo, ...]:
+        """What is installed and can be used; a plugin that cannot is said in the log of the engine's start."""
+        found = []
+        for kind in sorted(installed_kinds()):
+            try:
+                found.append(describe_kind(kind))
+            except CopydeskError:
+                continue
+        return tuple(found)
+
+    # --- bots -----------------------------------------------------------------------------------------------------
+
+    def bots(self) -> tuple[BotSettings, ...]:
+        return tuple(self._store.bots.values())
+
+    async def add_bot(self, bot: BotSettings) -> None:
+        check_bot_accounts(bot, self._config)
+        self._store.add(bot.model_copy(update={"working": False}), self._config)
+        self._engine.configure()
+        self._engine.chronicle.say("info", "bot", f"bot {bot.name!r} added", bot=bot.name)
+        await self._read_accounts(bot)
+        if bot.working:
+            await self.start_bot(bot.name)
+        self._refresh_soon()
+
+    async def change_bot(self, name: str, bot: BotSettings) -> None:
+        old = self._store.get(name)
+        if old.working and (bot.parent != old.parent or bot.name != name):
+            raise Conflict(f"bot {name!r} is Working: stop it before its name or parent is changed")
+        check_bot_accounts(bot, self._config)
+        self._store.change(name, bot.model_copy(update={"working": old.working}), self._config)
+        if bot.name != name:
+            self._engine.events.tell("bot-removed", {"name": name})
+        self._engine.configure()
+        self._engine.chronicle.say("info", "bot", f"bot {bot.name!r}: settings changed", bot=bot.name)
+        await self._read_accounts(bot)
+        self._refresh_soon()
+
+    async def remove_bot(self, name: str) -> None:
+        if self._store.get(name).working:
+            raise Conflict(
+                f"bot {name!r} is Working: stop it first; its children's orders and positions are left as they are"
+            )
+        self._store.remove(name)
+        self._engine.configure()
+        self._engine.chronicle.say("info", "bot", f"bot {name!r} removed", bot=name)
+        self._engine.events.tell("bot-removed", {"name": name})
+
+    async def start_bot(self, name: str) -> None:
+        """Take the parent's present state as the baseline and follow from then on."""
+        engine = self._engine
+        bot = self._store.get(name)
+        if bot.working and engine.state.bots[name].working:
+            return
+        connection = engine.connections[connection_of(bot.parent)]
+        await connection.until_up(float(self._config.engine.connect_timeout_s))
+        await self._read_accounts(bot)
+        snapshot = await connection.snapshot(bot.parent)
+        engine.know_symbols(bot.parent, snapshot)
+        engine.feed(BotStarted(at_ns=time.time_ns(), bot=name, snapshot=snapshot))
+        self._store.set_working(name, True)
+        engine.chronicle.say("info", "bot", f"bot {name!r} started", bot=name)
+        self._refresh_soon()
+
+    async def stop_bot(self, name: str) -> None:
+        if not self._store.get(name).working:
+            return
+        self._engine.feed(BotStopped(at_ns=time.time_ns(), bot=name))
+        self._store.set_working(name, False)
+        text = f"bot {name!r} stopped; its children's orders and positions are left as they are"
+        self._engine.chronicle.say("info", "bot", text, bot=name)
+        self._refresh_soon()
+
+    async def _start_when_connected(self, name: str) -> None:
+        """A bot that was started while no engine ran: start it as soon as its parent can be read."""
+        while True:
+            try:
+                await self.start_bot(name)
+            except NotReady as error:
+                self._engine.chronicle.say("warn", "bot", f"bot {name!r} waits: {error}", bot=name)
+                await asyncio.sleep(WAIT_AGAIN_S)
+            except UnknownName:  # removed meanwhile
+                return
+            else:
+                return
+
+    async def _read_accounts(self, bot: BotSettings) -> None:
+        """Read the accounts that joined, so that their balances are known before the first order."""
+        for key in bot.accounts:
+            connection = self._engine.connections[connection_of(key)]
+            known = self._engine.state.accounts.get(key)
+            if connection.state is not ConnectionState.CONNECTED or (known is not None and known.connected):
+                continue
+            try:
+                self._engine.read(key, await connection.snapshot(key))
+            except NotReady as error:
+                self._engine.chronicle.say("warn", "connection", f"{key} could not be read: {error}", account=key)
+
+    # --- accounts -------------------------------------------------------------------------------------------------
+
+    def _connection(self, account: str) -> Connection:
+        connection = self._engine.connections.get(connection_of(account))
+        if connection is None or account not in connection.keys:
+            raise UnknownName(f"there is no account {account!r}: see `copydesk accounts`")
+        return connection
+
+    def _venue(self, account: str) -> Venue:
+        connection = self._connection(account)
+        if connection.venue is None:
+            raise NotReady(f"{connection.name} is not connected: {connection.message or 'still trying'}")
+        return connection.venue
+
+    def _check_symbol(self, account: str, symbol: str) -> None:
+        if symbol not in self._venue(account).instruments:
+            raise UsageError(f"unknown symbol {symbol!r}: {account} has no such instrument; use the venue's own name of it")
+
+    def account(self, key: str) -> AccountView:
+        return self._engine.account_view(self._connection(key), key)
+
+    def instruments(self, account: str) -> tuple[Instrument, ...]:
+        return tuple(self._venue(account).instruments.values())
+
+    async def candles(self, account: str, request: CandleRequest) -> tuple[Candle, ...]:
+        self._check_symbol(account, request.symbol)
+        candles = await self._venue(account).candles(request)
+        self._engine.watch_prices(account, request.symbol)
+        return candles
+
+    async def place(self, account: str, terms: Terms) -> tuple[str, Outcome]:
+        """The ticket's order: a person's own, so its id is not one of ours and it is copied like any other."""
+        self._check_symbol(account, terms.symbol)
+        client_id = f"ticket-{secrets.token_hex(8)}"
+        order = NewOrder(account=account_of(account), client_id=client_id, terms=terms)
+        return client_id, await self._venue(account).place(order)
+
+    async def modify(self, account: str, change: OrderChange) -> Outcome:
+        self._check_symbol(account, change.ref.symbol)
+        return await self._venue(account).modify(change)
+
+    async def cancel(self, account: str, order: OrderRef) -> Outcome:
+        self._check_symbol(account, order.symbol)
+        return await self._venue(account).cancel(order)
