@@ -245,6 +245,12 @@ class RoughLoop(ClosedLoop):
         """The next look-ups of one child do not find what is there: a replica lags behind."""
         self.blind[self.child(number)] = times
 
+    def lose_sight(self, number: int) -> None:
+        """The next reply of one child is lost, and so are its next reports; at first a look-up does not find the order."""
+        self.trouble(number, "lose-reply")
+        self.deaf[self.child(number)] = 4
+        self.blind[self.child(number)] = 2
+
     def break_stream(self, number: int) -> None:
         account = self.account(number)
         if account in self.down:
