@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -234,10 +235,8 @@ def changed(payload: Any, path: tuple[Any, ...], value: Any, *, gone: bool = Fal
 
 def reads_or_refuses(payload: Any) -> None:
     for reader in READERS:
-        try:
+        with contextlib.suppress(Unreadable):
             reader(payload)
-        except Unreadable as error:
-            assert str(error).startswith("Binance sent")
     text = json.dumps(payload, default=str)
     for status in (200, 400, 503):
         reply = read_reply(status, text)
