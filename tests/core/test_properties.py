@@ -17,7 +17,7 @@ from harness.rough_loop import MID, TRANSIENT, Do, RoughLoop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", "500"))
 told = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -99,6 +99,7 @@ trouble = st.one_of(
     do("trouble", small, transient, transient),
     do("go_deaf", st.integers(0, 4), st.integers(1, 6)),
     do("go_blind", small, st.integers(1, 2)),
+    do("lose_sight", small),
     do("break_stream", st.integers(0, 4)),
     do("mend_stream", st.integers(0, 4)),
     do("keep_snapshot", st.integers(0, 4)),

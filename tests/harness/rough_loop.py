@@ -20,6 +20,7 @@ from copydesk.inputs import (
     AccountDown,
     Cancel,
     Configured,
+    Decision,
     EngineStarted,
     Input,
     LookUp,
@@ -111,8 +112,9 @@ class RoughLoop(ClosedLoop):
     def child(self, number: int) -> str:
         return self.alive[1 + number % (len(self.alive) - 1)]
 
-    def _do(self, intent: Place | Modify | Cancel) -> Outcome | None:
-        return None if intent.account in self.dead else super()._do(intent)
+    def _take(self, decisions: list[Decision]) -> None:
+        super()._take(decisions)
+        self.queue = [intent for intent in self.queue if intent.account not in self.dead]
 
     def happen(self, story: Sequence[Do]) -> RoughLoop:
         for do in story:
@@ -242,6 +244,12 @@ class RoughLoop(ClosedLoop):
     def go_blind(self, number: int, times: int) -> None:
         """The next look-ups of one child do not find what is there: a replica lags behind."""
         self.blind[self.child(number)] = times
+
+    def lose_sight(self, number: int) -> None:
+        """The next reply of one child is lost, and so are its next reports; at first a look-up does not find the order."""
+        self.trouble(number, "lose-reply")
+        self.deaf[self.child(number)] = 4
+        self.blind[self.child(number)] = 2
 
     def break_stream(self, number: int) -> None:
         account = self.account(number)

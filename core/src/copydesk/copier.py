@@ -48,7 +48,7 @@ from copydesk.model import (
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
 from copydesk.standing import committed
-from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
+from copydesk.state import PAST_KEPT, Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
 
 
@@ -103,12 +103,13 @@ class Copier:
             for link in bot.links.values():
                 link.child = children.get(link.child.account, link.child)
             gone = [key for key in bot.links if key[0] not in children]
-            self._forget(bot.links.pop(key) for key in gone)
+            self._forget([bot.links.pop(key) for key in gone])
 
     def _forget(self, links: Iterable[Link]) -> None:
-        for link in links:
-            for order in link.orders:
-                self.desk.child_orders.pop((order.account, order.client_id), None)
+        gone = {id(link) for link in links}
+        if gone:
+            kept = {key: tracked for key, tracked in self.desk.child_orders.items() if id(tracked.link) not in gone}
+            self.desk.child_orders = kept
 
     def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
@@ -118,7 +119,7 @@ class Copier:
         bot = self.desk.bots[given.bot]
         self._forget(bot.links.values())
         bot.working, bot.started_ms = True, given.snapshot.time_ms
-        bot.orders, bot.books, bot.links = {}, {}, {}
+        bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, {}
         for order in given.snapshot.orders:
             bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
         for position in given.snapshot.positions:
@@ -168,9 +169,12 @@ class Copier:
         if whole:
             unmentioned(run, given.account, mentioned)
         for bot in self.desk.bots.values():
-            for (child, _), link in list(bot.links.items()):
-                if child == given.account and bot.working:
-                    settle_link(run, bot, link)
+            for (child, book), link in list(bot.links.items()):
+                if child == given.account:
+                    if whole:
+                        self._compare_foreign(link, book)
+                    if bot.working:
+                        settle_link(run, bot, link)
 
     def _reported(self, run: Run, given: Reported) -> None:
         account, event = given.account, given.event
@@ -195,6 +199,15 @@ class Copier:
             positions[position.symbol, position.position_side] = position
         else:
             positions.pop((position.symbol, position.position_side), None)
+
+        for bot in self.desk.bots.values():
+            link = bot.links.get((account, (position.symbol, position.position_side)))
+            if link is not None:
+                self._compare_foreign(link, link.book)
+
+    def _compare_foreign(self, link: Link, book: Book) -> None:
+        held = self.desk.account(link.child.account).positions.get(book)
+        link.foreign = (held.quantity if held is not None else ZERO) - link.attributed
 
     def _balance(self, account: str, balance: Balance, at_ns: int) -> None:
         known = self.desk.account(account)
@@ -249,9 +262,12 @@ class Copier:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
         known = bot.orders.get(order.venue_id)
         if known is None:
+            if order.venue_id in bot.past:
+                return None, False, False
             if order.created_ms and order.created_ms < bot.started_ms:
                 return None, False, False  # over before the bot started, or it would be in the baseline
             known = bot.orders[order.venue_id] = ParentOrder(order=order)
+            _forget_past(bot)
             grown = self._parent_filled(bot, known, order)
             return known, True, grown
         grown = self._parent_filled(bot, known, order)
@@ -312,7 +328,7 @@ class Copier:
 
     def _inferred_fill(self, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
         """A fill of an order that no report told of: the order is inferred from its fills."""
-        if fill.venue_id in mentioned or fill.time_ms < bot.started_ms:
+        if fill.venue_id in mentioned or fill.venue_id in bot.past or fill.time_ms < bot.started_ms:
             return
         known = bot.orders.get(fill.venue_id)
         if known is not None and fill.execution_id in known.executions:
@@ -385,6 +401,13 @@ class Copier:
             tracked = self.desk.child_orders.get((account, client_id))
             if tracked is not None and tracked.order.due_ns == at_ns:
                 due(run, tracked)
+
+
+def _forget_past(bot: Bot) -> None:
+    """Orders that ended long ago are forgotten, but not that they were seen: they are never copied again."""
+    bot.past.update(dict.fromkeys(forget_ended(bot.orders, lambda parent: not parent.live)))
+    while len(bot.past) > PAST_KEPT:
+        del bot.past[next(iter(bot.past))]
 
 
 def _clamped(baseline: Decimal, position: Decimal) -> Decimal:

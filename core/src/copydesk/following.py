@@ -16,7 +16,7 @@ from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, Time
 from copydesk.planning import Hold, ratio_for, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
-from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, still_moves, target
+from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
@@ -47,14 +47,16 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
 
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
-    """Nothing more is wanted. Where the parent's exit ended with less filled, the child has less than its share now."""
+    """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
     pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
-    if is_exit(bot, parent) and parent.filled < parent.order.terms.quantity and missing > 0:
+    if parent.filled < parent.order.terms.quantity and missing > 0 and pair.filled:
         pair.closed = "ahead"
-        text = f"closed {missing} {link.book[0]} more than its share: the parent's order ended with {parent.filled} filled"
+        text = (
+            f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
+        )
         run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
     elif parent.filled and pair.last is not None and pair.last.cancelled_for and pair.last.remaining:
         pair.closed = "unfilled"
@@ -100,26 +102,43 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     can = run.desk.capabilities[bot.rules.kind]
     if terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
-        order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
-        run.decisions.append(
-            Modify(
-                id=order.intent,
-                bot=link.bot,
-                account=order.account,
-                cause=order.cause,
-                why="parent-changed" if not want.exit else "follows-position",
-                change=OrderChange(ref=order.ref, terms=terms),
-            )
-        )
-    else:
+        _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
+    elif not _is_clamped(run, bot, link, pair, terms):
         cancel(run, link, order, "replace", "it is placed again with the new terms")
+
+
+def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> bool:
+    """The venue makes the order smaller by itself: it is reduce-only, closes all that is held, and only that shrank.
+
+    Cancelling it to place it again would leave the position unprotected for nothing. Not so where the account holds
+    more than what was copied: there the order would take of what is not ours.
+    """
+    order, parent = pair.orders[-1], pair.parent
+    # A fill and the position after it are told one after the other: foreign is what both the last two say.
+    held = run.desk.account(link.child.account).positions.get(link.book)
+    foreign = held is not None and held.quantity != link.attributed and link.foreign
+    closes_all = divide(bot, parent).close >= reach(bot, parent)
+    shrunk = terms.quantity < order.terms.quantity
+    alike = _same(msgspec.structs.replace(order.terms, quantity=terms.quantity), terms)
+    return order.terms.reduce_only and shrunk and alike and closes_all and not foreign
+
+
+def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
+    change = OrderChange(ref=order.ref, terms=terms)
+    run.decisions.append(
+        Modify(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, change=change)
+    )
 
 
 def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     if not parent.live and not parent.filled:
-        _give_up(pair, "parent-ended-unfilled")
+        if pair.filled:
+            _finish(run, bot, link, pair)
+        else:
+            _give_up(pair, "parent-ended-unfilled")
         return
     if not run.desk.account(link.child.account).connected:
         _wait(run, link, pair, "warn", "not-connected", f"not copied now: {link.child.account} is not connected")

@@ -8,7 +8,7 @@ from typing import Any
 
 from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
 from copydesk.model import NewOrder, OrderRef
-from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked
+from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked, forget_ended
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class Run:
 
 def register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrder) -> None:
     run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
+    forget_ended(run.desk.child_orders, lambda tracked: tracked.order.state.is_ended)
 
 
 def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:

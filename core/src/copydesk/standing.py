@@ -39,6 +39,12 @@ def divide(bot: Bot, parent: ParentOrder) -> Parts:
     return Parts(closed + closing, ignored + below, opened + beyond)
 
 
+def reach(bot: Bot, parent: ParentOrder) -> Decimal:
+    """How much of the followed position the parent's order could close at the most: what it closed, and what is left."""
+    terms = parent.order.terms
+    return parent.closed + max(ZERO, -terms.side.sign * bot.book(book_of(terms)).followed)
+
+
 def is_exit(bot: Bot, parent: ParentOrder) -> bool:
     """True where the parent's order, as things stand, opens nothing."""
     return not divide(bot, parent).open
@@ -109,6 +115,8 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
         opened = max(ZERO, done - parts.close - parts.ignored)
         return closing * closed / parts.close + opening * opened / parts.open
     whole = parts.close + parts.open
+    if not parts.open:  # a reduce-only order that is larger than the position ends where that does
+        whole = min(whole, reach(bot, parent))
     if whole and (pair.open or last.state is State.FILLED):
         return pair.total * min(done, whole) / whole
     ratio = pair.ratio or link.ratio(1) or Decimal(1)

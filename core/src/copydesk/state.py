@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import (
@@ -204,8 +206,10 @@ class Link:
     book: Book  # the parent's book; the child's is the other one where K < 0 in hedge mode
     ratios: dict[int, Decimal] = field(default_factory=dict)  # of the open episode, by the sign of the parent's position
     attributed: Decimal = ZERO
+    foreign: Decimal = ZERO  # what the account held beyond `attributed` when its position was last told
     fills: int = 0  # how often `attributed` moved
     pairs: dict[str, Pair] = field(default_factory=dict)
+    ended: dict[str, Pair] = field(default_factory=dict)  # pairs of which nothing more can come
     corrections: list[ChildOrder] = field(default_factory=list)
     trims: int = 0  # how many there were: part of their ids
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
@@ -236,6 +240,7 @@ class Bot:
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
     links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
 
@@ -274,6 +279,22 @@ class Desk:
         if key not in self.accounts:
             self.accounts[key] = Account(key=key)
         return self.accounts[key]
+
+
+ORDERS_KEPT = 4_000
+"""So many ended orders are remembered in full, per bot the parent's and in all the children's: late fills of them count."""
+PAST_KEPT = 100_000
+
+
+def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> list[Any]:
+    """Once there are many, drop the oldest ended ones; return their keys. Costs next to nothing per order."""
+    if len(orders) <= 2 * ORDERS_KEPT:
+        return []
+    ended = [key for key, order in orders.items() if is_ended(order)]
+    over = ended[: max(0, len(ended) - ORDERS_KEPT)]
+    for key in over:
+        del orders[key]
+    return over
 
 
 def book_of(terms: Terms) -> Book:

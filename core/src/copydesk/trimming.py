@@ -17,7 +17,7 @@ TRIM_AGAIN_MS = 250
 TRIM_TRIES = 6
 """A trim that the venue does not carry out is tried this often, each time after twice as long; then a person is told."""
 CORRECTIONS_KEPT = 20
-PAIRS_KEPT = 500
+ENDED_KEPT = 200
 
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
@@ -27,7 +27,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
             follow(run, bot, link, pair)
     _trim(run, bot, link)
     _end_episode(bot, link)
-    _forget(link)
+    _put_by(link)
 
 
 # --- trims ------------------------------------------------------------------------------------------------------------
@@ -136,17 +136,17 @@ def _end_episode(bot: Bot, link: Link) -> None:
     if any(order.state.is_open for order in link.corrections):
         return
     link.pairs.clear()
+    link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
 
 
-def _forget(link: Link) -> None:
-    """Of an episode that does not end: the oldest pairs of which nothing more can come. Their late fills still count."""
-    if len(link.pairs) > PAIRS_KEPT:
-        over = [key for key, pair in link.pairs.items() if pair.closed and not pair.parent.live and not pair.open]
-        for key in over[: PAIRS_KEPT // 2]:
-            del link.pairs[key]
+def _put_by(link: Link) -> None:
+    """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
+    for key, pair in list(link.pairs.items()):
+        if pair.closed and not pair.parent.live and not pair.open:
+            link.ended[key] = link.pairs.pop(key)
+    while len(link.ended) > ENDED_KEPT:
+        del link.ended[next(iter(link.ended))]
     if len(link.corrections) > CORRECTIONS_KEPT:
-        ended = [order for order in link.corrections if order.state.is_ended]
-        for order in ended[: CORRECTIONS_KEPT // 2]:
-            link.corrections.remove(order)
+        link.corrections = link.corrections[-CORRECTIONS_KEPT // 2 :]

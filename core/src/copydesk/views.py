@@ -62,7 +62,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
         return "unmanaged"
     if not (desk.account(link.child.account).connected and desk.account(bot.rules.parent).connected):
         return "stale"
-    pairs = list(link.pairs.values())
+    pairs = [*link.ended.values(), *link.pairs.values()]
     if any(order.state.is_open and (order.op or not order.state.is_live) for order in link.orders):
         return "pending"
     step = instrument.quantity_step
