@@ -22,6 +22,7 @@ from copydesk.secrets import variable_of
 
 START_S = 60.0
 STOP_S = 15.0
+END_S = 2.0
 WATCH_S = 0.2
 
 
@@ -123,6 +124,9 @@ class Stage:
         except TimeoutError:
             line = b""
         if not line:
+            with suppress(TimeoutError):  # it has ended, or it hangs
+                async with asyncio.timeout(END_S):
+                    await process.wait()
             await self.stop(name)
             failure = UsageError if process.returncode == 2 else CopydeskError
             raise failure(f"the {name} did not start: {self._last_words(name)}")
