@@ -100,7 +100,7 @@ ORDERS_REFUSED = [
     ({**LIMIT, "timeInForce": "GTD"}, -1102),
     ({**LIMIT, "timeInForce": "GTD", "goodTillDate": "1700000000000"}, -5040),
     ({**LIMIT, "priceMatch": "BEST"}, -5037),
-    ({**LIMIT, "priceMatch": "QUEUE"}, -4084),
+    ({**LIMIT, "priceMatch": "QUEUE"}, -1106),
     ({**LIMIT, "closePosition": "true"}, -4136),
     ({**LIMIT, "newClientOrderId": "a" * 37}, -4015),
     ({**LIMIT, "newClientOrderId": "not allowed"}, -1100),
