@@ -164,7 +164,6 @@ def _commission_rate(rest: Rest, call: Call) -> Json:
         "symbol": rest.symbol(call),
         "makerCommissionRate": MAKER_RATE,
         "takerCommissionRate": TAKER_RATE,
-        "rpiCommissionRate": MAKER_RATE,
     }
 
 
