@@ -35,6 +35,7 @@ MESSAGES: dict[int, str] = {
     -1125: "This listenKey does not exist.",
     -1128: "Combination of optional parameters invalid.",
     -1130: "Data sent for parameter '{0}' is not valid.",
+    -1131: "recvWindow must be less than 60000",
     -1136: "Invalid newOrderRespType.",
     -2011: "Unknown order sent.",
     -2013: "Order does not exist.",
