@@ -49,7 +49,7 @@ from copydesk_binance.errors import (
 from copydesk_binance.fold import Fold
 from copydesk_binance.markets import Venue, is_loopback, share_venue
 from copydesk_binance.signing import Signing
-from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable
+from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable, WrongMode
 
 if TYPE_CHECKING:
     from copydesk_binance.stream import Feed
@@ -165,13 +165,23 @@ class Session:
         """Place an order under its client id, unchanged."""
         what = f"place {order.client_id}"
         try:
-            path, params = translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
+            path, params = await self._place_params(order)
+        except WrongMode as error:
+            return Rejected(reason=RejectReason.MODE, message=f"{what}: {error}")
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
         if not order.terms.type.is_conditional:
             self.fold.expect_plain(order.client_id)
         answer = await self._trade("POST", path, params, what)
         return self._accept(answer, what) if isinstance(answer, Reply) else answer
+
+    async def _place_params(self, order: NewOrder) -> tuple[str, Params]:
+        """Raises `Untranslatable`. The owner may have switched the position mode: it is read again before it refuses."""
+        try:
+            return translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
+        except WrongMode:
+            await self._read_mode_again()
+        return translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
 
     def _accept(self, reply: Reply, what: str) -> Outcome:
         try:

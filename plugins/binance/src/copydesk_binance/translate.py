@@ -107,6 +107,10 @@ class Untranslatable(ValueError):
     """An order that this venue cannot carry; the sentence says why. Nothing was sent."""
 
 
+class WrongMode(Untranslatable):
+    """The position side does not fit the account's position mode, as far as that is known."""
+
+
 # --- fields -------------------------------------------------------------------------------------------------
 
 
@@ -682,10 +686,10 @@ def place_params(client_id: str, terms: Terms, *, hedge_mode: bool) -> tuple[str
     params: Params = {"symbol": terms.symbol, "side": terms.side.value.upper(), "type": TYPE_WORDS[terms.type]}
     if hedge_mode:
         if terms.position_side is PositionSide.NET:
-            raise Untranslatable(f"The account is in hedge mode: an order on {terms.symbol} must say long or short.")
+            raise WrongMode(f"The account is in hedge mode: an order on {terms.symbol} must say long or short.")
         params["positionSide"] = terms.position_side.value.upper()
     elif terms.position_side is not PositionSide.NET:
-        raise Untranslatable(f"The account is in one-way mode: an order on {terms.symbol} cannot be {terms.position_side}.")
+        raise WrongMode(f"The account is in one-way mode: an order on {terms.symbol} cannot be {terms.position_side}.")
     whole_position = terms.close_position and terms.type in _CLOSES_POSITION
     if whole_position:
         params["closePosition"] = "true"

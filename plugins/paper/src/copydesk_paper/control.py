@@ -1,7 +1,9 @@
 """What every rehearsal venue serves under `/rehearsal`, beside its own wire: its state, faults on request, deposits.
 
 `GET /rehearsal/state`, `POST /rehearsal/faults` (`{"name": ..., "account": ..., "count": ..., "every": ...}`, all but the
-name optional), `DELETE /rehearsal/faults[?name=...]`, `POST /rehearsal/accounts/{name}/deposit` (`{"amount": "100"}`).
+name optional), `DELETE /rehearsal/faults[?name=...]`, `POST /rehearsal/accounts/{name}/deposit` (`{"amount": "100"}`),
+`POST /rehearsal/accounts/{name}/mode` (`{"hedge": true}`), and `POST /rehearsal/trades` (`{"symbol": ..., "price": "100"}`,
+optionally `quantity` and `side`): somebody trades at that price, through whatever rests there.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 from copydesk.errors import UsageError
-from copydesk.model import Record, to_json
+from copydesk.model import Record, Side, to_json
 
-from copydesk_paper.exchange import Exchange
+from copydesk_paper.contracts import is_multiple
+from copydesk_paper.exchange import Exchange, MarketTrade
 from copydesk_paper.faults import SLICES, Faults, read_fault
 from copydesk_paper.refusal import ExchangeRefusal
 
@@ -25,6 +28,40 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Deposit(Record):
     amount: Decimal
+
+
+class Mode(Record):
+    hedge: bool
+
+
+class Print(Record):
+    """A trade that somebody makes. `side` is the taker's; left out: the one that moves the price there."""
+
+    symbol: str
+    price: Decimal
+    quantity: Decimal = Decimal(1)
+    side: Side | None = None
+
+
+def print_trade(exchange: Exchange, body: bytes) -> Print:
+    """Let somebody trade as the body says. Raises `UsageError`, `ExchangeRefusal` or `msgspec.MsgspecError`."""
+    wanted = msgspec.json.decode(body, type=Print)
+    last = exchange.last_price(wanted.symbol)  # refuses an unknown symbol
+    tick = exchange.instruments[wanted.symbol].price_tick
+    if wanted.price <= 0 or wanted.quantity <= 0 or not is_multiple(wanted.price, tick):
+        raise UsageError(f"a trade of {wanted.symbol} needs a quantity above zero and a price on the tick of {tick}")
+    side = wanted.side or (Side.SELL if wanted.price < last else Side.BUY)
+    exchange.apply(
+        MarketTrade(symbol=wanted.symbol, price=wanted.price, quantity=wanted.quantity, buyer_is_maker=side is Side.SELL)
+    )
+    return wanted
+
+
+def set_mode(exchange: Exchange, account: str, body: bytes) -> Mode:
+    """Switch an account's position mode. Raises `ExchangeRefusal` or `msgspec.MsgspecError`."""
+    mode = msgspec.json.decode(body, type=Mode)
+    exchange.set_hedge_mode(account, mode.hedge)
+    return mode
 
 
 def add_control(app: web.Application, exchange: Exchange, faults: Faults) -> None:
@@ -55,11 +92,19 @@ def add_control(app: web.Application, exchange: Exchange, faults: Faults) -> Non
         exchange.deposit(name, amount)
         return _answer(exchange.balance(name))
 
+    async def mode(request: web.Request) -> web.Response:
+        return _answer(set_mode(exchange, request.match_info["name"], await request.read()))
+
+    async def trade(request: web.Request) -> web.Response:
+        return _answer(print_trade(exchange, await request.read()))
+
     apply_faults()
     app.router.add_get("/rehearsal/state", _guarded(state))
     app.router.add_post("/rehearsal/faults", _guarded(add_fault))
     app.router.add_delete("/rehearsal/faults", _guarded(clear_faults))
     app.router.add_post("/rehearsal/accounts/{name}/deposit", _guarded(deposit))
+    app.router.add_post("/rehearsal/accounts/{name}/mode", _guarded(mode))
+    app.router.add_post("/rehearsal/trades", _guarded(trade))
 
 
 def _account_state(exchange: Exchange, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from copydesk.errors import UsageError
 from copydesk.model import to_json
+from copydesk_paper.control import print_trade, set_mode
 from copydesk_paper.exchange import ExchangeRefusal
 from copydesk_paper.faults import read_fault
 from msgspec.structs import replace
@@ -42,6 +43,10 @@ class Control:
                 return _reply({"faults": self._misbehaviour.faults.state()})
             case ("POST", ["accounts", name, "deposit"]):
                 return await self._deposit(request, name)
+            case ("POST", ["accounts", name, "mode"]):
+                return await self._change(request, lambda body: set_mode(self._venue.exchange, name, body))
+            case ("POST", ["trades"]):
+                return await self._change(request, lambda body: print_trade(self._venue.exchange, body))
         return _sentence(f"nothing at {request.method} {path}: try GET /rehearsal/state", 404)
 
     def _state(self) -> dict[str, Any]:
@@ -49,6 +54,7 @@ class Control:
         return {
             "faults": self._misbehaviour.faults.state(),
             "counters": self._counters(),
+            "prices": {symbol: exchange.last_price(symbol) for symbol in self._venue.listing.symbols},
             "accounts": {
                 name: {
                     "balance": exchange.balance(name),
@@ -69,6 +75,12 @@ class Control:
             return _sentence(f"fault {fault.name}: this venue has no account {fault.account!r}", 422)
         self._misbehaviour.add(fault)
         return _reply({"faults": self._misbehaviour.faults.state()})
+
+    async def _change(self, request: web.BaseRequest, change: Callable[[bytes], Any]) -> web.Response:
+        try:
+            return _reply(change(await request.read()))
+        except (UsageError, ExchangeRefusal, msgspec.MsgspecError) as error:
+            return _sentence(str(error), 422)
 
     async def _deposit(self, request: web.BaseRequest, name: str) -> web.Response:
         if name not in self._venue.accounts:

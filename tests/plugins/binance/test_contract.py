@@ -1,0 +1,16 @@
+"""Binance USD-M futures keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import copydesk_binance
+import pytest
+from copydesk.testing import RehearsalRig, Rig, VenueContract
+
+
+class TestBinanceFutures(VenueContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(copydesk_binance, "binance-futures", libraries=("ccxt", "aiohttp")) as rig:
+            yield rig

@@ -1,0 +1,18 @@
+"""The paper exchange keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import copydesk_paper
+import pytest
+from copydesk.testing import RehearsalRig, Rig, VenueContract
+
+
+class TestPaper(VenueContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(
+            copydesk_paper, "paper", connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)
+        ) as rig:
+            yield rig
