@@ -1,5 +1,6 @@
 """What other people's clients ask for beyond what ccxt does."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -75,7 +76,8 @@ async def test_every_old_conditional_type_is_placed_and_cancelled(old_desk, para
 
 async def test_old_conditional_orders_go_with_the_others_and_stand_beside_the_new(old_desk):
     desk = old_desk
-    await desk.signed("POST", "/fapi/v1/order", **STOP)
+    [placed] = (await desk.signed("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps([STOP]))).json
+    assert placed["type"] == "STOP_MARKET"
     new = {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "triggerPrice": "58000"}
     await desk.signed("POST", "/fapi/v1/algoOrder", **new, quantity="0.01")
     await desk.signed("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
@@ -136,6 +138,13 @@ async def test_multi_assets_mode(desk):
     await desk.signed("POST", path, multiAssetsMargin="false")
     await desk.signed("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
     assert (await desk.signed("POST", path, multiAssetsMargin="true")).code == -4168
+
+
+async def test_what_copiers_ask_of_the_spot_service(desk):
+    assert (await desk.ask("GET", "/sapi/v1/system/status")).json == {"status": 0, "msg": "normal"}
+    allowed = (await desk.signed("GET", "/sapi/v1/account/apiRestrictions")).json
+    assert (allowed["enableFutures"], allowed["enableWithdrawals"]) == (True, False)
+    assert (await desk.signed("GET", "/sapi/v1/capital/deposit/hisrec")).json == []
 
 
 async def test_fee_burn_is_kept(desk):

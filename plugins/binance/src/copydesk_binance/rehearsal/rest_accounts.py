@@ -1,4 +1,4 @@
-"""REST endpoints of accounts: balances, positions, modes, trades, income; and what ccxt asks of the spot service."""
+"""REST endpoints of accounts: balances, positions, modes, trades, income; and what clients ask of the spot service."""
 
 from __future__ import annotations
 
@@ -309,7 +309,33 @@ def _force_orders(rest: Rest, call: Call) -> list[Json]:
     ]
 
 
-# --- what ccxt asks of the spot service when it loads markets with keys ----------------------------------------
+# --- what clients ask of the spot service: ccxt when it loads markets with keys, copiers when they show an account ---
+
+
+@public("/sapi/v1/system/status")
+def _system_status(rest: Rest, call: Call) -> Json:
+    return {"status": 0, "msg": "normal"}
+
+
+@route("GET", "/sapi/v1/account/apiRestrictions")
+def _api_restrictions(rest: Rest, call: Call) -> Json:
+    """A key of this venue may read and trade futures, and nothing else."""
+    forbidden = ("enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer", "enableVanillaOptions")
+    return {
+        "ipRestrict": False,
+        "createTime": rest.now_ms(),
+        "enableReading": True,
+        "enableFutures": True,
+        "enableSpotAndMarginTrading": False,
+        "enableMargin": False,
+        **dict.fromkeys(forbidden, False),
+    }
+
+
+@route("GET", "/sapi/v1/capital/deposit/hisrec", "/sapi/v1/capital/withdraw/history")
+def _no_transfers(rest: Rest, call: Call) -> list[Json]:
+    """Nothing comes from a chain here; what the rehearsal's control deposits is income of type TRANSFER."""
+    return []
 
 
 @route("GET", "/sapi/v1/capital/config/getall")
