@@ -32,7 +32,7 @@ def venue() -> Iterator[RehearsalReady]:
 
 @pytest.mark.slow
 def test_keys_in_use_appear_nowhere(venue: RehearsalReady, tmp_path: Path) -> None:
-    """The parent's keys come from the sealed file, the child's from the environment; a wrong one makes the venue complain."""
+    """The parent's keys come from the sealed file, the child's from the environment; wrong ones make the venue complain."""
     folder = tmp_path / "data"
     said: dict[str, str] = {}
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COPYDESK_")}
