@@ -261,7 +261,7 @@ class Placing:
         rejected(await _refused(bench, hedged, bench.terms()), RejectReason.MODE)
 
     async def test_c88_switched_position_mode_is_noticed(self, bench: Bench) -> None:
-        """After the owner switched the position mode by hand, an order for the new mode is accepted at the second try at most."""
+        """After the owner switched the position mode, an order for the new mode is accepted, at the second try at most."""
         bench.needs(bench.capabilities.hedge_mode, "no hedge mode")
         venue, listener = await bench.both()
         await bench.rig.use_hedge_mode()
