@@ -296,7 +296,7 @@ def read_command() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5, help="fresh processes per copier and number (5)")
     parser.add_argument("--rounds", type=int, default=20, help="rounds that count per repetition (20)")
     parser.add_argument("--warm-up", type=int, default=5, help="rounds before them (5)")
-    parser.add_argument("--hold-ms", type=float, default=5.0, help="how long an order is under way to the venue (5)")
+    parser.add_argument("--hold-ms", type=float, default=30.0, help="how long an order is under way to the venue (30)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--output", type=Path, help="write the JSON object with every single round to this file")
     asked = parser.parse_args()

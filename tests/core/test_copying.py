@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from copydesk import state
+from copydesk.inputs import BotStopped, Snapped
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
+from copydesk.views import drifts
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
 
@@ -515,3 +518,194 @@ def test_4_a_flip_that_the_child_finishes_first_stays_one_order():
     desk.settle()
     assert desk.position("c1") == D("-0.3")
     assert len(desk.placed("c1")) == 2
+
+
+# --- what generated stories found ---------------------------------------------------------------------------------------
+
+
+def test_4_small_closes_do_not_bleed_the_child():
+    """Rule 3 holds for exits too: ten closes of a tenth leave the child at its rounded share after each."""
+    desk = loop(child("c1", k="0.33"), instrument=instrument("1"), price=D(10))
+    desk.buy("10")
+    desk.settle()
+    held = []
+    for _ in range(10):
+        desk.sell("1")
+        desk.settle()
+        held.append(int(desk.position("c1")))
+    assert held == [2, 2, 2, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_2_a_third_of_three_is_one():
+    desk = loop(child("c1"), cash={PARENT: D(3_000_000), "c1": D(1_000_000)}, instrument=instrument("1"), price=D(10))
+    desk.buy("3", price="9")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [1]
+
+
+def test_2_a_flip_begins_with_a_fresh_ratio():
+    desk = loop(child("c1"), cash={PARENT: D(100_000), "c1": D(100_000)})
+    desk.buy("0.1")
+    desk.settle()
+    desk.exchange.deposit("c1", D(100_000))
+    desk.settle()
+    desk.sell("0.2")
+    desk.settle()
+    assert D("-0.21") < desk.position("c1") < D("-0.19")
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_3_min_one_takes_one_step_in_all_not_one_per_order():
+    desk = loop(child("c1", k="0.01", rounding="min_one"), instrument=instrument("1"), price=D(10))
+    for _ in range(5):
+        desk.buy("10")
+        desk.settle()
+    assert desk.position("c1") == 1
+
+
+def test_4_a_fast_round_trip_and_reversal_arrives():
+    """Entry, exit and the other way, all before the child's first order was answered."""
+    desk = loop(child("c1", k="3"))
+    desk.buy("0.1")
+    desk.sell("0.1")
+    desk.sell("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("-0.3")
+
+
+def test_5_a_trim_that_the_market_cannot_take_is_tried_again_and_then_told():
+    desk = loop(child("c1", k="1"))
+    desk.buy("0.1")
+    desk.settle()
+    refused = Rejected(reason=RejectReason.OTHER, message="closed for maintenance")
+    desk.fault = lambda intent: refused
+    desk.sell("0.1")
+    desk.settle()
+    (told,) = [note for note in desk.notes if note.kind == "trim-failed"]
+    assert "maintenance" in told.text
+    assert "ticket" in told.data
+    trims = [intent for intent in desk.intents if getattr(intent, "why", "") == "trim"]
+    assert len({trim.order.client_id for trim in trims}) == len(trims) == 6
+    assert desk.position("c1") == D("0.1")
+
+
+def test_7_an_order_made_larger_after_the_childs_had_filled_is_followed():
+    desk = loop(child("mirror", k="-1"))
+    order = desk.buy("0.1", price="59999.9")  # reversed it takes at once
+    desk.settle()
+    assert desk.position("mirror") == D("-0.1")
+    desk.amend(order, quantity="0.3", price="60001")
+    desk.settle()
+    assert desk.position(PARENT) == D("0.3")
+    assert [(terms.price, terms.quantity) for terms in desk.working("mirror")] == [(D(60001), D("0.2"))]
+
+
+def test_8_a_parent_cancelled_half_filled_leaves_the_childs_share_waiting():
+    desk = loop(child("c1", k="0.5"))
+    order = desk.buy("10", price="59999")
+    desk.settle()
+    desk.trade("59999", "4")  # the parent is first in the queue
+    desk.settle()
+    desk.cancel(order)
+    desk.settle()
+    assert [(terms.price, terms.quantity) for terms in desk.working("c1")] == [(D(59999), D(2))]
+
+
+def two_exits(desk: ClosedLoop) -> None:
+    desk.buy("0.2")
+    desk.settle()
+    desk.sell("0.1", price="61000", reduce_only=True)
+    desk.sell("0.2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+
+
+def test_4_a_stop_keeps_standing_when_the_target_takes_half():
+    """Without amend at the venue, a stop that still covers all is not taken away just to make it smaller."""
+    desk = loop(child("c1", k="1"), amendable=frozenset())
+    two_exits(desk)
+    before = len(desk.sent)
+    desk.prices(D(61001))
+    desk.settle()
+    assert (desk.position("c1"), len(desk.sent)) == (D("0.1"), before)
+    desk.prices(D(58999))
+    desk.settle()
+    assert desk.position(PARENT) == desk.position("c1") == 0
+    assert desk.working("c1") == []
+
+
+def test_4_a_stop_is_made_smaller_where_the_child_holds_more_than_was_copied():
+    desk = loop(child("c1", k="1"), amendable=frozenset())
+    desk.exchange.place("c1", desk.buy("0.2").terms)  # by hand on the child, as well as the copy
+    desk.settle()
+    desk.sell("0.1", price="61000", reduce_only=True)
+    desk.sell("0.2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+    desk.prices(D(61001))
+    desk.settle()
+    desk.prices(D(58999))
+    desk.settle()
+    assert desk.position("c1") == D("0.2")
+
+
+def test_a_copy_cancelled_by_hand_is_not_placed_again():
+    desk = loop()
+    desk.buy("0.1", price="50000")
+    desk.settle()
+    (copy,) = desk.exchange.open_orders("c1")
+    desk.exchange.cancel("c1", venue_id=copy.venue_id)
+    desk.settle()
+    desk.reread("c1")
+    desk.settle()
+    assert (len(desk.placed("c1")), desk.working("c1")) == (1, [])
+    desk.prices(D(49999))
+    desk.settle()
+    (view,) = drifts(desk.copier.desk)
+    assert (view.difference, view.cause) == (D("0.05"), "hand-traded")
+
+
+def test_an_old_snapshot_does_not_undo_what_fills_told():
+    desk = loop(child("c1", k="1"))
+    old = desk.snapshot(PARENT)
+    desk.buy("0.1")
+    desk.settle()
+    for _ in range(3):
+        desk.feed(Snapped(at_ns=desk.now_ns, account=PARENT, snapshot=old))
+        desk.settle()
+    assert desk.position("c1") == D("0.1")
+    assert desk.said("inferred") == []
+
+
+def test_a_bot_that_is_started_again_begins_anew():
+    desk = loop(child("c1", k="1"))
+    resting = desk.buy("0.1", price="50000")
+    desk.buy("0.2")
+    desk.settle()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    desk.buy("0.4")
+    desk.settle()
+    desk.pass_time(10)
+    desk.start()
+    desk.cancel(resting)
+    desk.sell("0.6")
+    desk.settle()
+    assert desk.position("c1") == D("0.2")  # the baseline's exits are not copied
+    desk.buy("0.1")
+    desk.settle()
+    assert desk.position("c1") == D("0.3")
+
+
+def test_what_ended_is_forgotten_in_time_and_not_copied_again(monkeypatch):
+    monkeypatch.setattr(state, "ORDERS_KEPT", 10)
+    desk = loop(child("c1", k="1"))
+    for _ in range(50):
+        desk.buy("0.001")
+        desk.settle()
+    held, bot = desk.copier.desk, desk.copier.desk.bots["bot"]
+    assert len(held.child_orders) <= 21
+    assert len(bot.orders) <= 21
+    desk.reread(PARENT, since_ms=1)
+    desk.reread("c1", since_ms=1)
+    desk.settle()
+    assert (len(desk.placed("c1")), desk.position("c1")) == (50, D("0.050"))

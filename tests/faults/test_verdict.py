@@ -294,6 +294,14 @@ def test_an_order_that_filled_and_was_too_small_to_copy_is_explained(scene: Scen
     assert scene.judge().ok
 
 
+def test_an_exit_that_had_nothing_to_reduce_is_explained_by_the_name_of_its_copy(scene: Scene) -> None:
+    name = scene.copy(CLOSE).client_id
+    scene.drop(CLOSE)
+    line = LogEntry(at_ns=1, level="info", kind="nothing-to-reduce", text="", account=HALF, data={"client_id": name})
+    scene.log.append(line)
+    assert scene.judge().ok
+
+
 def test_an_order_that_came_and_went_while_the_child_was_away_needs_no_copy(scene: Scene) -> None:
     scene.drop(STOP)
     scene.connection(HALF, "down: no answer", 1500)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from copydesk.following import Run, follow_and_register, settle_link
+from copydesk.following import follow
 from copydesk.ids import is_own
 from copydesk.inputs import (
     AccountDown,
@@ -45,8 +45,11 @@ from copydesk.model import (
     Snapshot,
     Terms,
 )
+from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
-from copydesk.state import Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of
+from copydesk.standing import committed
+from copydesk.state import PAST_KEPT, Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.trimming import settle_link
 
 
 class Copier:
@@ -100,12 +103,13 @@ class Copier:
             for link in bot.links.values():
                 link.child = children.get(link.child.account, link.child)
             gone = [key for key in bot.links if key[0] not in children]
-            self._forget(bot.links.pop(key) for key in gone)
+            self._forget([bot.links.pop(key) for key in gone])
 
     def _forget(self, links: Iterable[Link]) -> None:
-        for link in links:
-            for order in link.orders:
-                self.desk.child_orders.pop((order.account, order.client_id), None)
+        gone = {id(link) for link in links}
+        if gone:
+            kept = {key: tracked for key, tracked in self.desk.child_orders.items() if id(tracked.link) not in gone}
+            self.desk.child_orders = kept
 
     def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
@@ -115,11 +119,9 @@ class Copier:
         bot = self.desk.bots[given.bot]
         self._forget(bot.links.values())
         bot.working, bot.started_ms = True, given.snapshot.time_ms
-        bot.orders, bot.books, bot.links = {}, {}, {}
+        bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, {}
         for order in given.snapshot.orders:
-            bot.orders[order.venue_id] = ParentOrder(
-                order=order, filled=order.filled, baseline=True, counted_from=order.filled
-            )
+            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
         for position in given.snapshot.positions:
             bot.books[position.symbol, position.position_side] = ParentBook(
                 position=position.quantity, baseline=position.quantity
@@ -167,9 +169,12 @@ class Copier:
         if whole:
             unmentioned(run, given.account, mentioned)
         for bot in self.desk.bots.values():
-            for (child, _), link in list(bot.links.items()):
-                if child == given.account and bot.working:
-                    settle_link(run, bot, link)
+            for (child, book), link in list(bot.links.items()):
+                if child == given.account:
+                    if whole:
+                        self._compare_foreign(link, book)
+                    if bot.working:
+                        settle_link(run, bot, link)
 
     def _reported(self, run: Run, given: Reported) -> None:
         account, event = given.account, given.event
@@ -195,6 +200,15 @@ class Copier:
         else:
             positions.pop((position.symbol, position.position_side), None)
 
+        for bot in self.desk.bots.values():
+            link = bot.links.get((account, (position.symbol, position.position_side)))
+            if link is not None:
+                self._compare_foreign(link, link.book)
+
+    def _compare_foreign(self, link: Link, book: Book) -> None:
+        held = self.desk.account(link.child.account).positions.get(book)
+        link.foreign = (held.quantity if held is not None else ZERO) - link.attributed
+
     def _balance(self, account: str, balance: Balance, at_ns: int) -> None:
         known = self.desk.account(account)
         known.balance, known.balance_ns = balance, at_ns
@@ -218,7 +232,7 @@ class Copier:
                 continue
             pair = link.pairs.get(order.venue_id)
             if pair is not None:
-                follow_and_register(run, bot, link, pair)
+                follow(run, bot, link, pair)
             if grown or not parent.live:
                 settle_link(run, bot, link)
 
@@ -229,20 +243,31 @@ class Copier:
 
     def _pair_up(self, bot: Bot, parent: ParentOrder) -> None:
         """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
-        if parent.baseline or parent.seen:
+        if parent.baseline:
+            return
+        working = bot.book(book_of(parent.order.terms)).working
+        if parent.live:
+            working[parent.order.venue_id] = parent
+        else:
+            working.pop(parent.order.venue_id, None)
+        if parent.seen:
             return
         parent.seen = True
+        before = committed(bot, parent)
         for child in bot.rules.children:
             link = bot.link(child, book_of(parent.order.terms))
-            link.pairs[parent.order.venue_id] = Pair(parent=parent)
+            link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
 
     def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
         known = bot.orders.get(order.venue_id)
         if known is None:
+            if order.venue_id in bot.past:
+                return None, False, False
             if order.created_ms and order.created_ms < bot.started_ms:
                 return None, False, False  # over before the bot started, or it would be in the baseline
             known = bot.orders[order.venue_id] = ParentOrder(order=order)
+            _forget_past(bot)
             grown = self._parent_filled(bot, known, order)
             return known, True, grown
         grown = self._parent_filled(bot, known, order)
@@ -261,14 +286,23 @@ class Copier:
             return False
         parent.filled = order.filled
         book = bot.book(book_of(order.terms))
-        signed = order.terms.side.sign * grown
-        before = book.baseline
-        book.position += signed
+        book.moves += 1
+        book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
+        sign = order.terms.side.sign
         if parent.baseline:
             # An order from before the start opens and closes what was there before the start, as far as that goes.
+            before, signed = book.baseline, sign * grown
+            book.position += signed
             book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
-        book.baseline = _clamped(book.baseline, book.position)
-        parent.ate_baseline += book.baseline - before
+            book.baseline = _clamped(book.baseline, book.position)
+            return True
+        closed = min(grown, max(ZERO, -sign * book.followed))
+        ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
+        parent.close(abs(book.followed), closed)
+        parent.ignored += ignored
+        parent.opened += grown - closed - ignored
+        book.position += sign * grown
+        book.baseline += sign * ignored
         return True
 
     def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
@@ -294,7 +328,7 @@ class Copier:
 
     def _inferred_fill(self, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
         """A fill of an order that no report told of: the order is inferred from its fills."""
-        if fill.venue_id in mentioned or fill.time_ms < bot.started_ms:
+        if fill.venue_id in mentioned or fill.venue_id in bot.past or fill.time_ms < bot.started_ms:
             return
         known = bot.orders.get(fill.venue_id)
         if known is not None and fill.execution_id in known.executions:
@@ -326,6 +360,8 @@ class Copier:
         venue: dict[Book, Position] = {(p.symbol, p.position_side): p for p in snapshot.positions}
         for key in set(venue) | set(bot.books):
             book = bot.book(key)
+            if snapshot.time_ms <= book.moved_ms:
+                continue
             actual = venue[key].quantity if key in venue else ZERO
             beyond = actual - book.position
             if beyond and beyond == book.doubt:
@@ -365,6 +401,13 @@ class Copier:
             tracked = self.desk.child_orders.get((account, client_id))
             if tracked is not None and tracked.order.due_ns == at_ns:
                 due(run, tracked)
+
+
+def _forget_past(bot: Bot) -> None:
+    """Orders that ended long ago are forgotten, but not that they were seen: they are never copied again."""
+    bot.past.update(dict.fromkeys(forget_ended(bot.orders, lambda parent: not parent.live)))
+    while len(bot.past) > PAST_KEPT:
+        del bot.past[next(iter(bot.past))]
 
 
 def _clamped(baseline: Decimal, position: Decimal) -> Decimal:

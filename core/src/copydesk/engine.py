@@ -409,13 +409,10 @@ class Engine:
         self._want_prices()
 
     def _want_prices(self) -> None:
-        """Listen to the prices of what is traded, on each connection that has a chart to feed."""
+        """Listen to the prices of what parents trade and of what somebody looks at: a hundred children need no more."""
+        parents = {bot.parent for bot in self._store.bots.values()}
         for connection in self.connections.values():
-            wanted = {
-                symbol
-                for key in connection.keys
-                for symbol in (*self.symbols(key), *(p.symbol for p in self._board(key).positions.values()))
-            }
+            wanted = {symbol for key in connection.keys if key in parents for symbol in self.symbols(key)}
             connection.want_prices(tuple(sorted(wanted | self._watched.get(connection.name, set()))))
 
     def _board(self, key: str) -> AccountBoard:

@@ -1,100 +1,27 @@
-"""Bringing a child's orders to what they should be: the intents. Pure: reads and changes the state, sends nothing.
+"""One pair: bringing what a child did about a parent's order to what it should be. Pure: changes the state, sends nothing.
 
-`follow` looks at one pair (a parent's order and what a child did about it), `settle_link` at a whole link. Both compare
-wanted with actual and may be called at any time, any number of times: where nothing differs, nothing comes out.
+`follow` compares wanted with actual and may be called at any time, any number of times: where nothing differs, nothing
+comes out. `trimming.settle_link` does so for a whole link.
 """
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
-from copydesk.ids import COPY, TRIM, client_order_id
-from copydesk.inputs import Cancel, Decision, LookUp, Modify, Note, Place
-from copydesk.model import (
-    ZERO,
-    Instrument,
-    NewOrder,
-    OrderChange,
-    OrderRef,
-    OrderStatus,
-    OrderType,
-    PositionSide,
-    Terms,
-    TimeInForce,
-    to_json,
-)
-from copydesk.planning import (
-    Hold,
-    closing_side,
-    divide,
-    is_exit,
-    ratio_for,
-    residue,
-    target,
-    wanted,
-)
+from copydesk.ids import COPY, client_order_id
+from copydesk.inputs import Modify
+from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
+from copydesk.planning import Hold, ratio_for, wanted
+from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
-from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked
+from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
+from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
 PROMPT_MS = 2_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One input being worked on: the state, the time, and what has been decided so far."""
-
-    desk: Desk
-    due: list[tuple[int, str, str]]
-    at_ns: int = 0
-    decisions: list[Decision] = field(default_factory=list)
-    look_ups: dict[str, list[OrderRef]] = field(default_factory=dict)
-
-    @property
-    def at_ms(self) -> int:
-        return self.at_ns // 1_000_000
-
-    def note(self, link: Link, level: str, kind: str, text: str, **data: Any) -> None:
-        self.decisions.append(
-            Note(
-                level=level,
-                kind=kind,
-                text=text,
-                bot=link.bot,
-                account=link.child.account,
-                symbol=link.book[0],
-                data=data,
-            )
-        )
-
-    def number(self) -> int:
-        self.desk.intents += 1
-        return self.desk.intents
-
-    def wake(self, order: ChildOrder, after_ms: int) -> None:
-        """Look at `order` again in `after_ms`."""
-        order.due_ns = self.at_ns + after_ms * 1_000_000
-        heapq.heappush(self.due, (order.due_ns, order.account, order.client_id))
-
-    def look_up(self, order: ChildOrder) -> None:
-        """Ask the venue what became of `order`; ask again should no answer come."""
-        order.op = Op.LOOK_UP
-        self.look_ups.setdefault(order.account, []).append(order.ref)
-        self.wake(order, 3_000)
-
-    def finish(self) -> list[Decision]:
-        for account, refs in self.look_ups.items():
-            self.decisions.append(LookUp(id=self.number(), account=account, orders=tuple(refs)))
-        return self.decisions
-
-
-# --- one pair ---------------------------------------------------------------------------------------------------------
 
 
 def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
@@ -108,77 +35,99 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
-    elif last.state in (State.WAITING, State.MISSING) or last.cancelled_for == "replace":
-        _enter(run, bot, link, pair)
-    elif last.state is State.FILLED and pair.parent.live and _may_grow(bot, pair):
-        _enter(run, bot, link, pair)  # nothing, unless the parent made the order larger
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+        _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
+    elif _is_idle(bot, pair, last):
+        if link.fills != pair.idle_since:
+            _enter(run, bot, link, pair)
+    elif not last.cancelled_for:
+        pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
     elif not pair.parent.live:
-        pair.closed = "done"
-    elif last.state is not State.FILLED:
-        pair.closed = "ended"
+        _finish(run, bot, link, pair)
 
 
-def follow_and_register(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
-    """`follow`, and make an order that it placed findable by its client id."""
-    before = len(pair.orders)
-    follow(run, bot, link, pair)
-    if len(pair.orders) > before:
-        _register(run, bot, link, pair, pair.orders[-1])
+def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
+    """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
+    pair.closed = "done"
+    parent = pair.parent
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
+    if parent.filled < parent.order.terms.quantity and missing > 0 and pair.filled:
+        pair.closed = "ahead"
+        text = (
+            f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
+        )
+        run.note(link, "warn", "ahead", text, parent_order=parent.order.venue_id)
+    elif parent.filled and pair.last is not None and pair.last.cancelled_for and pair.last.remaining:
+        pair.closed = "unfilled"
+        text = f"filled {pair.last.filled} of {pair.last.terms.quantity} {link.book[0]}, and the parent has moved on since"
+        run.note(link, "warn", "unfilled", text, parent_order=parent.order.venue_id)
 
 
-def _register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrder) -> None:
-    run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
-
-
-def _may_grow(bot: Bot, pair: Pair) -> bool:
-    """An entry that rests at the parent's venue can be made larger after the child's has filled."""
-    return pair.parent.order.terms.type is not OrderType.MARKET and not divide(bot, pair.parent).close
+def _is_idle(bot: Bot, pair: Pair, last: ChildOrder) -> bool:
+    """The venue took an exit away because there is nothing to reduce. It is placed anew once the child holds something."""
+    ended = last.state is State.EXPIRED or last.refused is not None
+    resting = last.terms.type is not OrderType.MARKET and last.terms.time_in_force is TimeInForce.GTC
+    return ended and resting and pair.parent.live and is_exit(bot, pair.parent)
 
 
 def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None:
-    """The order stands at the venue: leave it, amend it, replace it or cancel it."""
+    """The order stands at the venue: leave it, amend it, replace it or cancel it.
+
+    Once the parent's order has ended, the child's waits for its share of what that filled (rule 6).
+    """
     parent = pair.parent
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
-    if not parent.live:
-        book = bot.book(link.book)
-        outlived = book.followed * parent.order.terms.side.sign <= 0 and not is_exit(bot, parent)
-        if parent.order.status is not OrderStatus.FILLED or outlived:
-            _cancel(run, link, pair, order, "parent", "the parent's order has ended")
-        return
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    if not parent.live:
+        sign, followed = parent.order.terms.side.sign, bot.book(link.book).followed
+        if is_exit(bot, parent):  # what it closes is open the other way by now, or is wanted again
+            outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
+        else:  # what it opens is closed again
+            outlived = followed * sign <= 0
+        if outlived or not parent.filled:
+            cancel(run, link, order, "parent", "the parent's order has ended")
+            return
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
-        _cancel(run, link, pair, order, "replace", want.reason)
+        cancel(run, link, order, "replace", want.reason)
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
     if quantity <= order.filled:
-        _cancel(run, link, pair, order, "replace", "nothing more is wanted of it")
+        cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
     if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
         return
     can = run.desk.capabilities[bot.rules.kind]
     if terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
-        order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
-        run.decisions.append(
-            Modify(
-                id=order.intent,
-                bot=link.bot,
-                account=order.account,
-                cause=order.cause,
-                why="parent-changed" if not want.exit else "follows-position",
-                change=OrderChange(ref=order.ref, terms=terms),
-            )
-        )
-    else:
-        _cancel(run, link, pair, order, "replace", "it is placed again with the new terms")
+        _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
+    elif not _is_clamped(run, bot, link, pair, terms):
+        cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
-def _cancel(run: Run, link: Link, pair: Pair | None, order: ChildOrder, reason: str, why: str) -> None:
-    order.op, order.cancelled_for, order.intent = Op.CANCEL, reason, run.number()
+def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> bool:
+    """The venue makes the order smaller by itself: it is reduce-only, closes all that is held, and only that shrank.
+
+    Cancelling it to place it again would leave the position unprotected for nothing. Not so where the account holds
+    more than what was copied: there the order would take of what is not ours.
+    """
+    order, parent = pair.orders[-1], pair.parent
+    # A fill and the position after it are told one after the other: foreign is what both the last two say.
+    held = run.desk.account(link.child.account).positions.get(link.book)
+    foreign = held is not None and held.quantity != link.attributed and link.foreign
+    closes_all = divide(bot, parent).close >= reach(bot, parent)
+    shrunk = terms.quantity < order.terms.quantity
+    alike = _same(msgspec.structs.replace(order.terms, quantity=terms.quantity), terms)
+    return order.terms.reduce_only and shrunk and alike and closes_all and not foreign
+
+
+def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
+    change = OrderChange(ref=order.ref, terms=terms)
     run.decisions.append(
-        Cancel(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, order=order.ref)
+        Modify(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, change=change)
     )
 
 
@@ -186,7 +135,10 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     if not parent.live and not parent.filled:
-        _give_up(pair, "parent-ended-unfilled")
+        if pair.filled:
+            _finish(run, bot, link, pair)
+        else:
+            _give_up(pair, "parent-ended-unfilled")
         return
     if not run.desk.account(link.child.account).connected:
         _wait(run, link, pair, "warn", "not-connected", f"not copied now: {link.child.account} is not connected")
@@ -195,20 +147,26 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if instrument is None:
         _miss(run, bot, link, pair, "unknown-symbol", f"not copied: {link.book[0]} is not known on {link.child.account}")
         return
-    if not _has_ratio(run, bot, link, pair, instrument):
+    if not _has_ratio(run, bot, link, pair):
         return
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
+        if pair.filled and not parent.live:
+            _finish(run, bot, link, pair)
+            return
         _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
+    if not want.exit and _turning(bot, link, pair, instrument):
+        _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
+        return
     quantity = want.terms.quantity - pair.filled
     if quantity <= 0:
         if not parent.live:
-            _give_up(pair, "done")
+            _finish(run, bot, link, pair)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
     last = pair.last
@@ -226,21 +184,51 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
             if not parent.live:
                 _give_up(pair, "too-small")
             return
-    _place(run, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
+    _place(run, bot, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
 
 
-def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
-    """Fix the pair's ratio: that of the open episode, or a new one. Exits need none."""
-    if pair.ratio is not None or is_exit(bot, pair.parent):
+def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
+    """The parent closed and opens the other way, and the child has not got as far: first close, then open.
+
+    Two orders that cross the flat line in the wrong order would leave a reduce-only one with nothing to reduce.
+    """
+    if divide(bot, pair.parent).close:
+        return False  # a flip is one crossing order
+    sign = child_sign(link, pair)
+    opposite = link.attributed * sign < 0
+    trims = link.child.ahead == "trim" and not link.failing
+    if opposite and trims and excess(bot, link, instrument):
         return True
-    ratio: Decimal | str | None = link.ratio
+    if any(order.state.is_open for order in link.corrections):
+        return True
+    return any(
+        order.state.is_open and (order.terms.side.sign != sign or order.terms.reduce_only or (opposite and order.op))
+        for other in link.pairs.values()
+        if other is not pair and not other.parent.live
+        for order in other.orders
+    )
+
+
+def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
+    """Fix the pair's ratio: that of the open episode, or a new one. Exits need none; a flip begins an episode."""
+    if pair.ratio is not None:
+        return True
+    parts = divide(bot, pair.parent)
+    if not parts.open:
+        return True
+    side = opening_sign(link, pair)
+    ratio: Decimal | str | None = None if parts.close else link.ratios.get(side)
     if ratio is None:
         ratio = ratio_for(link.child, run.desk.account(bot.rules.parent), run.desk.account(link.child.account), run.at_ns)
+    if parts.close:
+        # The side it comes from goes on to close; a ratio that changed its sign meanwhile waits until all is flat.
+        old = link.ratio(-side)
+        if old is not None and (isinstance(ratio, str) or ratio * old < 0):
+            ratio = old
     if isinstance(ratio, str):
         _miss(run, bot, link, pair, "no-balance", f"not copied: {ratio}")
         return False
-    pair.ratio = link.ratio = ratio
-    pair.carry = residue(bot, link, pair, ratio, instrument)
+    pair.ratio = link.ratios[side] = ratio
     return True
 
 
@@ -283,22 +271,15 @@ def _late(
 
 
 def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
-    """How much is missing to the current target in the direction of `terms`, beside what is already on its way."""
-    sign = terms.side.sign
-    coming = sum(
-        (
-            order.remaining
-            for other in link.pairs.values()
-            if other is not pair and other.parent.order.status is OrderStatus.FILLED
-            for order in other.orders
-            if order.state.is_open and order.terms.side is terms.side
-        ),
-        ZERO,
-    )
-    return (target(bot, link, instrument) - link.attributed) * sign - coming
+    """How much is missing to the current target in the direction of `terms`, beside what the other pairs still bring."""
+    step = instrument.quantity_step
+    others = (other for other in link.pairs.values() if other is not pair)
+    coming = sum((still_moves(bot, link, other, step) for other in others), ZERO)
+    missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
+    return floor_to(max(missing, ZERO), step)
 
 
-def _place(run: Run, link: Link, pair: Pair, terms: Terms, why: str) -> None:
+def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -> None:
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):
         order = last  # the venue has nothing under this id: the same id goes again
@@ -309,22 +290,9 @@ def _place(run: Run, link: Link, pair: Pair, terms: Terms, why: str) -> None:
         client_id = client_order_id(link.bot, link.child.account, cause, COPY, len(pair.orders))
         order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause)
         pair.orders.append(order)
+        register(run, bot, link, pair, order)
     pair.waiting = ""
-    _send(run, link, order, why)
-
-
-def _send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
-    order.op, order.intent, order.sent_ns = Op.PLACE, run.number(), run.at_ns
-    run.decisions.append(
-        Place(
-            id=order.intent,
-            bot=link.bot,
-            account=order.account,
-            cause=order.cause,
-            why=why,
-            order=NewOrder(client_id=order.client_id, terms=order.terms),
-        )
-    )
+    send(run, link, order, why)
 
 
 def _give_up(pair: Pair, why: str) -> None:
@@ -351,14 +319,6 @@ def _miss(run: Run, bot: Bot, link: Link, pair: Pair, kind: str, text: str, tick
     run.note(link, "error", kind, text, **data)
 
 
-def count_missed(bot: Bot, link: Link) -> None:
-    bot.missed[link.child.account] = bot.missed.get(link.child.account, 0) + 1
-
-
-def count_copied(bot: Bot, link: Link) -> None:
-    bot.copied[link.child.account] = bot.copied.get(link.child.account, 0) + 1
-
-
 def _same(a: Terms, b: Terms) -> bool:
     """Alike in all that copying moves."""
     return (
@@ -380,112 +340,3 @@ def _amendable(new: Terms, old: Terms, price_and_quantity_only: bool) -> bool:
         and new.reduce_only == old.reduce_only
         and not (price_and_quantity_only and moved_trigger)
     )
-
-
-# --- a whole link -----------------------------------------------------------------------------------------------------
-
-
-def settle_link(run: Run, bot: Bot, link: Link) -> None:
-    """Look at every pair of the link, then at the position as a whole."""
-    for pair in list(link.pairs.values()):
-        if not pair.closed:
-            follow_and_register(run, bot, link, pair)
-    _trim(run, bot, link)
-    _end_episode(bot, link)
-
-
-def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
-    """How much the child holds beyond its target and beyond what still-working parent orders explain, unsigned."""
-    aim = target(bot, link, instrument)
-    held = link.attributed
-    if not held:
-        return ZERO
-    beyond = abs(held) if aim * held <= 0 else abs(held) - abs(aim)
-    for pair in link.pairs.values():
-        if not pair.parent.live:
-            continue
-        if is_exit(bot, pair.parent):
-            # An exit that the parent's side has got further with: the child's own is still working on it.
-            total = max(pair.parent.order.terms.quantity, pair.parent.filled)
-            if pair.open and total:
-                beyond -= max(ZERO, pair.total * pair.parent.filled / total - pair.filled)
-            continue
-        for order in pair.orders:
-            if order.terms.side.sign * held > 0:
-                beyond -= order.filled
-        if pair.parent.filled and pair.ratio is not None:
-            beyond += min(pair.filled, abs(pair.ratio) * pair.parent.filled)
-    step = instrument.quantity_step
-    return floor_to(max(beyond, ZERO), step)
-
-
-def _trim(run: Run, bot: Bot, link: Link) -> None:
-    """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
-    if not link.attributed or not bot.working:
-        return
-    desk = run.desk
-    if not (desk.account(link.child.account).connected and desk.account(bot.rules.parent).connected):
-        return
-    for pair in link.pairs.values():
-        last = pair.last
-        if last is None or not last.state.is_open:
-            continue
-        reduces = last.terms.side.sign * link.attributed < 0
-        if last.op is not None or not last.state.is_live or (reduces and not pair.parent.live):
-            return
-    if any(order.state.is_open for order in link.corrections):
-        return
-    instrument = desk.instruments[bot.rules.kind, link.book[0]]
-    quantity = min(excess(bot, link, instrument), abs(link.attributed))
-    if not quantity:
-        link.said = ""
-        return
-    side = closing_side(link.attributed)
-    position_side = link.book[1]
-    if position_side is not PositionSide.NET:
-        position_side = PositionSide.LONG if link.attributed > 0 else PositionSide.SHORT
-    terms = Terms(
-        symbol=link.book[0],
-        side=side,
-        type=OrderType.MARKET,
-        quantity=quantity,
-        reduce_only=desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
-        position_side=position_side,
-    )
-    if link.child.ahead != "trim":
-        if link.said != "ahead":
-            link.said = "ahead"
-            text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
-            run.note(link, "warn", "ahead", text, ticket=to_json(terms).decode())
-        return
-    cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}"
-    order = ChildOrder(
-        client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
-        account=link.child.account,
-        terms=terms,
-        cause=cause,
-    )
-    link.corrections.append(order)
-    _register(run, bot, link, None, order)
-    _send(run, link, order, "trim")
-
-
-def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
-    """A correction that never reached the venue goes again under the same id."""
-    order.on(Event.SENT_AGAIN)
-    order.absent = 0
-    _send(run, link, order, "trim")
-
-
-def _end_episode(bot: Bot, link: Link) -> None:
-    """From flat to flat: once parent and child are flat and nothing is open, the next order begins with a fresh ratio."""
-    if link.attributed or bot.book(link.book).followed:
-        return
-    for pair in link.pairs.values():
-        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
-            return
-    if any(order.state.is_open for order in link.corrections):
-        return
-    link.pairs.clear()
-    link.corrections.clear()
-    link.ratio = None

@@ -7,20 +7,22 @@ knows the bot and the parent's order can make the id again, even after losing th
 
 from __future__ import annotations
 
-import base64
 from functools import lru_cache
 from hashlib import blake2b
 
 PREFIX = "cdk-"
 COPY = "c"
 TRIM = "t"
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_BASE32_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @lru_cache(maxsize=65536)
 def _stem(bot: str, child: str, parent_order: str) -> str:
     key = "\x1f".join((bot, child, parent_order)).encode()
-    return base64.b32encode(blake2b(key, digest_size=13).digest()).decode().lower()[:20]
+    number = int.from_bytes(blake2b(key, digest_size=13).digest(), "big") >> 4  # 100 bits are 20 characters of base 32
+    return "".join([_BASE32_PAIRS[number >> shift & 1023] for shift in range(90, -1, -10)])
 
 
 def client_order_id(bot: str, child: str, parent_order: str, leg: str = COPY, generation: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""What should a child's order for a parent's order look like now? Pure: reads the state, changes nothing.
+"""What should a child's order for a parent's order look like now? Pure: reads the state, sends nothing.
 
 The answer is level-triggered: it follows from the present state alone, whatever sequence of events led there.
 """
@@ -19,17 +19,9 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
-from copydesk.sizing import carried, exit_quantity, floor_to, passive_price, round_to
-from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder, opens
-
-
-@dataclass(slots=True, frozen=True)
-class Parts:
-    """How a parent's order divides: what it closes of the followed position, of the baseline, and what it opens."""
-
-    close: Decimal
-    ignored: Decimal
-    open: Decimal
+from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
+from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,32 +41,6 @@ class Hold:
     final: bool = False
 
 
-def divide(bot: Bot, parent: ParentOrder) -> Parts:
-    """Divide the parent's order by the position as it was before the order's own fills."""
-    terms = parent.order.terms
-    book = bot.book((terms.symbol, terms.position_side))
-    sign = terms.side.sign
-    counted = parent.filled - parent.counted_from
-    baseline = book.baseline - parent.ate_baseline
-    held = book.position - sign * counted - baseline
-    # An order that has ended is what it filled.
-    quantity = max(terms.quantity, parent.filled) if parent.live else parent.filled
-    if terms.close_position:
-        return Parts(abs(held), ZERO, ZERO)
-    if opens(terms.side, terms.position_side, held) and held:
-        return Parts(ZERO, ZERO, ZERO if terms.reduce_only else quantity)
-    if not opens(terms.side, terms.position_side, held if held else baseline):
-        close = min(quantity, abs(held))
-        ignored = min(quantity - close, abs(baseline)) if baseline * sign < 0 else ZERO
-        rest = quantity - close - ignored
-        if terms.reduce_only or terms.position_side is not PositionSide.NET:
-            return Parts(close + rest, ignored, ZERO)
-        return Parts(close, ignored, rest)
-    if terms.reduce_only:
-        return Parts(quantity, ZERO, ZERO)
-    return Parts(ZERO, ZERO, quantity)
-
-
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
     """The order that the child should have for `pair.parent`, or why none."""
     parts = divide(bot, pair.parent)
@@ -90,79 +56,93 @@ def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
 
 
 def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Wanted | Hold:
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
-    exact = abs(ratio) * quantity + pair.carry
-    rounded = round_to(max(exact, ZERO), instrument.quantity_step, link.child.rounding)
+    exact = abs(ratio) * quantity
+    rounded = entry_quantity(abs(ratio) * pair.before, exact, instrument.quantity_step, link.child.rounding)
     if not rounded:
         return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
     return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False)
 
 
 def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
-    held, parent_held = _before(bot, link, pair)
-    held = floor_to(held, instrument.quantity_step)  # halves of orders that are on their way are no quantities
-    done = pair.filled
+    ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     # An exit covers at the most what the child holds now, whatever it is going to hold.
-    covered = max(-link.attributed * _child_sign(link, pair), ZERO) + done
-    total = min(exit_quantity(held, parent_held, quantity, instrument.quantity_step), covered)
+    covered = max(-link.attributed * child_sign(link, pair), ZERO) + pair.filled
+    total = min(_closing(bot, link, pair, quantity, instrument), covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
             return Hold("the child holds nothing yet", "waits-for-fill")
         return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
-    ratio = link.ratio or pair.ratio or Decimal(1)
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
-    held, _ = _before(bot, link, pair)
-    held = floor_to(held, instrument.quantity_step)
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
+    ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
-    total = held + opening
+    total = _closing(bot, link, pair, parts.close, instrument) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=only_closes), exit=not opening)
 
 
-def is_exit(bot: Bot, parent: ParentOrder) -> bool:
-    """True where the parent's order, as things stand, opens nothing."""
-    return not divide(bot, parent).open
+def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Decimal:
+    """How much of its position the child closes in all when the parent's order closes `quantity` in all (rule 4).
 
-
-def _before(bot: Bot, link: Link, pair: Pair) -> tuple[Decimal, Decimal]:
-    """What child and parent held before this pair's own fills, with every other pair taken as far as either side got.
-
-    A fill arrives on one side first. Taking both sides of a pair at the further one keeps an exit's share the same while
-    the other side's report is on its way.
+    It follows from what the parent did and from what the child's orders filled, never from the size of orders that stand:
+    two exits that looked at each other would chase each other.
     """
-    own = pair.parent.order.terms.side.sign
-    counted = pair.parent.filled - pair.parent.counted_from
-    parent_held = bot.book(link.book).followed - own * counted + pair.parent.ate_baseline
-    held = link.attributed - _child_sign(link, pair) * pair.filled
+    book = bot.book(link.book)
+    if pair.closing is not None and not pair.parent.live and pair.parent.moved != book.moves:
+        return pair.closing  # the parent has moved on since: what it closed is settled
+    held_sign = _held_sign(link, pair)
+    share = _Share(abs(link.ratio(held_sign) or pair.ratio or Decimal(1)), instrument.quantity_step, link.child.rounding)
+    followed = max(ZERO, book.followed * held_sign)
+    before = share.of(followed) + share.closed_by(pair.parent)
+    after = share.of(max(ZERO, followed - (quantity - pair.parent.closed)))
+    # What the child had, and should have had, before the closes that are under way.
+    had = -link.attributed * child_sign(link, pair)
+    should = share.of(followed)
     for other in link.pairs.values():
-        if other is pair or not other.orders or not (other.parent.live or other.open):
+        if not (other is pair or other.parent.live or other.open):
             continue
-        parent_total = other.parent.order.terms.quantity
-        child_total = other.total if other.open else other.filled
-        if not parent_total or not child_total:
-            continue
-        progress = max(other.parent.filled / parent_total, other.filled / child_total)
-        parent_held += other.parent.order.terms.side.sign * (parent_total * progress - other.parent.filled)
-        held += _child_sign(link, other) * (child_total * progress - other.filled)
-    # What this order closes stands on its other side.
-    return max(-held * _child_sign(link, pair), ZERO), max(-parent_held * own, ZERO)
+        if child_sign(link, other) == child_sign(link, pair):
+            had += other.filled
+            should += share.closed_by(other.parent)
+        else:
+            due = share.closed_by(other.parent) + share.opened_by(other)
+            had += (due if other.open else min(due, other.filled)) - other.filled
+    held = nearest_to(before * had / should, instrument.quantity_step) if should else had
+    pair.closing = exit_quantity(held, before, after, instrument.quantity_step)
+    return pair.closing
 
 
-def _child_sign(link: Link, pair: Pair) -> int:
-    """+1 where the child buys for this parent order."""
-    ratio = pair.ratio if pair.ratio is not None else link.ratio
-    sign = pair.parent.order.terms.side.sign
-    return -sign if ratio is not None and ratio < 0 else sign
+@dataclass(slots=True, frozen=True)
+class _Share:
+    """A child's rounded share of a parent's position."""
+
+    ratio: Decimal
+    step: Decimal
+    rounding: str
+
+    def of(self, position: Decimal) -> Decimal:
+        return round_to(self.ratio * position, self.step, self.rounding)
+
+    def closed_by(self, parent: ParentOrder) -> Decimal:
+        return sum((self.of(before) - self.of(after) for before, after in parent.closings), ZERO)
+
+    def opened_by(self, pair: Pair) -> Decimal:
+        return self.of(pair.before + pair.parent.opened) - self.of(pair.before)
+
+
+def _held_sign(link: Link, pair: Pair) -> int:
+    """The side of the position that the pair's order closes."""
+    sign = opening_sign(link, pair)
+    return -sign if link.book[1] is PositionSide.NET else sign
 
 
 def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool) -> Terms:
@@ -235,32 +215,6 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     if value <= 0:
         return f"the balance of {account.key} is {value:f} {balance.currency}, which is not positive"
     return value
-
-
-def residue(bot: Bot, link: Link, pair: Pair, ratio: Decimal, instrument: Instrument) -> Decimal:
-    """What rounding left of everything the parent had committed in this book before this order came."""
-    terms = pair.parent.order.terms
-    counted = pair.parent.filled - pair.parent.counted_from
-    held = abs(bot.book(link.book).followed - terms.side.sign * counted + pair.parent.ate_baseline)
-    working = sum(
-        (
-            other.parent.order.terms.quantity - other.parent.filled
-            for other in link.pairs.values()
-            if other is not pair and other.parent.live and other.parent.order.terms.side is terms.side
-        ),
-        ZERO,
-    )
-    return carried(abs(ratio) * (held + working), instrument.quantity_step, link.child.rounding)
-
-
-def target(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
-    """What the child should hold now, signed: the rounded share of what the parent holds since the baseline."""
-    followed = bot.book(link.book).followed
-    if not followed or link.ratio is None:
-        return ZERO
-    exact = link.ratio * followed
-    rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
-    return rounded if exact > 0 else -rounded
 
 
 def closing_side(held: Decimal) -> Side:

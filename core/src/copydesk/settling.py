@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from copydesk.following import (
-    Run,
-    count_copied,
-    count_missed,
-    follow_and_register,
-    resend_correction,
-    settle_link,
-)
+from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
+from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
+from copydesk.trimming import resend_correction, settle_link
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 700
@@ -76,7 +71,9 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     order, link, pair = tracked.order, tracked.link, tracked.pair
     if outcome.reason is RejectReason.NOTHING_TO_REDUCE:
         # A success in disguise; should the child come to hold something, the exit is wanted again.
-        order.cancelled_for, order.refused = "replace", order.terms
+        order.refused = order.terms
+        if pair is not None:
+            pair.idle_since = link.fills
         run.note(link, "info", "nothing-to-reduce", f"nothing to reduce: {outcome.message}", client_id=order.client_id)
         return
     if pair is not None:
@@ -147,8 +144,7 @@ def _amend_holds(order: ChildOrder) -> None:
 
 def _merge(tracked: Tracked, reply: Order) -> None:
     order = tracked.order
-    grown = order.merge(reply)
-    tracked.link.attributed += order.terms.side.sign * grown
+    tracked.link.move(order, order.merge(reply))
 
 
 def _go_on(run: Run, tracked: Tracked) -> None:
@@ -174,6 +170,8 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     ours.absent = 0
     if ours.state.is_ended:
         ours.op = None
+        if was_open and tracked.pair is not None and not ours.cancelled_for:
+            tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
     elif looked_up and ours.op is Op.LOOK_UP:
@@ -191,7 +189,7 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
         return
     grown = tracked.order.merge_fill(fill)
     if grown:
-        tracked.link.attributed += tracked.order.terms.side.sign * grown
+        tracked.link.move(tracked.order, grown)
         if settle:
             _go_on(run, tracked)
 
@@ -222,7 +220,8 @@ def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:
                 continue
             for order in link.orders:
                 at_venue = order.state is State.UNKNOWN or order.state.is_live
-                if at_venue and order.op is None and order.client_id not in mentioned:
+                unasked = order.op is None or (order.op is Op.LOOK_UP and not order.due_ns)
+                if at_venue and unasked and order.client_id not in mentioned:
                     run.look_up(order)
 
 
@@ -240,9 +239,12 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        return
-    if order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
-        run.look_up(order)
+        if tracked.pair is None:
+            settle_link(run, tracked.bot, tracked.link)
+    elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
+        order.op = Op.LOOK_UP
+        if run.desk.account(order.account).connected:
+            run.look_up(order)  # otherwise the snapshot after the next connect asks
     elif order.op in (Op.MODIFY, Op.CANCEL) and not order.intent:
         order.op = None
         settle_link(run, tracked.bot, tracked.link)
@@ -250,4 +252,4 @@ def due(run: Run, tracked: Tracked) -> None:
         if tracked.pair is None:
             resend_correction(run, tracked.link, order)
         else:
-            follow_and_register(run, tracked.bot, tracked.link, tracked.pair)
+            follow(run, tracked.bot, tracked.link, tracked.pair)

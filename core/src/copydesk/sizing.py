@@ -9,18 +9,21 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from copydesk.model import ZERO, Instrument, Side
 
+HAIR = Decimal("1e-12")
+"""A third of 3 is 1 although `Decimal` has it as 0.99…: what is this close to a whole number of steps is one."""
+
 
 def floor_to(quantity: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` not above `quantity` (both >= 0)."""
-    return (quantity / step).to_integral_value(ROUND_FLOOR) * step if step else quantity
+    return (quantity / step + HAIR).to_integral_value(ROUND_FLOOR) * step if step else quantity
 
 
 def ceil_to(quantity: Decimal, step: Decimal) -> Decimal:
-    return (quantity / step).to_integral_value(ROUND_CEILING) * step if step else quantity
+    return (quantity / step - HAIR).to_integral_value(ROUND_CEILING) * step if step else quantity
 
 
 def nearest_to(quantity: Decimal, step: Decimal) -> Decimal:
-    return (quantity / step).to_integral_value(ROUND_HALF_UP) * step if step else quantity
+    return (quantity / step + HAIR).to_integral_value(ROUND_HALF_UP) * step if step else quantity
 
 
 def round_to(quantity: Decimal, step: Decimal, rounding: str) -> Decimal:
@@ -33,23 +36,26 @@ def round_to(quantity: Decimal, step: Decimal, rounding: str) -> Decimal:
     return rounded
 
 
-def carried(before: Decimal, step: Decimal, rounding: str) -> Decimal:
-    """The residue that rounding left of the cumulative quantity `before`; the next order carries it."""
-    if rounding == "nearest":
-        return before - nearest_to(before, step)
-    return before - floor_to(before, step)
+def entry_quantity(before: Decimal, added: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """What `added` contributes to the rounded whole, when `before` was there already (exact child quantities, >= 0).
+
+    The residue that rounding left of `before` is thereby carried into this order.
+    """
+    return round_to(before + added, step, rounding) - round_to(before, step, rounding)
 
 
-def exit_quantity(held: Decimal, parent_held: Decimal, parent_close: Decimal, step: Decimal) -> Decimal:
-    """How much a child that holds `held` closes when a parent that holds `parent_held` closes `parent_close` (all >= 0).
+def exit_quantity(held: Decimal, before: Decimal, after: Decimal, step: Decimal) -> Decimal:
+    """How much a child that holds `held` closes when its rounded share goes from `before` to `after` (all >= 0).
 
-    What remains is floored, so that the child never keeps more than its share; the last close closes all.
+    A child that holds its share goes on to hold its share, however many small closes lead there; one that holds more or
+    less keeps that proportion, and what remains of it is floored. The last close closes all.
     """
     if held <= 0:
         return ZERO
-    if parent_held <= 0 or parent_close >= parent_held:
+    if after <= 0 or before <= 0:
         return held
-    return held - floor_to(held * (parent_held - parent_close) / parent_held, step)
+    remaining = after if held == before else floor_to(after * held / before, step)
+    return max(ZERO, held - remaining)
 
 
 def passive_price(price: Decimal, side: Side, tick: Decimal) -> Decimal:

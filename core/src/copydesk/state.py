@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import (
@@ -54,14 +56,25 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
-    counted_from: Decimal = ZERO  # what had been filled before the baseline was taken
-    ate_baseline: Decimal = ZERO  # signed: how much of its fills only reduced the baseline
+    closed: Decimal = ZERO  # how much of its fills closed what the children follow,
+    ignored: Decimal = ZERO  # only reduced the baseline,
+    opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
+    closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
+    moved: int = 0  # `ParentBook.moves` at its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
     seen: bool = False  # its pairs were made; one that is gone since then is not made again
 
     @property
     def live(self) -> bool:
         return self.order.is_working
+
+    def close(self, held: Decimal, quantity: Decimal) -> None:
+        """Count a fill that closes `quantity` of a followed position of size `held`."""
+        if not quantity:
+            return
+        self.closed += quantity
+        start = self.closings.pop()[0] if self.closings and self.closings[-1][1] == held else held
+        self.closings.append((start, held - quantity))
 
 
 @dataclass(slots=True)
@@ -71,6 +84,9 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
+    moves: int = 0  # how often the position moved
+    moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
 
     @property
     def followed(self) -> Decimal:
@@ -153,9 +169,11 @@ class Pair:
     parent: ParentOrder
     orders: list[ChildOrder] = field(default_factory=list)
     ratio: Decimal | None = None
-    carry: Decimal = ZERO
+    before: Decimal = ZERO  # what the parent had committed to that side of the book before this order
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
+    closing: Decimal | None = None  # what the child closes for it in all, as last understood
+    idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
 
     @property
     def filled(self) -> Decimal:
@@ -186,16 +204,32 @@ class Link:
     bot: str
     child: ChildRules
     book: Book  # the parent's book; the child's is the other one where K < 0 in hedge mode
-    ratio: Decimal | None = None
+    ratios: dict[int, Decimal] = field(default_factory=dict)  # of the open episode, by the sign of the parent's position
     attributed: Decimal = ZERO
+    foreign: Decimal = ZERO  # what the account held beyond `attributed` when its position was last told
+    fills: int = 0  # how often `attributed` moved
     pairs: dict[str, Pair] = field(default_factory=dict)
+    ended: dict[str, Pair] = field(default_factory=dict)  # pairs of which nothing more can come
     corrections: list[ChildOrder] = field(default_factory=list)
+    trims: int = 0  # how many there were: part of their ids
+    failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0
 
     @property
     def orders(self) -> list[ChildOrder]:
         return [order for pair in self.pairs.values() for order in pair.orders] + self.corrections
+
+    def ratio(self, sign: int) -> Decimal | None:
+        """The ratio for a long (+1) or short (-1) parent position; before a flip is known, the other side's."""
+        found = self.ratios.get(sign)
+        return found if found is not None else self.ratios.get(-sign)
+
+    def move(self, order: ChildOrder, grown: Decimal) -> None:
+        """Count what one of its orders filled newly."""
+        if grown:
+            self.attributed += order.terms.side.sign * grown
+            self.fills += 1
 
 
 @dataclass(slots=True)
@@ -206,6 +240,7 @@ class Bot:
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
     links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
 
@@ -246,14 +281,30 @@ class Desk:
         return self.accounts[key]
 
 
+ORDERS_KEPT = 4_000
+"""So many ended orders are remembered in full, per bot the parent's and in all the children's: late fills of them count."""
+PAST_KEPT = 100_000
+
+
+def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> list[Any]:
+    """Once there are many, drop the oldest ended ones; return their keys. Costs next to nothing per order."""
+    if len(orders) <= 2 * ORDERS_KEPT:
+        return []
+    ended = [key for key, order in orders.items() if is_ended(order)]
+    over = ended[: max(0, len(ended) - ORDERS_KEPT)]
+    for key in over:
+        del orders[key]
+    return over
+
+
 def book_of(terms: Terms) -> Book:
     return (terms.symbol, terms.position_side)
 
 
-def opens(side: Side, position_side: PositionSide, held: Decimal) -> bool:
-    """True where an order of `side` adds to (or opens) a position `held` in that book; in hedge mode the book tells."""
-    if position_side is PositionSide.LONG:
-        return side is Side.BUY
-    if position_side is PositionSide.SHORT:
-        return side is Side.SELL
-    return held * side.sign >= 0
+def may_open(terms: Terms) -> bool:
+    """False where an order can only close: in hedge mode the side of the book tells."""
+    if terms.position_side is PositionSide.LONG:
+        return terms.side is Side.BUY
+    if terms.position_side is PositionSide.SHORT:
+        return terms.side is Side.SELL
+    return True

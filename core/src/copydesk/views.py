@@ -6,9 +6,8 @@ from decimal import Decimal
 
 from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
-from copydesk.planning import is_exit, target
-from copydesk.state import Bot, Desk, Link, Pair
-from copydesk.tracking import State
+from copydesk.standing import still_moves, target
+from copydesk.state import Bot, Desk, Link
 from copydesk.view import BotView, ChildView, DriftView
 
 _CLOSED_CAUSES = {
@@ -18,7 +17,10 @@ _CLOSED_CAUSES = {
     "no-balance": "rejected",
     "unknown-symbol": "rejected",
     "stale": "stale",
-    "ended": "hand-traded",
+    "cancelled": "hand-traded",
+    "expired": "rejected",
+    "ahead": "ahead",
+    "unfilled": "stale",
 }
 
 
@@ -52,41 +54,38 @@ def _in_flight(link: Link) -> Decimal:
 
 
 def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference: Decimal) -> str:
-    """Why the child is not where it should be, in the vocabulary of the rules; `unexplained` where nothing tells."""
+    """Why the child is not where it should be, in the vocabulary of the rules; `unexplained` where nothing tells.
+
+    What is under way comes first, then what failed by name; rounding is believed of one step at the most.
+    """
     if not bot.working:
         return "unmanaged"
-    pairs = list(link.pairs.values())
-    if any(order.state.is_open and order.op is not None for order in link.orders):
-        return "pending"
-    if not desk.account(link.child.account).connected:
+    if not (desk.account(link.child.account).connected and desk.account(bot.rules.parent).connected):
         return "stale"
-    if any(_lags(bot, pair) for pair in pairs):
+    pairs = [*link.ended.values(), *link.pairs.values()]
+    if any(order.state.is_open and (order.op or not order.state.is_live) for order in link.orders):
         return "pending"
-    if abs(difference) <= instrument.quantity_step and not _failed(pairs):
-        return "rounding"
-    if link.child.ahead != "trim" and abs(link.attributed) > abs(link.attributed + difference):
+    step = instrument.quantity_step
+    moves = (still_moves(bot, link, pair, step) for pair in pairs)
+    coming = sum((abs(move) for move in moves if move * difference > 0), ZERO)
+    if any(not pair.closed and pair.waiting in ("waits-for-close", "waits-for-fill") for pair in pairs):
+        return "pending"
+    if coming and coming >= abs(difference) - step:
+        return "pending"
+    holds_more = abs(link.attributed) > abs(link.attributed + difference)
+    if holds_more and link.failing:
+        return "rejected"
+    if holds_more and link.child.ahead != "trim":
         return "ahead"
     causes = [_CLOSED_CAUSES[pair.closed] for pair in pairs if pair.closed in _CLOSED_CAUSES]
-    for cause in ("rejected", "stale", "hand-traded", "rounding"):
+    for cause in ("rejected", "stale", "hand-traded", "ahead"):
         if cause in causes:
             return cause
-    if any(_short(pair) for pair in pairs):
-        return "rejected"  # a copy that ended with less than the parent's
-    return "unexplained"
-
-
-def _lags(bot: Bot, pair: Pair) -> bool:
-    """One side of the pair is further than the other and may still be caught up with."""
-    return pair.open or (pair.parent.live and bool(pair.filled) and not is_exit(bot, pair.parent))
-
-
-def _short(pair: Pair) -> bool:
-    last = pair.last
-    return last is not None and last.state in (State.EXPIRED, State.CANCELLED) and bool(last.remaining)
-
-
-def _failed(pairs: list[Pair]) -> bool:
-    return any(_CLOSED_CAUSES.get(pair.closed) in ("rejected", "stale") for pair in pairs)
+    if abs(difference) <= step:
+        return "rounding"
+    if any(pair.closed == "overtaken" for pair in pairs):
+        return "stale"
+    return "rounding" if "rounding" in causes else "unexplained"
 
 
 def drifts(desk: Desk) -> tuple[DriftView, ...]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from copydesk.ids import COPY, client_order_id
 from copydesk.model import ZERO, Fill, Instrument, Order, OrderStatus, OrderType, Side, TimeInForce
 from copydesk.sizing import passive_price
-from copydesk.state import opens
+from copydesk.state import may_open
 from copydesk.wording import number, terms
 
 LIVED_MS = 1_000
@@ -173,8 +173,8 @@ def _too_little(it: Following) -> str:
 
 def _exit_too_large(it: Following) -> str:
     filled = it.order.filled
-    if it.original.opens or not it.even or it.order.status is not OrderStatus.FILLED:
-        return ""
+    if it.original.opens or it.is_late or not it.even or it.order.status is not OrderStatus.FILLED:
+        return ""  # one that catches up closes what later ones of the parent would have closed too
     if it.filled - it.share.of(filled) > it.share.slack(filled, 2):
         return f"the child closed {number(it.filled)}, its share is {number(it.share.of(filled))}"
     return ""
@@ -256,27 +256,30 @@ def compare(
     away: Away,
 ) -> Findings:
     """Set a child's copies beside the parent's orders, oldest first. `orders` and `fills`: those of copydesk's ids on the
-    child, without corrections; `said`: the kinds of log lines by the parent's order."""
+    child, without corrections; `said`: the kinds of log lines by the parent's order, or by `stem` of a copy's id."""
     found = Findings()
     by_stem: dict[str, list[Order]] = {}
     for order in orders:
-        by_stem.setdefault(_stem(order.client_id), []).append(order)
+        by_stem.setdefault(stem_of(order.client_id), []).append(order)
     by_id: dict[str, list[Fill]] = {}
     for fill in fills:
-        by_id.setdefault(_stem(fill.client_id), []).append(fill)
+        by_id.setdefault(stem_of(fill.client_id), []).append(fill)
     even = True
     for original in sorted(originals, key=lambda original: original.order.created_ms):
         venue_id = original.order.venue_id
-        stem = _stem(client_order_id(bot, child, venue_id, COPY))
+        stem = stem_of(client_order_id(bot, child, venue_id, COPY))
         copies = sorted(by_stem.pop(stem, ()), key=lambda order: int(order.client_id.rpartition("-")[2][1:], 36))
-        why = said.get(venue_id, frozenset())
+        why = said.get(venue_id, frozenset()) | said.get(stem, frozenset())
         if copies:
             it = Following(original, copies, by_id.get(stem, []), share, away, why, even)
             _check(it, found)
             even = even and abs(it.filled - share.of(original.order.filled)) <= share.slack(original.order.filled)
-        elif _is_missed(original, why, away):
-            found.missed.append(venue_id)
-            found.sentences.append(_tell(original.order, "it was not copied"))
+        else:
+            even = even and not original.order.filled
+            if _is_missed(original, why, away):
+                found.missed.append(venue_id)
+                reasons = f" (the log says: {', '.join(sorted(why))})" if why else ""
+                found.sentences.append(_tell(original.order, f"it was not copied{reasons}"))
     for strays in by_stem.values():
         found.sentences.append(f"{strays[0].client_id} ({terms(strays[0].terms)}): a copy of nothing that the parent has")
     return found
@@ -303,7 +306,7 @@ def _tell(order: Order, sentence: str) -> str:
     return f"{order.venue_id} ({terms(order.terms)}): {sentence}"
 
 
-def _stem(client_id: str) -> str:
+def stem_of(client_id: str) -> str:
     return client_id.rpartition("-")[0]
 
 
@@ -329,6 +332,6 @@ def originals(orders: Iterable[Order], fills: Iterable[Fill], changed_ms: Mappin
                 break
             if (fill.symbol, fill.position_side) == (order.terms.symbol, order.terms.position_side):
                 held += fill.side.sign * fill.quantity
-        adds = not order.terms.reduce_only and opens(order.terms.side, order.terms.position_side, held)
+        adds = not order.terms.reduce_only and may_open(order.terms) and held * order.terms.side.sign >= 0
         found.append(Original(order, changed_ms.get(order.venue_id, order.created_ms), adds))
     return found

@@ -81,21 +81,29 @@ class Show:
             notional=NOTIONAL,
             pause=pause,
         )
-        watching = asyncio.create_task(trader.watch())
+        pricing = asyncio.create_task(trader.watch())
         crashing = asyncio.create_task(self._crash(kills))
+        playing = asyncio.create_task(self._play(seconds, crashing))
+        watching = asyncio.create_task(self.stage.watch())
+        tasks = (pricing, crashing, playing, watching)
         try:
-            await trader.until_priced()
-            self.tell(f"The parent trades {trader.symbol} ...")
-            ends = time.monotonic() + seconds
-            await trader.trade(lambda: time.monotonic() > ends and crashing.done())
-            await crashing
-            self.tell("Waiting until everything is quiet ...")
-            with suppress(NotReady):  # the verdict says what is not
-                await self._until(self._quiet, QUIET_S, "not quiet")
+            await asyncio.wait((playing, watching), return_when=asyncio.FIRST_COMPLETED)
+            (watching if watching.done() else playing).result()
         finally:
-            for task in (watching, crashing):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(watching, crashing, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _play(self, seconds: float, crashing: asyncio.Task[None]) -> None:
+        trader = self.trader
+        await trader.until_priced()
+        self.tell(f"The parent trades {trader.symbol} ...")
+        ends = time.monotonic() + seconds
+        await trader.trade(lambda: time.monotonic() > ends and crashing.done())
+        await crashing
+        self.tell("Waiting until everything is quiet ...")
+        with suppress(NotReady):  # the verdict says what is not
+            await self._until(self._quiet, QUIET_S, "not quiet")
 
     async def verdict(self, seconds: float) -> Verdict:
         """Ask the venue for everything since the start, the engine for what it knows, and compare."""

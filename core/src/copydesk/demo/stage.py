@@ -22,6 +22,8 @@ from copydesk.secrets import variable_of
 
 START_S = 60.0
 STOP_S = 15.0
+END_S = 2.0
+WATCH_S = 0.2
 
 
 class Stage:
@@ -122,12 +124,25 @@ class Stage:
         except TimeoutError:
             line = b""
         if not line:
+            with suppress(TimeoutError):  # it has ended, or it hangs
+                async with asyncio.timeout(END_S):
+                    await process.wait()
             await self.stop(name)
-            told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            why = told[-1].removeprefix("copydesk: ") if told else "it said nothing"
             failure = UsageError if process.returncode == 2 else CopydeskError
-            raise failure(f"the {name} did not start: {why}")
+            raise failure(f"the {name} did not start: {self._last_words(name)}")
         return line.decode()
+
+    def _last_words(self, name: str) -> str:
+        told = (self.folder / f"{name}.err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return told[-1].removeprefix("copydesk: ") if told else "it said nothing"
+
+    async def watch(self) -> None:
+        """Return never. Raises `CopydeskError` as soon as one of the processes has ended by itself."""
+        while True:
+            for name, process in self._processes.items():
+                if process.returncode is not None:
+                    raise CopydeskError(f"the {name} has ended, with status {process.returncode}: {self._last_words(name)}")
+            await asyncio.sleep(WATCH_S)
 
     async def stop(self, name: str) -> None:
         """End one: politely, then not."""

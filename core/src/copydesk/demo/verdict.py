@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from copydesk.demo.compare import Away, Findings, Share, compare, originals
+from copydesk.demo.compare import Away, Findings, Share, compare, originals, stem_of
 from copydesk.ids import TRIM, is_own
 from copydesk.model import Instrument, Order, OrderType, Record, Snapshot
 from copydesk.view import ChildView, ConnectionState, DeskView, Latency, LogEntry
@@ -151,8 +151,12 @@ def _compared(evening: Evening, child: ChildView, copies: list[Order]) -> Findin
     fills = [fill for fill in evening.snapshots[child.account].fills if is_own(fill.client_id)]
     said: dict[str, set[str]] = {}
     for entry in evening.log:
-        if entry.account == child.account and "parent_order" in entry.data:
+        if entry.account != child.account:
+            continue
+        if "parent_order" in entry.data:
             said.setdefault(str(entry.data["parent_order"]), set()).add(entry.kind)
+        elif "client_id" in entry.data:
+            said.setdefault(stem_of(str(entry.data["client_id"])), set()).add(entry.kind)
     found = Findings()
     for symbol in sorted({order.terms.symbol for order in (*orders, *copies)}):
         found += compare(

@@ -86,6 +86,7 @@ CODES: dict[int, Meaning] = {
     -4024: _R.PRICE,
     -4029: _R.PRICE,
     -4030: _R.QUANTITY,
+    -4046: _R.UNCHANGED,
     -4050: _R.MARGIN,
     -4051: _R.MARGIN,
     -4056: Family.AUTH,
@@ -110,6 +111,7 @@ CODES: dict[int, Meaning] = {
     -4141: _R.SYMBOL,
     -4142: _R.PRICE,
     -4164: _R.QUANTITY,  # notional
+    -4171: _R.UNCHANGED,
     -4183: _R.PRICE,
     -4184: _R.PRICE,
     -4192: _R.PERMISSION,
@@ -173,7 +175,7 @@ class Reply(Record):
         code = body.get("code") if isinstance(body, dict) else None
         try:
             number = int(code) if code is not None else 0
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, ArithmeticError):
             return 0
         return number if number < 0 else 0
 

@@ -1,9 +1,9 @@
 """Signed requests, as ccxt signs them, in a third of the time.
 
 How a request is signed is ccxt's to know. Of each shape of request (method, path, names of parameters) the first one is
-signed by ccxt, and what it made is taken apart: what stands before and behind the parameters stays, and the signature has to
-be the one that is computed here. Later requests of that shape are put together from the parts. Whatever does not come apart
-so, or has a value that would need quoting, is signed by ccxt each time.
+signed by ccxt, and what it made is taken apart: what stands before and behind the parameters stays, and the signature has
+to be the one that is computed here. Later requests of that shape are put together from the parts. Whatever does not come
+apart so, or has a value that would need quoting, is signed by ccxt each time.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ documentation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 from copydesk.model import (
     ZERO,
@@ -37,6 +38,7 @@ from copydesk_binance.errors import Unreadable
 
 Payload = Mapping[str, Any]
 Params = dict[str, str]
+V = TypeVar("V")
 
 ALGO_PREFIX = "algo:"
 """Marks the `venue_id` of a conditional order, whose ids come from a service of their own."""
@@ -112,6 +114,11 @@ class WrongMode(Untranslatable):
 # --- fields -------------------------------------------------------------------------------------------------
 
 
+LARGEST_EXPONENT = 40
+"""No price, quantity or sum has more digits before or after its point; what has is no number of the venue."""
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+
+
 def number(value: Any, name: str) -> Decimal:
     """A number from its text, exactly. A float has lost its text already, so it is refused."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -122,6 +129,8 @@ def number(value: Any, name: str) -> Decimal:
         raise Unreadable(f"Binance sent {name}={value!r}, which is not a number.") from None
     if not result.is_finite():
         raise Unreadable(f"Binance sent {name}={value!r}, which is not a finite number.")
+    if result and abs(result.adjusted()) > LARGEST_EXPONENT:
+        raise Unreadable(f"Binance sent {name}={str(value)[:60]!r}, which is too large or too small to be meant.")
     return result
 
 
@@ -151,9 +160,19 @@ def _positive(payload: Payload, *names: str) -> Decimal | None:
 
 def _whole(payload: Payload, *names: str) -> int:
     value = next((payload[name] for name in names if payload.get(name) not in (None, "")), 0)
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.lstrip("-").isdigit())):
-        raise Unreadable(f"Binance sent {names[0]}={value!r}, which is not a whole number.")
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        value = f"{value:f}".partition(".")[0] if value.adjusted() < LARGEST_EXPONENT else value  # 1.7E+12
+    if isinstance(value, bool) or not isinstance(value, int | str) or not _WHOLE.fullmatch(str(value)):
+        raise Unreadable(f"Binance sent {names[0]}={str(value)[:60]!r}, which is not a whole number.")
     return int(value)
+
+
+def _text(payload: Payload, *names: str) -> str:
+    """A name or an id. Ids come as numbers or as texts."""
+    value = _need(payload, *names)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise Unreadable(f"Binance sent {names[0]}={str(value)[:60]!r}, which is no name and no id.")
+    return str(value)
 
 
 def _word(payload: Payload, table: Mapping[str, Any], *names: str) -> Any:
@@ -161,6 +180,14 @@ def _word(payload: Payload, table: Mapping[str, Any], *names: str) -> Any:
     if not isinstance(value, str) or value not in table:
         raise Unreadable(f"Binance sent {names[0]}={value!r}; known are {', '.join(table)}.")
     return table[value]
+
+
+def _word_or(payload: Payload, table: Mapping[str, V], name: str, default: V) -> V:
+    """A word that the venue leaves out where there is nothing to say."""
+    if payload.get(name) in (None, ""):
+        return default
+    word: V = _word(payload, table, name)
+    return word
 
 
 def _flag(payload: Payload, name: str) -> bool:
@@ -172,6 +199,13 @@ def _object(payload: Any, what: str) -> Payload:
     if not isinstance(payload, Mapping):
         raise Unreadable(f"Binance sent {type(payload).__name__} where {what} was expected.")
     return payload
+
+
+def _inner(event: Any, what: str) -> Payload:
+    """The `o` of an event. In an order `o` is a word: its type."""
+    outer = _object(event, what)
+    inner = outer.get("o")
+    return inner if isinstance(inner, Mapping) else outer
 
 
 def rows(payload: Any, what: str) -> list[Payload]:
@@ -211,19 +245,19 @@ def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
     activation = next((name for name in keys.activation if name in payload), None)  # the trigger price moves by itself
     trigger = _positive(payload, activation) if trailing and activation else None
     return Terms(
-        symbol=str(_need(payload, keys.symbol)),
+        symbol=_text(payload, keys.symbol),
         side=_word(payload, SIDES, keys.side),
         type=type_,
         quantity=_number_or_zero(payload, keys.quantity),
         price=_positive(payload, keys.price) if type_.has_price else None,
         trigger_price=_positive(payload, keys.trigger) if type_.has_trigger else trigger,
-        trigger_by=TRIGGERS.get(str(payload.get(keys.trigger_by)), TriggerBy.LAST),
+        trigger_by=_word_or(payload, TRIGGERS, keys.trigger_by, TriggerBy.LAST),
         trail_percent=_positive(payload, *keys.trail) if trailing else None,
         time_in_force=time_in_force,
         post_only=post_only,
         reduce_only=_flag(payload, keys.reduce_only),
         close_position=_flag(payload, keys.close_position),
-        position_side=POSITION_SIDES.get(str(payload.get(keys.position_side)), PositionSide.NET),
+        position_side=_word_or(payload, POSITION_SIDES, keys.position_side, PositionSide.NET),
     )
 
 
@@ -311,12 +345,12 @@ def _status(payload: Payload, name: str, quantity: Decimal, filled: Decimal) -> 
 
 def order_update(event: Payload, account: str = "") -> OrderReport:
     """An ORDER_TRADE_UPDATE (or its `o` alone). `updated_ms` is the trade time; the fee is positive when paid."""
-    body = _object(event.get("o", event) if isinstance(event.get("o"), Mapping) else event, "an order")
+    body = _inner(event, "an order")
     type_: OrderType = _word(body, ORDER_TYPES, "ot", "o")
     present: OrderType = _word(body, ORDER_TYPES, "o")
     terms = _terms(body, type_, _STREAM)
     filled = _number_or_zero(body, "z")
-    venue_id = str(_need(body, "i"))
+    venue_id = _text(body, "i")
     time_ms = _whole(body, "T") or _whole(event, "T", "E")
     order = Order(
         account=account,
@@ -373,7 +407,7 @@ def order(payload: Any, account: str = "") -> Order:
     filled = _number_or_zero(body, "executedQty", "cumQty")
     return Order(
         account=account,
-        venue_id=str(_need(body, "orderId")),
+        venue_id=_text(body, "orderId"),
         client_id=str(body.get("clientOrderId") or ""),
         terms=terms,
         status=_status(body, "status", terms.quantity, filled),
@@ -401,17 +435,17 @@ def _algo_status(word: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
 
 def algo_update(event: Payload, account: str = "") -> AlgoReport:
     """An ALGO_UPDATE (or its `o` alone)."""
-    body = _object(event.get("o", event) if isinstance(event.get("o"), Mapping) else event, "a conditional order")
+    body = _inner(event, "a conditional order")
     type_: OrderType = _word(body, ORDER_TYPES, "o")
     _conditional(body.get("at"))
     terms = _terms(body, type_, _ALGO_STREAM)
     filled = _number_or_zero(body, "aq")
-    word = str(_need(body, "X"))
+    word = _text(body, "X")
     time_ms = _whole(event, "T", "E")
     return AlgoReport(
         order=Order(
             account=account,
-            venue_id=f"{ALGO_PREFIX}{_need(body, 'aid')}",
+            venue_id=f"{ALGO_PREFIX}{_text(body, 'aid')}",
             client_id=str(body.get("caid") or ""),
             terms=terms,
             status=_algo_status(word, terms.quantity, filled),
@@ -435,11 +469,11 @@ def algo_order(payload: Any, account: str = "") -> AlgoReport:
     _conditional(body.get("algoType"))
     terms = _terms(body, type_, _ALGO_REST)
     filled = _number_or_zero(body, "actualQty", "executedQty")
-    word = str(_need(body, "algoStatus"))
+    word = _text(body, "algoStatus")
     return AlgoReport(
         order=Order(
             account=account,
-            venue_id=f"{ALGO_PREFIX}{_need(body, 'algoId')}",
+            venue_id=f"{ALGO_PREFIX}{_text(body, 'algoId')}",
             client_id=str(body.get("clientAlgoId") or ""),
             terms=terms,
             status=_algo_status(word, terms.quantity, filled),
@@ -468,11 +502,11 @@ def trade(payload: Any, account: str = "") -> Fill:
     body = _object(payload, "a trade")
     return Fill(
         account=account,
-        execution_id=str(_need(body, "id")),
-        venue_id=str(_need(body, "orderId")),
-        symbol=str(_need(body, "symbol")),
+        execution_id=_text(body, "id"),
+        venue_id=_text(body, "orderId"),
+        symbol=_text(body, "symbol"),
         side=_word(body, SIDES, "side"),
-        position_side=POSITION_SIDES.get(str(body.get("positionSide")), PositionSide.NET),
+        position_side=_word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
         quantity=_number(body, "qty"),
         price=_number(body, "price"),
         fee=_number_or_zero(body, "commission"),
@@ -496,11 +530,11 @@ class AccountUpdate(Record):
 
 def account_update(event: Payload, account: str = "") -> AccountUpdate:
     """An ACCOUNT_UPDATE. Positions carry no mark price, leverage or liquidation price: the venue sends none."""
-    body = _object(_need(event, "a"), "an account update")
+    body = _object(_need(_object(event, "an account update"), "a"), "an account update")
     return AccountUpdate(
         cause=str(body.get("m") or ""),
-        wallets={str(_need(row, "a")): _number(row, "wb") for row in rows(body.get("B", []), "balances")},
-        positions=tuple(position_update(row, account) for row in rows(body.get("P", []), "positions")),
+        wallets={_text(row, "a"): _number(row, "wb") for row in rows(body.get("B") or [], "balances")},
+        positions=tuple(position_update(row, account) for row in rows(body.get("P") or [], "positions")),
         time_ms=_whole(event, "T", "E"),
     )
 
@@ -510,7 +544,7 @@ def position_update(payload: Any, account: str = "") -> Position:
     body = _object(payload, "a position")
     return Position(
         account=account,
-        symbol=str(_need(body, "s")),
+        symbol=_text(body, "s"),
         position_side=_word(body, POSITION_SIDES, "ps"),
         quantity=_number(body, "pa"),
         entry_price=_number_or_zero(body, "ep"),
@@ -527,8 +561,8 @@ def position(payload: Any, account: str = "") -> Position:
         leverage = (abs(_number_or_zero(body, "notional")) / margin).quantize(Decimal(1))
     return Position(
         account=account,
-        symbol=str(_need(body, "symbol")),
-        position_side=POSITION_SIDES.get(str(body.get("positionSide")), PositionSide.NET),
+        symbol=_text(body, "symbol"),
+        position_side=_word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
         quantity=_number(body, "positionAmt"),
         entry_price=_number_or_zero(body, "entryPrice"),
         mark_price=_number_or_zero(body, "markPrice"),
@@ -557,7 +591,7 @@ def asset_balance(payload: Any, account: str = "") -> Balance:
     cash = _number(body, "balance")
     return Balance(
         account=account,
-        currency=str(_need(body, "asset")),
+        currency=_text(body, "asset"),
         equity=cash + _number_or_zero(body, "crossUnPnl"),
         cash=cash,
         available=_number(body, "availableBalance"),
@@ -567,11 +601,11 @@ def asset_balance(payload: Any, account: str = "") -> Balance:
 
 def leverage_change(event: Payload) -> tuple[str, Decimal] | None:
     """An ACCOUNT_CONFIG_UPDATE: (symbol, leverage), or None where it tells of the multi-assets mode."""
-    body = event.get("ac")
+    body = _object(event, "an account setting").get("ac")
     if body is None:
         _object(_need(event, "ai"), "an account setting")
         return None
-    return str(_need(_object(body, "a setting"), "s")), _number(body, "l")
+    return _text(_object(body, "a setting"), "s"), _number(body, "l")
 
 
 # --- the market ---------------------------------------------------------------------------------------------
@@ -586,7 +620,7 @@ def instrument(payload: Any) -> Instrument:
     price: Payload = filters.get("PRICE_FILTER", {})
     notional: Payload = filters.get("MIN_NOTIONAL", {})
     return Instrument(
-        symbol=str(_need(body, "symbol")),
+        symbol=_text(body, "symbol"),
         base=str(body.get("baseAsset") or ""),
         quote=str(body.get("quoteAsset") or ""),
         settle=str(body.get("marginAsset") or body.get("quoteAsset") or ""),
@@ -626,12 +660,12 @@ class Quote(Record):
 
 def market_event(event: Payload) -> PriceEvent | Quote | None:
     """A frame of a market stream: a trade gives a price, a bookTicker a quote, anything else None."""
-    kind = event.get("e")
+    kind = _object(event, "a market event").get("e")
     if kind in ("aggTrade", "trade"):
-        return PriceEvent(symbol=str(_need(event, "s")), last=_number(event, "p"), time_ms=_whole(event, "T", "E"))
+        return PriceEvent(symbol=_text(event, "s"), last=_number(event, "p"), time_ms=_whole(event, "T", "E"))
     if kind == "bookTicker":
         return Quote(
-            symbol=str(_need(event, "s")), bid=_number(event, "b"), ask=_number(event, "a"), time_ms=_whole(event, "T", "E")
+            symbol=_text(event, "s"), bid=_number(event, "b"), ask=_number(event, "a"), time_ms=_whole(event, "T", "E")
         )
     return None
 

@@ -151,6 +151,29 @@ async def test_a_liquidation_is_told_as_one(desk):
     assert (await desk.signed("GET", "/fapi/v3/positionRisk")).json == []
 
 
+async def test_the_market_hears_of_a_liquidation(desk):
+    one, all_ = (
+        await desk.listen("/market/ws/btcusdt@forceOrder"),
+        await desk.listen("/market/stream?streams=!forceOrder@arr"),
+    )
+    await desk.signed("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+    await desk.signed("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="40")
+    desk.trade("57000")
+    event = await one.next()
+    assert event["e"] == "forceOrder"
+    assert (event["o"]["s"], event["o"]["S"], event["o"]["q"]) == ("BTCUSDT", "SELL", "40")
+    assert Decimal(event["o"]["ap"]) < 57000
+    told = await all_.next()
+    assert (told["stream"], told["data"]["o"]) == ("!forceOrder@arr", event["o"])
+
+
+async def test_streams_of_no_use_do_not_stop_the_others(desk):
+    odd = ("!forceOrder@arr", "!assetIndex@arr", "!nothing@arr", "btcusdt@depth7", "nosuch@kline_1m", "btcusdt@kline_9m")
+    names = "/".join([*odd, "nosuch_perpetual@continuousKline_9m", "btcusdt@markPrice@1s"])
+    feed = await desk.listen(f"/stream?streams={names}")
+    assert (await feed.next())["stream"] == "btcusdt@markPrice@1s"
+
+
 async def test_every_address_of_the_private_stream(desk):
     key = desk.secrets()["key"]
     name = (await desk.ask("POST", "/fapi/v1/listenKey", headers={"X-MBX-APIKEY": key})).json["listenKey"]

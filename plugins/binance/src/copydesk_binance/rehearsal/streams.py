@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from copydesk_paper.faults import Faults
-from copydesk_paper.records import Quote, Report, Trade
+from copydesk_paper.records import OrderReport, Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.account import Account
@@ -38,10 +38,13 @@ Levels = list[list[str]]
 _encode = msgspec.json.Encoder().encode
 _NAME = re.compile(r"(?P<symbol>[a-z0-9_]+)@(?P<kind>[a-zA-Z]+)(?P<rest>[0-9a-zA-Z_@]*)|!(?P<all>[a-zA-Z]+)@arr(@1s)?")
 _PAIR = re.compile(r"(?P<pair>[a-z0-9]+)_perpetual@continuousKline_(?P<interval>[0-9a-zA-Z]+)")
-_FIXED = frozenset({"aggTrade", "trade", "bookTicker", "ticker", "miniTicker"})
-_WITHOUT_SYMBOL = frozenset({"!bookTicker", "!contractInfo", "!forceOrder@arr", "!assetIndex@arr"})
-_SILENT = frozenset({"forceOrder", "compositeIndex"})
+_FIXED = frozenset({"aggTrade", "trade", "bookTicker", "ticker", "miniTicker", "forceOrder"})
+_ALL_LIQUIDATIONS = "!forceOrder@arr"
+_WITHOUT_SYMBOL = frozenset({"!bookTicker", "!contractInfo", _ALL_LIQUIDATIONS, "!assetIndex@arr", "tradingSession"})
+_SILENT = frozenset({"compositeIndex", "assetIndex"})
 """Streams that exist and on which nothing ever happens here."""
+_OF_ALL_SYMBOLS = frozenset({"ticker", "miniTicker", "markPrice"})
+_BOOKS = frozenset({"depth", "rpiDepth"})
 _SPEEDS = {"": 2, "@100ms": 1, "@250ms": 2, "@500ms": 5}
 
 
@@ -213,6 +216,9 @@ class Streams:
     # --- public events ---
 
     def on_report(self, report: Report) -> None:
+        if isinstance(report, OrderReport):
+            self._on_liquidation(report)
+            return
         if not isinstance(report, Trade | Quote) or report.symbol not in self._listing:
             return
         if isinstance(report, Trade):
@@ -224,6 +230,13 @@ class Streams:
             self._market.note(report)
             for name in (f"{report.symbol.lower()}@bookTicker", "!bookTicker"):
                 self._publish(name, lambda: self._market.book_ticker_event(report, self._now_ms()))
+
+    def _on_liquidation(self, report: OrderReport) -> None:
+        order = report.order
+        if report.fill is None or not order.client_id.startswith(wire.LIQUIDATION_PREFIX):
+            return
+        for name in (f"{order.terms.symbol.lower()}@forceOrder", _ALL_LIQUIDATIONS):
+            self._publish(name, lambda: wire.liquidation_event(order, report.fill, self._now_ms()))
 
     def _publish(self, name: str, make: Callable[[], Any]) -> None:
         readers = self._readers.get(name)
@@ -243,10 +256,11 @@ class Streams:
     def _on_tick(self, name: str) -> None:
         pair = _PAIR.fullmatch(name)
         if pair is not None:
-            self._publish_pair(name, pair)
+            if self._has_pair(pair):
+                self._publish_pair(name, pair)
             return
         found = _NAME.fullmatch(name)
-        if found is None:
+        if found is None or not self._exists(found):  # an address may name whatever it likes
             return
         if found["all"]:
             self._publish_all(name, found["all"])
@@ -263,7 +277,7 @@ class Streams:
             self._publish(name, lambda: self._market.day_event(symbol, now))
         elif kind == "miniTicker" and ticks % 10 == 0:
             self._publish(name, lambda: self._market.mini_event(symbol, now))
-        elif kind == "depth":
+        elif kind in _BOOKS:
             levels, _, speed = rest.partition("@")
             if ticks % _SPEEDS[f"@{speed}" if speed else ""] == 0:
                 self._publish_book(name, symbol, int(levels or 0), now)
@@ -375,15 +389,18 @@ class Streams:
         if name in self._keys or name in _WITHOUT_SYMBOL:
             return
         pair = _PAIR.fullmatch(name)
-        if pair is not None and pair["pair"].upper() in self._listing and pair["interval"] in INTERVALS:
+        if pair is not None and self._has_pair(pair):
             return
         found = _NAME.fullmatch(name)
         if found is None or not self._exists(found):
             raise ValueError("invalid stream")
 
+    def _has_pair(self, pair: re.Match[str]) -> bool:
+        return pair["pair"].upper() in self._listing and pair["interval"] in INTERVALS
+
     def _exists(self, found: re.Match[str]) -> bool:
         if found["all"]:
-            return found["all"] in ("ticker", "miniTicker", "markPrice")
+            return found["all"] in _OF_ALL_SYMBOLS
         kind, rest = found["kind"], found["rest"]
         if found["symbol"].upper() not in self._listing:
             return False
@@ -394,7 +411,8 @@ class Streams:
         if kind == "kline":
             return rest.removeprefix("_") in INTERVALS
         levels, _, speed = rest.partition("@")
-        return kind == "depth" and levels in ("", "5", "10", "20") and (f"@{speed}" if speed else "") in _SPEEDS
+        known = ("", "5", "10", "20") if kind == "depth" else ("",) if kind == "rpiDepth" else ()
+        return levels in known and (f"@{speed}" if speed else "") in _SPEEDS
 
     def _subscribe(self, reader: Connection, name: str) -> None:
         reader.names[name] = None
@@ -407,7 +425,7 @@ class Streams:
     def _open_book(self, name: str) -> None:
         """Note the book as it is when the first reader of a depth stream comes: what follows are changes to it."""
         found = _NAME.fullmatch(name)
-        if found is not None and found["kind"] == "depth" and self._exists(found):
+        if found is not None and found["kind"] in _BOOKS and self._exists(found):
             bids, asks = self._market.levels(self._listing.rules(found["symbol"].upper()), 1000)
             self._last_books[name] = (self._market.update_id, bids, asks)
 

@@ -277,6 +277,28 @@ def trade_lite_event(report: OrderReport, now_ms: int) -> Json:
     }
 
 
+def liquidation_event(order: Order, fill: Fill | None, now_ms: int) -> Json:
+    """`forceOrder`: a liquidation, as the whole market sees it."""
+    traded = bare(order.average_price)
+    return {
+        "e": "forceOrder",
+        "E": now_ms,
+        "o": {
+            "s": order.terms.symbol,
+            "S": side(order),
+            "o": "LIMIT",
+            "f": "IOC",
+            "q": bare(order.terms.quantity),
+            "p": traded,
+            "ap": traded,
+            "X": STATUSES[order.status],
+            "l": bare(fill.quantity if fill else None),
+            "z": bare(order.filled),
+            "T": order.updated_ms,
+        },
+    }
+
+
 # --- accounts -----------------------------------------------------------------------------------------------
 
 

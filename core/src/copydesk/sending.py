@@ -1,0 +1,93 @@
+"""One input being worked on, and the ways in which a decision leaves: place, cancel, look up, note. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any
+
+from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
+from copydesk.model import NewOrder, OrderRef
+from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked, forget_ended
+
+
+@dataclass(slots=True)
+class Run:
+    """One input being worked on: the state, the time, and what has been decided so far."""
+
+    desk: Desk
+    due: list[tuple[int, str, str]]
+    at_ns: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    look_ups: dict[str, list[OrderRef]] = field(default_factory=dict)
+
+    @property
+    def at_ms(self) -> int:
+        return self.at_ns // 1_000_000
+
+    def note(self, link: Link, level: str, kind: str, text: str, **data: Any) -> None:
+        self.decisions.append(
+            Note(
+                level=level,
+                kind=kind,
+                text=text,
+                bot=link.bot,
+                account=link.child.account,
+                symbol=link.book[0],
+                data=data,
+            )
+        )
+
+    def number(self) -> int:
+        self.desk.intents += 1
+        return self.desk.intents
+
+    def wake(self, order: ChildOrder, after_ms: int) -> None:
+        """Look at `order` again in `after_ms`."""
+        order.due_ns = self.at_ns + after_ms * 1_000_000
+        heapq.heappush(self.due, (order.due_ns, order.account, order.client_id))
+
+    def look_up(self, order: ChildOrder) -> None:
+        """Ask the venue what became of `order`; ask again should no answer come."""
+        order.op = Op.LOOK_UP
+        self.look_ups.setdefault(order.account, []).append(order.ref)
+        self.wake(order, 3_000)
+
+    def finish(self) -> list[Decision]:
+        for account, refs in self.look_ups.items():
+            self.decisions.append(LookUp(id=self.number(), account=account, orders=tuple(refs)))
+        return self.decisions
+
+
+def register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrder) -> None:
+    run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
+    forget_ended(run.desk.child_orders, lambda tracked: tracked.order.state.is_ended)
+
+
+def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
+    order.op, order.intent, order.sent_ns = Op.PLACE, run.number(), run.at_ns
+    run.decisions.append(
+        Place(
+            id=order.intent,
+            bot=link.bot,
+            account=order.account,
+            cause=order.cause,
+            why=why,
+            order=NewOrder(client_id=order.client_id, terms=order.terms),
+        )
+    )
+
+
+def cancel(run: Run, link: Link, order: ChildOrder, reason: str, why: str) -> None:
+    order.op, order.cancelled_for, order.intent = Op.CANCEL, reason, run.number()
+    run.decisions.append(
+        Cancel(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, order=order.ref)
+    )
+
+
+def count_missed(bot: Bot, link: Link) -> None:
+    bot.missed[link.child.account] = bot.missed.get(link.child.account, 0) + 1
+
+
+def count_copied(bot: Bot, link: Link) -> None:
+    bot.copied[link.child.account] = bot.copied.get(link.child.account, 0) + 1

@@ -1,0 +1,152 @@
+"""A link as a whole: its pairs, what the child holds beyond its share, and where an episode ends. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from copydesk.following import follow
+from copydesk.ids import TRIM, client_order_id
+from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
+from copydesk.planning import closing_side
+from copydesk.sending import Run, register, send
+from copydesk.standing import excess
+from copydesk.state import Bot, ChildOrder, Link
+from copydesk.tracking import Event, State
+
+TRIM_AGAIN_MS = 250
+TRIM_TRIES = 6
+"""A trim that the venue does not carry out is tried this often, each time after twice as long; then a person is told."""
+CORRECTIONS_KEPT = 20
+ENDED_KEPT = 200
+
+
+def settle_link(run: Run, bot: Bot, link: Link) -> None:
+    """Look at every pair of the link, then at the position as a whole."""
+    for pair in list(link.pairs.values()):
+        if not pair.closed:
+            follow(run, bot, link, pair)
+    _trim(run, bot, link)
+    _end_episode(bot, link)
+    _put_by(link)
+
+
+# --- trims ------------------------------------------------------------------------------------------------------------
+
+
+def _trim(run: Run, bot: Bot, link: Link) -> None:
+    """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
+    if not link.attributed or not _may_trim(run, bot, link):
+        return
+    quantity = excess(bot, link, run.desk.instruments[bot.rules.kind, link.book[0]])
+    if quantity != link.failing:
+        link.failing = ZERO
+    if not quantity:
+        link.said = ""
+    elif link.child.ahead != "trim":
+        if link.said != "ahead":
+            link.said = "ahead"
+            text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
+            run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
+    elif not link.failing and _is_time(run, bot, link, quantity):
+        link.trims += 1
+        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
+        order = ChildOrder(
+            client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
+            account=link.child.account,
+            terms=_closing_terms(run, bot, link, quantity),
+            cause=cause,
+        )
+        link.corrections.append(order)
+        register(run, bot, link, None, order)
+        send(run, link, order, "trim")
+
+
+def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
+    """Both sides are known, and nothing of ours is on its way to the venue or may be there unknown to us."""
+    accounts = (link.child.account, bot.rules.parent)
+    if not bot.working or not all(run.desk.account(account).connected for account in accounts):
+        return False
+    for pair in link.pairs.values():
+        last = pair.last
+        if last is not None and last.state.is_open and (last.op or last.state in (State.SENDING, State.UNKNOWN)):
+            return False
+    return not any(order.state.is_open for order in link.corrections)
+
+
+def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
+    """False while a trim that failed has to wait, and for good once it failed too often."""
+    failed = 0
+    for order in reversed(link.corrections):
+        if order.filled:
+            break
+        failed += 1
+    if not failed:
+        return True
+    last = link.corrections[-1]
+    if last.refused is not None or failed >= TRIM_TRIES:
+        link.failing = quantity
+        link.corrections.clear()
+        text = f"holds {quantity} {link.book[0]} more than its share of the parent, and it cannot be reduced: {last.reason}"
+        run.note(link, "error", "trim-failed", text, ticket=_ticket(run, bot, link, quantity))
+        return False
+    again_ns = last.sent_ns + TRIM_AGAIN_MS * 2**failed * 1_000_000
+    if run.at_ns >= again_ns:
+        return True
+    if not last.due_ns:
+        run.wake(last, (again_ns - run.at_ns) // 1_000_000 + 1)
+    return False
+
+
+def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+    long = link.attributed > 0
+    position_side = link.book[1]
+    if position_side is not PositionSide.NET:
+        position_side = PositionSide.LONG if long else PositionSide.SHORT
+    return Terms(
+        symbol=link.book[0],
+        side=closing_side(link.attributed),
+        type=OrderType.MARKET,
+        quantity=quantity,
+        reduce_only=run.desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
+        position_side=position_side,
+    )
+
+
+def _ticket(run: Run, bot: Bot, link: Link, quantity: Decimal) -> str:
+    return to_json(_closing_terms(run, bot, link, quantity)).decode()
+
+
+def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
+    """A correction that never reached the venue goes again under the same id."""
+    order.on(Event.SENT_AGAIN)
+    order.absent = 0
+    send(run, link, order, "trim")
+
+
+# --- the end of an episode --------------------------------------------------------------------------------------------
+
+
+def _end_episode(bot: Bot, link: Link) -> None:
+    """From flat to flat: once parent and child are flat and nothing is open, the next order begins with a fresh ratio."""
+    if link.attributed or bot.book(link.book).followed:
+        return
+    for pair in link.pairs.values():
+        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
+            return
+    if any(order.state.is_open for order in link.corrections):
+        return
+    link.pairs.clear()
+    link.ended.clear()
+    link.corrections.clear()
+    link.ratios.clear()
+
+
+def _put_by(link: Link) -> None:
+    """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
+    for key, pair in list(link.pairs.items()):
+        if pair.closed and not pair.parent.live and not pair.open:
+            link.ended[key] = link.pairs.pop(key)
+    while len(link.ended) > ENDED_KEPT:
+        del link.ended[next(iter(link.ended))]
+    if len(link.corrections) > CORRECTIONS_KEPT:
+        link.corrections = link.corrections[-CORRECTIONS_KEPT // 2 :]

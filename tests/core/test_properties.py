@@ -1,0 +1,266 @@
+"""Promises of the pure engine, kept whatever the venue does: stories are generated, and what is left afterwards is checked.
+
+`COPYDESK_EXAMPLES=5000` tells more of them. A failing story prints as a list that can be pasted into a test of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import msgspec
+from copydesk.inputs import ChildRules
+from copydesk.model import OrderType, PositionSide, Side, TimeInForce
+from copydesk.views import drifts
+from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
+from harness.rough_loop import MID, TRANSIENT, Do, RoughLoop
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", "500"))
+told = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
+    print_blob=False,
+)
+
+# --- stories ----------------------------------------------------------------------------------------------------------
+
+sides = st.sampled_from(list(Side))
+books = st.sampled_from([PositionSide.LONG, PositionSide.SHORT])
+small = st.integers(0, 3)
+quantities = st.integers(1, 12)
+offsets = st.sampled_from([-3, 1, 2, 4, 8])
+stops = st.sampled_from(
+    [
+        OrderType.STOP_MARKET,
+        OrderType.STOP_LIMIT,
+        OrderType.TAKE_PROFIT_MARKET,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP,
+    ]
+)
+
+
+def do(what: str, *args: st.SearchStrategy[object], **more: st.SearchStrategy[object]) -> st.SearchStrategy[Do]:
+    return st.builds(Do, st.just(what), st.tuples(*args), st.fixed_dictionaries(more))
+
+
+entries = st.one_of(
+    do("order", sides, quantities, st.just(OrderType.MARKET), st.just(0), books),
+    do("order", sides, quantities, st.just(OrderType.LIMIT), offsets, books),
+    do(
+        "order",
+        sides,
+        quantities,
+        st.just(OrderType.LIMIT),
+        offsets,
+        books,
+        time_in_force=st.sampled_from(list(TimeInForce)),
+    ),
+    do("order", sides, quantities, st.just(OrderType.LIMIT), offsets, books, post_only=st.booleans()),
+    do("order", sides, quantities, stops, st.integers(1, 8), books, reduce_only=st.booleans()),
+)
+exits = st.one_of(
+    do("exit", st.sampled_from([30, 50, 100, 100, 200, 250])),
+    do("exit", st.sampled_from([30, 50, 100]), st.just(OrderType.LIMIT), offsets, reduce_only=st.booleans()),
+    do("exit", st.sampled_from([30, 50, 100, 250]), stops, st.integers(1, 8), reduce_only=st.booleans()),
+    do(
+        "exit",
+        st.just(100),
+        st.sampled_from([OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET]),
+        st.integers(1, 8),
+        close_position=st.just(True),
+    ),
+    do("go_flat"),
+)
+changes = st.one_of(
+    do("amend_one", small, st.integers(0, 12), st.integers(-4, 4)),
+    do("cancel_one", small),
+)
+market = st.one_of(
+    do("move", st.integers(MID - 12, MID + 12)),
+    do("move", st.integers(MID - 5, MID + 5), st.integers(1, 9)),
+    do("print_trade", st.integers(-6, 6), st.integers(1, 20)),
+    do("deposit", small, st.sampled_from([100_000, -50_000])),
+)
+flow = st.one_of(
+    do("live"),
+    do("live", st.sampled_from([300, 3_000])),
+    do("live", st.just(90_000)),
+    do("hear", st.integers(1, 6), twice=st.booleans(), backwards=st.booleans()),
+    do("send", st.integers(1, 3)),
+)
+transient = st.sampled_from([*TRANSIENT, "fine"])
+trouble = st.one_of(
+    do("trouble", small, transient),
+    do("trouble", small, transient, transient),
+    do("go_deaf", st.integers(0, 4), st.integers(1, 6)),
+    do("go_blind", small, st.integers(1, 2)),
+    do("lose_sight", small),
+    do("break_stream", st.integers(0, 4)),
+    do("mend_stream", st.integers(0, 4)),
+    do("keep_snapshot", st.integers(0, 4)),
+    do("hand_snapshot", st.integers(0, 4)),
+    do("read_again", st.integers(0, 4)),
+    do("kill", sent=st.booleans()),
+)
+final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_from(["refuse", *TRANSIENT]))
+hands = st.one_of(
+    do("hand_trade", small, sides, quantities),
+    do("hand_cancel", small),
+)
+parents = st.one_of(entries, exits, entries, exits, changes)
+
+
+def stories(*more: st.SearchStrategy[Do]) -> st.SearchStrategy[list[Do]]:
+    return st.lists(st.one_of(parents, parents, flow, flow, market, *more), min_size=6, max_size=40)
+
+
+ratios = st.sampled_from(["0.5", "3", "0.33", "-1", "1", ""])
+roundings = st.sampled_from(["floor", "floor", "nearest", "min_one"])
+
+
+@st.composite
+def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
+    pairs = draw(st.lists(st.tuples(ratios, roundings), min_size=1, max_size=4))
+    return tuple(child(f"c{n}", k=k or None, rounding=rounding) for n, (k, rounding) in enumerate(pairs, 1))
+
+
+amendables = st.sampled_from([frozenset({OrderType.LIMIT}), frozenset[OrderType](), frozenset(OrderType)])
+
+
+def rough(children: tuple[ChildRules, ...], **more: object) -> RoughLoop:
+    desk = RoughLoop(children, instrument=instrument("1", tick="1"), price=D(MID), **more)  # type: ignore[arg-type]
+    desk.start()
+    return desk
+
+
+# --- what holds afterwards --------------------------------------------------------------------------------------------
+
+
+def check_identity(desk: RoughLoop) -> None:
+    """I1: one accepted order per client id."""
+    for rules in desk.children:
+        own = [o.client_id for o in desk.exchange.orders(rules.account) if o.client_id.startswith("cdk-")]
+        assert [c for c, n in Counter(own).items() if n > 1] == []
+
+
+def check_books(desk: RoughLoop) -> None:
+    """What the engine believes that it holds is what the venue executed for it, and it followed its parent right."""
+    bot = desk.copier.desk.bots["bot"]
+    sides = (PositionSide.LONG, PositionSide.SHORT) if desk.hedge else (PositionSide.NET,)
+    for side in sides:
+        assert bot.book((SYMBOL, side)).position == desk.position(PARENT, side)
+    for rules in desk.children:
+        for side in sides:
+            link = bot.links.get((rules.account, (SYMBOL, side)))
+            # A mirrored child holds on the other side of a hedge.
+            theirs = _REVERSED[side] if rules.value < 0 and rules.mode == "multiplier" else side
+            attributed = link.attributed if link is not None else D(0)
+            assert attributed == desk.copied(rules.account, theirs), rules.account
+
+
+_REVERSED = {
+    PositionSide.NET: PositionSide.NET,
+    PositionSide.LONG: PositionSide.SHORT,
+    PositionSide.SHORT: PositionSide.LONG,
+}
+
+
+def check_drift(desk: RoughLoop) -> None:
+    """I7, in part: nothing differs without a reason."""
+    views = drifts(desk.copier.desk)
+    assert [view for view in views if view.difference and view.cause in ("", "unexplained")] == []
+
+
+def excused(desk: RoughLoop, account: str) -> bool:
+    """By name: an exit of the child still stands at the venue, or a trim failed and a person was told."""
+    links = [link for (name, _), link in desk.copier.desk.bots["bot"].links.items() if name == account]
+    resting = any(order.state.is_live and order.remaining for link in links for order in link.orders)
+    return resting or any(link.failing for link in links)
+
+
+def check_flat(desk: RoughLoop) -> None:
+    """I4: a parent that holds and wants nothing leaves its children with nothing."""
+    if desk.exchange.open_orders(PARENT) or desk.exchange.positions(PARENT):
+        return
+    for rules in desk.children:
+        if not excused(desk, rules.account):
+            assert desk.exchange.positions(rules.account) == [], rules.account
+            assert desk.working(rules.account) == [], rules.account
+
+
+def check_share(desk: RoughLoop) -> None:
+    """I2: no child holds more than its share once the parent has no orders."""
+    if desk.exchange.open_orders(PARENT):
+        return
+    for view in drifts(desk.copier.desk):
+        if not excused(desk, view.child):
+            assert abs(view.attributed) <= abs(view.target) + desk.instrument.quantity_step, view
+
+
+def check_replay(desk: RoughLoop) -> None:
+    """I5: the journalled inputs give the same decisions, byte for byte."""
+    assert desk.decisions_again() == desk.decided
+
+
+def check_quiet(desk: RoughLoop, story: list[Do]) -> None:
+    """No endless loops: reading again changes nothing, and what was sent is bounded by what happened."""
+    before = len(desk.intents)
+    for number in range(len(desk.names)):
+        desk.read_again(number)
+    desk.settle()
+    assert desk.intents[before:] == []
+    for rules in desk.children:
+        sent = sum(account == rules.account for account, _, _ in desk.sent)
+        assert sent <= 20 + 6 * len(story), f"{sent} requests"
+
+
+def check_all(desk: RoughLoop, story: list[Do]) -> None:
+    check_identity(desk)
+    check_books(desk)
+    check_drift(desk)
+    check_replay(desk)
+    check_quiet(desk, story)
+
+
+@told
+@given(families(), stories(trouble, trouble), amendables, st.booleans())
+def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge):
+    desk = rough(children, amendable=amendable, hedge=hedge)
+    desk.happen(story).calm()
+    check_all(desk, story)
+    check_share(desk)
+    check_flat(desk)
+
+
+@told
+@given(families(), stories(trouble, final, hands), amendables)
+def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable):
+    desk = rough(children, amendable=amendable)
+    desk.happen(story).calm()
+    check_all(desk, story)
+
+
+@told
+@given(families(), stories(trouble), st.booleans(), st.booleans())
+def test_a_dead_child_delays_no_other(children, story, hedge, connected):
+    """I6: with and without a child that never answers, the others are sent the same orders at the same times."""
+    alone = rough(children, hedge=hedge)
+    beside = rough((*children, child("dead", k="1")), hedge=hedge)
+    beside.dead.add("dead")
+    if not connected:
+        beside.disconnect("dead")
+    for desk in (alone, beside):
+        desk.happen(story)
+        desk.live(10_000)
+    assert sends(beside) == sends(alone)
+
+
+def sends(desk: RoughLoop) -> list[object]:
+    """What the living were sent, without the numbers of the intents."""
+    living = [intent for intent in desk.intents if intent.account not in desk.dead]
+    return [msgspec.structs.replace(intent, id=0) for intent in living]

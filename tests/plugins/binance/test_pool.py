@@ -1,0 +1,203 @@
+"""The connection pool, against a server that answers as told: what is sent twice, what never, and what is left over."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from copydesk.errors import AuthFailed
+from copydesk_binance.errors import NoReply, NotSent
+from copydesk_binance.pool import Pool
+
+Answerer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Reads requests and lets `answer` answer each: it is given the number of the connection and the stream."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[int, str, bytes]] = []
+        self.answer: Answerer = plain
+        self.connections = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")
+                length = next((int(line.split(":")[1]) for line in lines if line.startswith("Content-Length")), 0)
+                self.requests.append((number, lines[0], await reader.readexactly(length)))
+                await self.answer(number, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def plain(number: int, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    yield server
+    listening.close()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    pool = Pool()
+    yield pool
+    await pool.close()
+
+
+async def ask(pool: Pool, server: Server, method: str = "GET", *, body: str = "", deadline_s: float = 5.0) -> str:
+    answer = await pool.request(method, f"{server.url}/path?signature=hidden", body=body, deadline_s=deadline_s)
+    return answer.text
+
+
+async def test_a_connection_is_used_again_and_a_second_only_where_it_is_busy(pool: Pool, server: Server) -> None:
+    for _ in range(3):
+        assert await ask(pool, server) == "{}"
+    assert server.connections == 1
+    await asyncio.gather(ask(pool, server), ask(pool, server, "POST", body="a=1"))
+    assert server.connections == 2
+    assert server.requests[-1][1:] in (
+        ("POST /path?signature=hidden HTTP/1.1", b"a=1"),
+        ("GET /path?signature=hidden HTTP/1.1", b""),
+    )
+
+
+async def test_a_request_leaves_in_the_step_that_asks_for_it(pool: Pool, server: Server) -> None:
+    """What makes the first of many copies leave before the last one is ready."""
+    await ask(pool, server)
+    (connection,) = pool._open
+    written: list[bytes] = []
+    transport = connection._transport
+    connection._transport = type("Spy", (), {"write": lambda _, data: written.append(data), "abort": transport.abort})()
+    request = ask(pool, server, "POST", body="a=1")
+    request.send(None)
+    assert written
+    assert written[0].endswith(b"a=1")
+    request.close()
+    transport.abort()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1, 2\r\n1\r\n]\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1, 2]",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(gzip.compress(b"[1, 2]", mtime=0)), gzip.compress(b"[1, 2]", mtime=0)),
+    ],
+    ids=["chunked", "continue", "gzip"],
+)
+async def test_answers_come_in_every_form_and_in_pieces(pool: Pool, server: Server, reply: bytes) -> None:
+    async def in_pieces(number: int, writer: asyncio.StreamWriter) -> None:
+        for at in range(0, len(reply), 7):
+            writer.write(reply[at : at + 7])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    server.answer = in_pieces
+    for _ in range(2):
+        assert await ask(pool, server) == "[1, 2]"
+    assert server.connections == 1
+
+
+async def hang_up(number: int, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def test_what_trades_is_never_sent_twice(pool: Pool, server: Server) -> None:
+    await ask(pool, server)
+    server.answer = hang_up
+    with pytest.raises(NoReply, match="POST /path: the connection was lost after sending") as failure:
+        await ask(pool, server, "POST", body="a=1")
+    assert len(server.requests) == 2
+    assert "hidden" not in str(failure.value)
+
+
+async def test_a_read_that_meets_a_closing_connection_is_sent_once_more(pool: Pool, server: Server) -> None:
+    await ask(pool, server)
+
+    async def only_new_ones(number: int, writer: asyncio.StreamWriter) -> None:
+        await (hang_up if number == 1 else plain)(number, writer)
+
+    server.answer = only_new_ones
+    assert await ask(pool, server) == "{}"
+    server.answer = hang_up
+    with pytest.raises(NoReply):
+        await ask(pool, server)
+    assert server.connections == 3  # and not again and again
+
+
+async def test_an_answer_that_comes_too_late_is_nobodys(pool: Pool, server: Server) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(number: int, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+
+    server.answer = late
+    with pytest.raises(NoReply, match=r"no reply within 0\.05 s"):
+        await ask(pool, server, "POST", deadline_s=0.05)
+    asked.clear()
+    given_up = asyncio.create_task(ask(pool, server, "POST"))
+    await asked.wait()
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    answer.set()
+    server.answer = plain
+    assert await ask(pool, server) == "{}"
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize(
+    "reply", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno"]
+)
+async def test_what_is_no_answer_is_no_reply(pool: Pool, server: Server, reply: bytes) -> None:
+    async def nonsense(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply)
+
+    server.answer = nonsense
+    with pytest.raises(NoReply):
+        await ask(pool, server, "POST")
+
+
+async def test_a_key_that_would_break_out_of_its_line_is_not_sent(pool: Pool, server: Server) -> None:
+    for key in ("a\r\nX-Other: b", "a\nb", "ключ"):
+        with pytest.raises(AuthFailed) as failure:
+            await pool.request("GET", server.url, headers={"X-MBX-APIKEY": key}, deadline_s=1.0)
+        assert key not in str(failure.value)
+    assert server.connections == 0
+
+
+async def test_nothing_was_sent_where_nobody_listens(pool: Pool) -> None:
+    with pytest.raises(NotSent, match="nothing was sent"):
+        await pool.request("POST", "http://127.0.0.1:9/path?signature=hidden", deadline_s=1.0)
+
+
+async def test_closing_ends_what_is_under_way(pool: Pool, server: Server) -> None:
+    asked = asyncio.Event()
+
+    async def never(number: int, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+
+    server.answer = never
+    waiting = asyncio.create_task(ask(pool, server, "POST"))
+    await asked.wait()
+    await pool.close()
+    with pytest.raises(NoReply):
+        await waiting
+    assert not pool._open
