@@ -611,6 +611,20 @@ class ClosesAll(Honest):
             await paper.close(one)
 
 
+class OneAtATime(Honest):
+    busy = False
+
+    @hookimpl
+    async def place(self, session: Any, order: NewOrder) -> Outcome:
+        if self.busy:
+            return Rejected(reason=RejectReason.OVERLOADED, message="one order at a time")
+        self.busy = True
+        try:
+            return await paper.place(session, order)
+        finally:
+            self.busy = False
+
+
 class KeepsItsMode(Honest):
     """It decides by the position mode that the account had first."""
 
@@ -629,7 +643,7 @@ WRONG: dict[type[Honest], str] = {
     BeginsWithoutGap: "C10",
     TellsNoOrders: "C11 C17",
     TellsFillsApart: "C12",
-    MergesFills: "C13",
+    MergesFills: "C13 C89",
     NumbersFillsByOrder: "C14",
     TellsNoSign: "C15",
     ForgetsClosedPositions: "C15",
@@ -652,6 +666,7 @@ WRONG: dict[type[Honest], str] = {
     RoundsForYou: "C36 C37",
     HasOneReason: "C35 C38 C39 C41",
     KnowsOneSide: "C40",
+    OneAtATime: "C90",
     KeepsItsMode: "C40 C88",
     ReplacesInsteadOfAmending: "C42 C46",
     AmendsNothingAndReplaces: "C47",
