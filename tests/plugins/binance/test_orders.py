@@ -150,7 +150,7 @@ async def test_an_amend_changes_price_and_quantity(rig: Rig) -> None:
         ({"type_": OrderType.LIMIT, "post_only": True, "price": Decimal("61000.0")}, RejectReason.POST_ONLY),
         ({"type_": OrderType.STOP_MARKET, "trigger_price": Decimal("59000.0")}, RejectReason.PRICE),
         ({"type_": OrderType.LIMIT, "symbol": "NOSUCHUSDT"}, RejectReason.SYMBOL),
-        ({"type_": OrderType.LIMIT, "position_side": PositionSide.LONG}, RejectReason.OTHER),
+        ({"type_": OrderType.LIMIT, "position_side": PositionSide.LONG}, RejectReason.MODE),
     ],
 )
 async def test_what_the_venue_refuses_says_why(rig: Rig, terms: dict[str, object], reason: RejectReason) -> None:
