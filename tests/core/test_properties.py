@@ -9,7 +9,7 @@ import os
 from collections import Counter
 
 import msgspec
-from copydesk.inputs import ChildRules
+from copydesk.inputs import ChildRules, Place
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
 from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
@@ -163,6 +163,20 @@ def check_books(desk: RoughLoop) -> None:
             assert attributed == desk.copied(rules.account, theirs), rules.account
 
 
+def check_copies(desk: RoughLoop) -> None:
+    """I1: the copies of one parent order that only opened filled no more than its share, over all their generations."""
+    parents = desk.copier.desk.bots["bot"].orders
+    causes = {(i.account, i.order.client_id): i.cause for i in desk.intents if isinstance(i, Place) and i.why != "trim"}
+    for rules in desk.children:
+        filled: Counter[str] = Counter()
+        for order in desk.exchange.orders(rules.account):
+            filled[causes.get((rules.account, order.client_id), "")] += order.filled
+        for venue_id, parent in parents.items():
+            if rules.mode == "multiplier" and parent.opened and not parent.closed:
+                largest = max(desk.largest.get(venue_id, D(0)), parent.opened)
+                assert filled[venue_id] <= abs(rules.value) * largest + 1, (rules.account, venue_id)
+
+
 _REVERSED = {
     PositionSide.NET: PositionSide.NET,
     PositionSide.LONG: PositionSide.SHORT,
@@ -221,6 +235,7 @@ def check_quiet(desk: RoughLoop, story: list[Do]) -> None:
 
 def check_all(desk: RoughLoop, story: list[Do]) -> None:
     check_identity(desk)
+    check_copies(desk)
     check_books(desk)
     check_drift(desk)
     check_replay(desk)

@@ -247,6 +247,8 @@ def _late(
         time_in_force=TimeInForce.GTC,
     )
     quantity = min(terms.quantity, _shortfall(bot, link, pair, terms, instrument))
+    if is_exit:
+        quantity = min(quantity, _left_to_close(link, pair, terms))
     if quantity <= 0:
         _wait(run, link, pair, "info", "overtaken", "not needed any more: the parent's position has moved on since")
         _give_up(pair, "overtaken")
@@ -268,6 +270,21 @@ def _late(
     )
     _miss(run, bot, link, pair, "stale", text, ticket=market)
     return None
+
+
+def _left_to_close(link: Link, pair: Pair, terms: Terms) -> Decimal:
+    """What the child holds beside what other market orders on their way are closing of it."""
+    closing = sum(
+        (
+            order.remaining
+            for other in link.pairs.values()
+            if other is not pair
+            for order in other.orders
+            if order.state.is_open and order.terms.type is OrderType.MARKET and order.terms.side is terms.side
+        ),
+        ZERO,
+    )
+    return -link.attributed * terms.side.sign - closing
 
 
 def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:

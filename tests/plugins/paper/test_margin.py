@@ -139,6 +139,20 @@ def test_cross_liquidation(bench):
     assert bench.exchange.balance("a").cash >= 0
 
 
+def test_who_closed_and_opened_again_is_liquidated_like_anybody(bench):
+    bench.exchange.deposit("a", D(-9_400))
+    bench.place("a", "buy", 10)
+    bench.place("a", "sell", 10)
+    bench.mark(900)
+    assert bench.held("a") == 0
+    bench.mark(1000)
+    bench.place("a", "buy", 10)
+    price = bench.exchange.positions("a")[0].liquidation_price
+    bench.mark(price - 1)
+    assert bench.held("a") == 0
+    assert "a account liquidation" in bench.told("a")
+
+
 def test_insurance_fund_pays_what_a_wallet_cannot(bench):
     bench.exchange.deposit("a", D(-9_400))
     bench.place("a", "buy", 10)

@@ -87,6 +87,8 @@ CODES: dict[int, Meaning] = {
     -4029: _R.PRICE,
     -4030: _R.QUANTITY,
     -4046: _R.UNCHANGED,
+    -4047: _R.MODE,  # the margin mode cannot change while there are orders, or a position (-4048)
+    -4048: _R.MODE,
     -4050: _R.MARGIN,
     -4051: _R.MARGIN,
     -4056: Family.AUTH,
@@ -111,6 +113,7 @@ CODES: dict[int, Meaning] = {
     -4141: _R.SYMBOL,
     -4142: _R.PRICE,
     -4164: _R.QUANTITY,  # notional
+    -4168: _R.MODE,
     -4171: _R.UNCHANGED,
     -4183: _R.PRICE,
     -4184: _R.PRICE,

@@ -95,7 +95,7 @@ class Exchange:
         """Open an account with starting cash. Raises ValueError where the name is taken."""
         if name in self._floor.accounts:
             raise ValueError(f"account {name!r} is open already")
-        self._floor.accounts[name] = Account(name, currency, cash, hedge_mode=hedge_mode)
+        self._floor.accounts[name] = Account(name, currency, cash, self._floor.holders, hedge_mode=hedge_mode)
 
     @property
     def accounts(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from copydesk_paper.orders import WorkingOrder
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Quote, Report, Trade
 from copydesk_paper.refusal import ExchangeRefusal
 from copydesk_paper.tape import Tape
-from copydesk_paper.wallet import Account, Key
+from copydesk_paper.wallet import Account, Holders, Key
 
 
 class Floor:
@@ -28,6 +28,8 @@ class Floor:
         self.tapes = {symbol: Tape() for symbol in self.instruments}
         self.marks: dict[str, Decimal] = {}
         self.accounts: dict[str, Account] = {}
+        self.holders: Holders = {}
+        """Who holds something of a symbol."""
         self.margin = Margin(self.instruments, self.mark)
         self.order_ids = count(1)
         self.trade_ids = count(1)

@@ -29,9 +29,14 @@ class Liquidation:
         order out.
         """
         liquidated = False
-        for account in self._floor.accounts.values():
-            held = any(key[0] == symbol for key in account.holdings)
-            if held and self._floor.margin.is_exhausted(account, symbol):
+        holders = self._floor.holders.get(symbol)
+        if not holders:
+            return liquidated
+        mark = self._floor.mark(symbol)
+        for account in tuple(holders.values()):
+            if account.is_safe(symbol, mark):  # nearly always: with many accounts this is what an order costs
+                continue
+            if self._floor.margin.is_exhausted(account, symbol):
                 self._liquidate(account, symbol, forget)
                 liquidated = True
         return liquidated

@@ -179,8 +179,7 @@ class Margin:
     def is_exhausted(self, account: Account, symbol: str) -> bool:
         """True where the positions on `symbol` must be liquidated at the present mark price."""
         mark = self._mark(symbol)
-        safe = account.safe.get(symbol)
-        if safe is not None and safe[0] <= mark <= safe[1]:
+        if account.is_safe(symbol, mark):
             return False
         instrument = self._instruments[symbol]
         held = [account.holdings[k] for side in PositionSide if (k := (symbol, side)) in account.holdings]

@@ -46,10 +46,14 @@ class Holding:
 
 
 class Account:
-    """One account. Everything is kept per settle asset in `wallets`; `currency` is the one it reports in."""
+    """One account. Everything is kept per settle asset in `wallets`; `currency` is the one it reports in.
 
-    def __init__(self, name: str, currency: str, cash: Decimal, *, hedge_mode: bool) -> None:
+    `holders`, shared by all accounts: who holds something of a symbol, by name.
+    """
+
+    def __init__(self, name: str, currency: str, cash: Decimal, holders: Holders, *, hedge_mode: bool) -> None:
         self.name = name
+        self._holders = holders
         self.currency = currency
         self.hedge_mode = hedge_mode
         self.wallets: dict[str, Decimal] = {currency: cash}
@@ -65,6 +69,11 @@ class Account:
     def holding(self, symbol: str, position_side: PositionSide) -> Decimal:
         held = self.holdings.get((symbol, position_side))
         return held.quantity if held else ZERO
+
+    def is_safe(self, symbol: str, mark: Decimal) -> bool:
+        """Whether it is known already that this mark price does not liquidate the account."""
+        safe = self.safe.get(symbol)
+        return safe is not None and safe[0] <= mark <= safe[1]
 
     def leverage(self, symbol: str) -> int:
         return self.leverages.get(symbol, DEFAULT_LEVERAGE)
@@ -95,7 +104,17 @@ class Account:
             self._move(instrument.settle, realised - fee)
         if not holding.quantity:
             del self.holdings[key]
+        self._note_holder(order.symbol)
         return realised
+
+    def _note_holder(self, symbol: str) -> None:
+        if any((symbol, side) in self.holdings for side in PositionSide):
+            self._holders.setdefault(symbol, {})[self.name] = self
+        elif symbol in self._holders:
+            self._holders[symbol].pop(self.name, None)
 
     def _move(self, asset: str, amount: Decimal) -> None:
         self.wallets[asset] = self.wallets.get(asset, ZERO) + amount
+
+
+Holders = dict[str, dict[str, Account]]

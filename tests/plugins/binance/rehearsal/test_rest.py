@@ -53,6 +53,8 @@ async def test_time_window(desk):
     now = time.time_ns() // 1_000_000
     assert (await desk.signed("GET", "/fapi/v2/balance", timestamp=now - 6000)).code == -1021
     assert (await desk.signed("GET", "/fapi/v2/balance", timestamp=now - 6000, recvWindow=10000)).status == 200
+    assert (await desk.signed("GET", "/fapi/v2/balance", recvWindow=60000)).status == 200
+    assert (await desk.signed("GET", "/fapi/v2/balance", recvWindow=60001)).code == -1131
     ahead = await desk.signed("GET", "/fapi/v2/balance", timestamp=now + 5000)
     assert ahead.code == -1021
     assert "1000ms ahead" in ahead.json["msg"]
@@ -100,7 +102,7 @@ ORDERS_REFUSED = [
     ({**LIMIT, "timeInForce": "GTD"}, -1102),
     ({**LIMIT, "timeInForce": "GTD", "goodTillDate": "1700000000000"}, -5040),
     ({**LIMIT, "priceMatch": "BEST"}, -5037),
-    ({**LIMIT, "priceMatch": "QUEUE"}, -4084),
+    ({**LIMIT, "priceMatch": "QUEUE"}, -1106),
     ({**LIMIT, "closePosition": "true"}, -4136),
     ({**LIMIT, "newClientOrderId": "a" * 37}, -4015),
     ({**LIMIT, "newClientOrderId": "not allowed"}, -1100),

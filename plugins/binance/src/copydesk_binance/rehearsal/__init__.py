@@ -51,6 +51,7 @@ class Options(Record, forbid_unknown_fields=True):
     orders_per_minute: Count = 1_200
     orders_per_10s: Count = 300
     tls: bool = False
+    legacy_conditional: bool = False
     listen_key_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
 
 
@@ -68,7 +69,7 @@ class Rehearsal:
         limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
         weights = RequestWeight(options.weight_per_minute, _now_ms)
         self._misbehaviour = Misbehaviour(faults, self.exchange, self._leave)
-        self.venue = Venue(self.exchange, listing, _now_ms)
+        self.venue = Venue(self.exchange, listing, _now_ms, old_conditional=options.legacy_conditional)
         data = MarketData(self.exchange, listing, _now_ms)
         self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
@@ -168,7 +169,8 @@ async def start(settings: RehearsalSettings) -> Rehearsal:
 
     `settings.options`: `weight-per-minute`, `orders-per-minute`, `orders-per-10s`, `listen-key-seconds`, and `key.ACCOUNT`
     and `secret.ACCOUNT` for keys that are not to be random; with `tls` the venue is also there under its real host names,
-    at `urls["tls"]` and with the authority `urls["ca"]`. A `speed` of zero leaves the market as it opened.
+    at `urls["tls"]` and with the authority `urls["ca"]`; with `legacy-conditional` it takes stop and take-profit orders at
+    `/fapi/v1/order` too, as Binance did until 2025-12-09. A `speed` of zero leaves the market as it opened.
     Raises `UsageError` for settings of no use and for a port in use.
     """
     if not settings.accounts:

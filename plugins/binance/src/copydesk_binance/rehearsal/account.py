@@ -28,6 +28,8 @@ class Account:
         self.alias = hashlib.sha256(name.encode()).hexdigest()[:12]
         self.orders = orders
         self.multi_assets = False
+        self.pays_fees_in_bnb = False
+        """Only kept and shown: there is no BNB here to pay with."""
         self.algo_orders: dict[int, AlgoOrder] = {}
         self.algo_of: dict[str, AlgoOrder] = {}
         """Algo orders by the exchange's id."""

@@ -79,6 +79,15 @@ class Params:
             raise Refusal(-1102, name)
         return value
 
+    def replaced(self, **values: str) -> Params:
+        """The same parameters, but for these."""
+        return Params(self._values | {name.lower(): value for name, value in values.items()})
+
+    def renamed(self, names: Mapping[str, str]) -> Params:
+        """The same parameters, some of them under other names."""
+        names = {old.lower(): new.lower() for old, new in names.items()}
+        return Params({names.get(name, name): value for name, value in self._values.items()})
+
     def decimal(self, name: str) -> Decimal | None:
         value = self._values.get(name.lower())
         if not value:
@@ -133,6 +142,7 @@ class Detail(Record):
     prevention: str = "EXPIRE_MAKER"
     price_protect: bool = False
     response: str = "ACK"
+    price_match: str = "NONE"
 
 
 class Wanted(Record):
@@ -165,7 +175,7 @@ def read_order(params: Params, listing: Listing, now_ms: int, *, hedge_mode: boo
         raise Refusal(-4120)
     if kind not in ("LIMIT", "MARKET"):
         raise Refusal(-1116)
-    _refuse_price_match(params, kind)
+    price_match(params, kind)
     if params.flag("closePosition"):
         raise Refusal(-4136, kind, "true")
     detail = _detail(params, now_ms, limit=kind == "LIMIT")
@@ -202,7 +212,10 @@ def read_algo_order(params: Params, listing: Listing, now_ms: int, *, hedge_mode
     if kind not in CONDITIONAL:
         raise Refusal(-1116)
     type_ = CONDITIONAL[kind]
-    _refuse_price_match(params, kind)
+    if price_match(params, kind) != "NONE":
+        raise Refusal(
+            -4084, message="priceMatch of a conditional order is not offered by this rehearsal venue; send a price."
+        )
     close = params.flag("closePosition")
     if close and kind not in ("STOP_MARKET", "TAKE_PROFIT_MARKET"):
         raise Refusal(-4136, kind, "true")
@@ -237,6 +250,17 @@ def read_algo_order(params: Params, listing: Listing, now_ms: int, *, hedge_mode
         position_side=position_side,
     )
     return Wanted(rules=rules, terms=terms, client_id=client_id_of(params, "clientAlgoId"), detail=detail)
+
+
+def read_old_conditional(params: Params, listing: Listing, now_ms: int, *, hedge_mode: bool) -> Wanted:
+    """A conditional order in the form in which Binance took it among the ordinary ones, until 2025-12-09."""
+    if params.mandatory("type") != "TRAILING_STOP_MARKET" and "stopPrice" not in params:
+        raise Refusal(-1102, "stopprice")
+    new = params.renamed(_NEW_NAMES).replaced(algoType="CONDITIONAL")
+    return read_algo_order(new, listing, now_ms, hedge_mode=hedge_mode)
+
+
+_NEW_NAMES = {"stopPrice": "triggerPrice", "newClientOrderId": "clientAlgoId"}
 
 
 def _side(params: Params) -> Side:
@@ -303,15 +327,17 @@ def _detail(params: Params, now_ms: int, *, limit: bool, conditional: bool = Fal
         prevention=params.choice("selfTradePreventionMode", PREVENTION_MODES, "EXPIRE_MAKER"),
         price_protect=params.flag("priceProtect"),
         response=params.choice("newOrderRespType", ("ACK", "RESULT"), "ACK", -1136),
+        price_match=params.text("priceMatch", "NONE"),
     )
 
 
-def _refuse_price_match(params: Params, kind: str) -> None:
+def price_match(params: Params, kind: str) -> str:
+    """Which price of the book the order takes, `NONE` where it has its own. Raises `Refusal`."""
     match = params.text("priceMatch", "NONE")
     if match == "NONE":
-        return
+        return match
     if match not in _PRICE_MATCHES:
         raise Refusal(-5037)
     if kind not in ("LIMIT", "STOP", "TAKE_PROFIT"):
         raise Refusal(-5038)
-    raise Refusal(-4084, message=f"priceMatch {match} is not offered by this rehearsal venue; send a price.")
+    return match

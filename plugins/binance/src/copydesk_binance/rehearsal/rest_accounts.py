@@ -1,4 +1,4 @@
-"""REST endpoints of accounts: balances, positions, modes, trades, income; and what ccxt asks of the spot service."""
+"""REST endpoints of accounts: balances, positions, modes, trades, income; and what clients ask of the spot service."""
 
 from __future__ import annotations
 
@@ -104,10 +104,7 @@ def _multi_assets(rest: Rest, call: Call) -> Json:
 
 @route("POST", "/fapi/v1/multiAssetsMargin")
 def _set_multi_assets(rest: Rest, call: Call) -> Json:
-    call.params.mandatory("multiAssetsMargin")
-    if not call.params.flag("multiAssetsMargin"):
-        raise Refusal(-4171)
-    raise Refusal(-4084, message="Multi-assets mode is not offered by this rehearsal venue.")
+    return rest.venue.set_multi_assets(call.account, call.params)
 
 
 @route("GET", "/fapi/v1/leverageBracket")
@@ -163,7 +160,11 @@ def _income(rest: Rest, call: Call) -> list[Json]:
 
 @route("GET", "/fapi/v1/commissionRate", weight=20)
 def _commission_rate(rest: Rest, call: Call) -> Json:
-    return {"symbol": rest.symbol(call), "makerCommissionRate": MAKER_RATE, "takerCommissionRate": TAKER_RATE}
+    return {
+        "symbol": rest.symbol(call),
+        "makerCommissionRate": MAKER_RATE,
+        "takerCommissionRate": TAKER_RATE,
+    }
 
 
 @route("GET", "/fapi/v1/rateLimit/order")
@@ -221,7 +222,14 @@ def _symbol_config(rest: Rest, call: Call) -> list[Json]:
 
 @route("GET", "/fapi/v1/feeBurn", weight=30)
 def _fee_burn(rest: Rest, call: Call) -> Json:
-    return {"feeBurn": False}
+    return {"feeBurn": call.account.pays_fees_in_bnb}
+
+
+@route("POST", "/fapi/v1/feeBurn")
+def _set_fee_burn(rest: Rest, call: Call) -> Json:
+    call.params.mandatory("feeBurn")
+    call.account.pays_fees_in_bnb = call.params.flag("feeBurn")
+    return {"code": 200, "msg": "success"}
 
 
 @public("/fapi/v1/openInterest")
@@ -234,6 +242,24 @@ def _open_interest(rest: Rest, call: Call) -> Json:
 @public("/fapi/v1/indexInfo", "/fapi/v1/assetIndex")
 def _no_indices(rest: Rest, call: Call) -> list[Json]:
     return []
+
+
+@public("/fapi/v1/symbolAdlRisk", weight=by_symbol(1, 1))
+def _adl_risk(rest: Rest, call: Call) -> Json | list[Json]:
+    """Nobody is ever deleveraged here: the insurance fund takes what the book cannot."""
+    now = rest.now_ms()
+    return rest.for_symbols(call, lambda symbol: {"symbol": symbol, "adlRisk": "low", "updateTime": now})
+
+
+@public("/fapi/v1/insuranceBalance")
+def _insurance(rest: Rest, call: Call) -> Json:
+    """Only what the fund has paid out is known here; it has no bottom."""
+    now, paid = rest.now_ms(), rest.venue.exchange.insurance_fund
+    asset = rest.venue.listing.rules(rest.symbols(call)[0]).instrument.settle
+    return {
+        "symbols": list(rest.symbols(call)),
+        "assets": [{"asset": asset, "marginBalance": wire.money(-paid), "updateTime": now}],
+    }
 
 
 @route("GET", "/fapi/v1/adlQuantile", weight=5)
@@ -283,7 +309,33 @@ def _force_orders(rest: Rest, call: Call) -> list[Json]:
     ]
 
 
-# --- what ccxt asks of the spot service when it loads markets with keys ----------------------------------------
+# --- what clients ask of the spot service: ccxt when it loads markets with keys, copiers when they show an account ---
+
+
+@public("/sapi/v1/system/status")
+def _system_status(rest: Rest, call: Call) -> Json:
+    return {"status": 0, "msg": "normal"}
+
+
+@route("GET", "/sapi/v1/account/apiRestrictions")
+def _api_restrictions(rest: Rest, call: Call) -> Json:
+    """A key of this venue may read and trade futures, and nothing else."""
+    forbidden = ("enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer", "enableVanillaOptions")
+    return {
+        "ipRestrict": False,
+        "createTime": rest.now_ms(),
+        "enableReading": True,
+        "enableFutures": True,
+        "enableSpotAndMarginTrading": False,
+        "enableMargin": False,
+        **dict.fromkeys(forbidden, False),
+    }
+
+
+@route("GET", "/sapi/v1/capital/deposit/hisrec", "/sapi/v1/capital/withdraw/history")
+def _no_transfers(rest: Rest, call: Call) -> list[Json]:
+    """Nothing comes from a chain here; what the rehearsal's control deposits is income of type TRANSFER."""
+    return []
 
 
 @route("GET", "/sapi/v1/capital/config/getall")

@@ -44,6 +44,15 @@ def _depth(rest: Rest, call: Call) -> Json:
     return rest.market.depth(rest.symbol(call), limit)
 
 
+@public("/fapi/v1/rpiDepth", weight=20)
+def _retail_depth(rest: Rest, call: Call) -> Json:
+    """There are no retail price improvement orders here: the book as it is."""
+    limit = call.params.integer("limit") or 1000
+    if limit != 1000:
+        raise Refusal(-4021, message=f"{limit} is not valid depth limit.")
+    return rest.market.depth(rest.symbol(call), limit)
+
+
 @public("/fapi/v1/trades", weight=5)
 def _trades(rest: Rest, call: Call) -> list[Json]:
     return rest.market.trades(rest.symbol(call), call.params.limit(500, 1000))
@@ -87,6 +96,25 @@ def _candles(rest: Rest, call: Call) -> list[list[str | int]]:
 @public("/fapi/v1/continuousKlines", "/fapi/v1/indexPriceKlines", weight=_CANDLE_WEIGHT)
 def _pair_candles(rest: Rest, call: Call) -> list[list[str | int]]:
     return _candle_rows(rest, call, call.params.mandatory("pair"))
+
+
+@public("/fapi/v1/premiumIndexKlines", weight=_CANDLE_WEIGHT)
+def _premium_candles(rest: Rest, call: Call) -> list[list[str | int]]:
+    """The index price is the mark price here, so that the premium is nothing."""
+    nothing = "0.00000000"
+    return [
+        [opened, *[nothing] * 4, "0", closed, "0", count, "0", "0", "0"]
+        for opened, _, _, _, _, _, closed, _, count, *_ in _candle_rows(rest, call, call.params.mandatory("symbol"))
+    ]
+
+
+@public("/fapi/v1/constituents", weight=2)
+def _constituents(rest: Rest, call: Call) -> Json:
+    """The one place where the index price comes from."""
+    symbol = rest.symbol(call)
+    price = rest.market.premium(symbol)["indexPrice"]
+    source = {"exchange": "rehearsal", "symbol": symbol, "price": price, "weight": "1.00000000"}
+    return {"symbol": symbol, "time": rest.now_ms(), "constituents": [source]}
 
 
 @public("/fapi/v1/premiumIndex", weight=by_symbol(1, 10))

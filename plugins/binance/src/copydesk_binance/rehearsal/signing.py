@@ -69,12 +69,14 @@ def check_signed_params(secret: bytes, params: Mapping[str, Any]) -> None:
 
 
 def check_time(timestamp: int | None, window: int | None, now_ms: int) -> None:
-    """Refuse (-1102, -1021) a signed request without a timestamp, or whose timestamp is outside of its window."""
+    """Refuse (-1102, -1131, -1021) a signed request without a timestamp, or whose timestamp is outside of its window."""
     if timestamp is None:
         raise Refusal(-1102, "timestamp")
     if timestamp > now_ms + AHEAD_MS:
         raise Refusal(-1021, message=f"Timestamp for this request was {AHEAD_MS}ms ahead of the server's time.")
-    if now_ms - timestamp > min(DEFAULT_WINDOW_MS if window is None else window, MAX_WINDOW_MS):
+    if window is not None and window > MAX_WINDOW_MS:
+        raise Refusal(-1131)
+    if now_ms - timestamp > (DEFAULT_WINDOW_MS if window is None else window):
         raise Refusal(-1021)
 
 

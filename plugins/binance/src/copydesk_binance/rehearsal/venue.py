@@ -24,12 +24,23 @@ from copydesk_binance.rehearsal.account import KEPT_INCOME, Account
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
 from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
-from copydesk_binance.rehearsal.parameters import Detail, Params, Wanted, read_algo_order, read_order
+from copydesk_binance.rehearsal.parameters import (
+    CONDITIONAL,
+    SIDES,
+    Detail,
+    Params,
+    Wanted,
+    price_match,
+    read_algo_order,
+    read_old_conditional,
+    read_order,
+)
 from copydesk_binance.rehearsal.wire import ALGO_PREFIX, Json
 
 KEPT_ALGO_ORDERS = 5_000
 KEPT_DETAILS = 20_000
 V = TypeVar("V")
+OrderEvent = Callable[[OrderReport, Detail, Decimal, Decimal, int], Json]
 _PLAIN = Detail()
 _REJECTIONS = {
     "nothing to reduce": "ReduceOnly Order is rejected.",
@@ -46,8 +57,13 @@ class Watcher(Protocol):
 
 
 class Venue:
-    def __init__(self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int]) -> None:
+    """`old_conditional`: take conditional orders among the ordinary ones too, as Binance did until 2025-12-09."""
+
+    def __init__(
+        self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int], *, old_conditional: bool = False
+    ) -> None:
         self.exchange = exchange
+        self._old_conditional = old_conditional
         self.listing = listing
         self.now_ms = now_ms
         self.accounts: dict[str, Account] = {}
@@ -96,9 +112,27 @@ class Venue:
 
     def _read_order(self, account: Account, params: Params) -> Wanted:
         hedge_mode = self.exchange.hedge_mode(account.name)
+        if self._old_conditional and params.text("type") in CONDITIONAL:
+            return read_old_conditional(params, self.listing, self.now_ms(), hedge_mode=hedge_mode)
+        if price_match(params, params.text("type")) != "NONE":
+            params = self._matched(params, SIDES.get(params.text("side")))
         wanted = read_order(params, self.listing, self.now_ms(), hedge_mode=hedge_mode)
         self._check_band(wanted.rules, wanted.terms.price, wanted.terms.side)
         return wanted
+
+    def _matched(self, params: Params, side: Side | None) -> Params:
+        """The parameters with the price of the book that `priceMatch` names, as the book is now."""
+        if "price" in params:
+            raise Refusal(-1106, "price")
+        if side is None:
+            raise Refusal(-1117)
+        kind, _, place = params.text("priceMatch").partition("_")
+        depth = int(place or 1)
+        bids, asks = self.exchange.depth(self.listing.rules(params.mandatory("symbol")).symbol, depth)
+        levels = asks if (side is Side.BUY) == (kind == "OPPONENT") else bids
+        if len(levels) < depth:
+            raise Refusal(-4131)
+        return params.replaced(price=f"{levels[-1][0]:f}")
 
     def _check_band(self, rules: Rules, price: Decimal | None, side: Side) -> None:
         if price is not None:
@@ -123,8 +157,9 @@ class Venue:
             raise Refusal(-2013)
         if wire.engine_type(order) != "LIMIT":
             raise Refusal(-5025)
-        if "priceMatch" in params and params.text("priceMatch") != "NONE":
-            raise Refusal(-4084, message="priceMatch is not offered by this rehearsal venue; send a price.")
+        match = price_match(params, "LIMIT")
+        if match != "NONE":
+            params = self._matched(params, order.terms.side)
         quantity, price = params.mandatory_decimal("quantity"), params.mandatory_decimal("price")
         rules.check_price(price)
         rules.check_quantity(quantity, market=False)
@@ -133,14 +168,18 @@ class Venue:
             raise Refusal(-5027)
         self._check_band(rules, price, order.terms.side)
         account.modifying = params.text("modifyId")
+        before = self.detail(account, order)
+        _keep(account.details, order.venue_id, replace(before, price_match=match), KEPT_DETAILS)
         try:
             changed = self.exchange.modify(account.name, venue_id=order.venue_id, quantity=quantity, price=price)
         except ExchangeRefusal as refusal:
+            _keep(account.details, order.venue_id, before, KEPT_DETAILS)
             raise translated(refusal, wire.bare(rules.instrument.min_notional)) from None
         finally:
             account.modifying = ""
         earlier = sum(row["orderId"] == int(order.venue_id) for row in account.amendments)
-        account.amendments.append(wire.amendment_row(order, changed, rules, next(self._amendment_ids), earlier + 1))
+        number = next(self._amendment_ids)
+        account.amendments.append(wire.amendment_row(order, changed, rules, number, earlier + 1, match))
         reply = wire.order_reply(changed, self.detail(account, changed), rules)
         if "modifyId" in params:
             reply["modifyId"] = params.integer("modifyId")
@@ -200,7 +239,7 @@ class Venue:
         return replace(_PLAIN, time_in_force="GTX" if terms.post_only else terms.time_in_force.value.upper())
 
     def _is_ordinary(self, account: Account, order: Order) -> bool:
-        if not order.terms.type.is_conditional:
+        if not wire.is_algo(order):
             return True
         algo = account.algo_of.get(order.venue_id)
         return order.triggered and (algo is None or algo.status != algos.REJECTED)
@@ -359,6 +398,8 @@ class Venue:
         if margin_type not in ("ISOLATED", "CROSSED"):
             raise Refusal(-1130, "marginType")
         isolated = margin_type == "ISOLATED"
+        if isolated and account.multi_assets:
+            raise Refusal(-4168)
         if isolated == self.exchange.isolated(account.name, symbol):
             raise Refusal(-4046)
         if any(position.symbol == symbol for position in self.exchange.positions(account.name)):
@@ -379,6 +420,18 @@ class Venue:
         if self.exchange.positions(account.name):
             raise Refusal(-4068)
         self.exchange.set_hedge_mode(account.name, on)
+        return {"code": 200, "msg": "success"}
+
+    def set_multi_assets(self, account: Account, params: Params) -> Json:
+        """`POST /fapi/v1/multiAssetsMargin`. With one asset to trade with it makes no difference to the margin."""
+        params.mandatory("multiAssetsMargin")
+        on = params.flag("multiAssetsMargin")
+        if on == account.multi_assets:
+            raise Refusal(-4171)
+        if on and any(self.exchange.isolated(account.name, symbol) for symbol in self.listing.symbols):
+            raise Refusal(-4168)
+        account.multi_assets = on
+        self._tell(account, wire.multi_assets_event(on, self.now_ms()))
         return {"code": 200, "msg": "success"}
 
     # --- what happened ---
@@ -404,8 +457,10 @@ class Venue:
             _keep(account.details, order.venue_id, wanted.detail, KEPT_DETAILS)
         if report.fill is not None:
             self._book(account, report, report.fill)
-        if not order.terms.type.is_conditional:
+        if not wire.is_algo(order):
             self._flush_trigger(account)
+            if report.execution is Execution.TRIGGERED:
+                self._tell_order(account, report, wire.old_trigger_event)
             self._tell_order(account, report)
             return
         algo = account.algo_of.get(order.venue_id)
@@ -470,7 +525,7 @@ class Venue:
                 return True
         return False
 
-    def _tell_order(self, account: Account, report: OrderReport) -> None:
+    def _tell_order(self, account: Account, report: OrderReport, make: OrderEvent = wire.order_event) -> None:
         if not self.watchers:
             return
         order = report.order
@@ -481,7 +536,7 @@ class Venue:
         bids, asks = self._working_notionals(account, order.terms.symbol)
         if report.fill is not None:
             self._tell(account, wire.trade_lite_event(report, now))
-        event = wire.order_event(report, self.detail(account, order), bids, asks, now)
+        event = make(report, self.detail(account, order), bids, asks, now)
         if account.modifying and report.execution is Execution.AMENDED:
             event["o"]["M"] = account.modifying
         self._tell(account, event)

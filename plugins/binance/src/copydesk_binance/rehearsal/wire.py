@@ -13,6 +13,7 @@ from typing import Any
 from copydesk.model import ZERO, Balance, Fill, Order, OrderStatus, OrderType, Position, PositionSide, TriggerBy
 from copydesk_paper.orders import reduces
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport
+from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_NOTIONAL, Rules
 from copydesk_binance.rehearsal.parameters import Detail
@@ -84,8 +85,18 @@ def client_id(order: Order) -> str:
     return order.client_id.removeprefix(ALGO_PREFIX)
 
 
+def is_algo(order: Order) -> bool:
+    """Whether the order belongs to the algo service. Conditional orders of the old form do not."""
+    return order.terms.type.is_conditional and order.client_id.startswith(ALGO_PREFIX)
+
+
 def engine_type(order: Order) -> str:
-    """The type that the matching engine knows: LIMIT or MARKET, whatever service sent the order there."""
+    """The type that the matching engine knows: LIMIT or MARKET, whatever service sent the order there.
+
+    A conditional order of the old form keeps its own type until it is triggered.
+    """
+    if order.terms.type.is_conditional and not order.triggered and not is_algo(order):
+        return TYPES[order.terms.type]
     return "LIMIT" if order.terms.type.has_price else "MARKET"
 
 
@@ -122,7 +133,7 @@ def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
     """An order as queries show it. `reduceOnly` is true too where the side book alone makes the order reduce."""
     terms = order.terms
     spent = order.filled * order.average_price if order.average_price else ZERO
-    return {
+    row: Json = {
         "orderId": int(order.venue_id),
         "symbol": terms.symbol,
         "status": STATUSES[order.status],
@@ -142,15 +153,25 @@ def order_row(order: Order, detail: Detail, rules: Rules) -> Json:
         "workingType": WORKING_TYPES[terms.trigger_by],
         "priceProtect": detail.price_protect,
         "origType": original_type(order),
-        "priceMatch": "NONE",
+        "priceMatch": detail.price_match,
         "selfTradePreventionMode": detail.prevention,
         "goodTillDate": detail.good_till_ms,
         "time": order.created_ms,
         "updateTime": order.updated_ms,
     }
+    if terms.type is OrderType.TRAILING_STOP and not is_algo(order):
+        row["activatePrice"] = padded(terms.trigger_price, rules.price_places)
+        row["priceRate"] = bare(terms.trail_percent)
+    return row
 
 
-def amendment_row(before: Order, after: Order, rules: Rules, number: int, count: int) -> Json:
+def old_trigger_event(report: OrderReport, detail: Detail, bids: Decimal, asks: Decimal, now_ms: int) -> Json:
+    """What tells that a conditional order of the old form was triggered: it expires, and is new again as what it became."""
+    ended = replace(report.order, triggered=False, status=OrderStatus.EXPIRED)
+    return order_event(replace(report, execution=Execution.EXPIRED, order=ended), detail, bids, asks, now_ms)
+
+
+def amendment_row(before: Order, after: Order, rules: Rules, number: int, count: int, price_match: str) -> Json:
     """One change of an order, as `orderAmendment` shows it."""
 
     def change(old: Decimal | None, new: Decimal | None) -> Json:
@@ -168,7 +189,7 @@ def amendment_row(before: Order, after: Order, rules: Rules, number: int, count:
             "origQty": change(before.terms.quantity, after.terms.quantity),
             "count": count,
         },
-        "priceMatch": "NONE",
+        "priceMatch": price_match,
     }
 
 
@@ -235,7 +256,7 @@ def order_event(report: OrderReport, detail: Detail, bids: Decimal, asks: Decima
         "si": 0,
         "ss": 0,
         "V": detail.prevention,
-        "pm": "NONE",
+        "pm": detail.price_match,
         "gtd": detail.good_till_ms,
         "er": _expiry_reason(report),
     }
@@ -343,6 +364,10 @@ def account_event(
 
 def leverage_event(symbol: str, leverage: int, time_ms: int, now_ms: int) -> Json:
     return {"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": time_ms, "ac": {"s": symbol, "l": leverage}}
+
+
+def multi_assets_event(on: bool, now_ms: int) -> Json:
+    return {"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, "ai": {"j": on}}
 
 
 def listen_key_expired(listen_key: str, now_ms: int) -> Json:
