@@ -8,10 +8,10 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format bench clean
+.PHONY: help setup demo test check check-plugin lint format bench clean
 
 help: ## show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "copydesk needs Python 3.11 or newer; call make with PYTHON=/path/to/python3.11")'
@@ -32,6 +32,10 @@ test: setup ## all tests
 
 check: lint ## format, lint, types and the tests of what is pure: before every commit
 	$(RUN) pytest -q -n 2 -m "not slow and not browser" tests/core
+
+check-plugin: setup ## one plugin's contract, and its README's table: P=binance (ALL=1: its other tests as well)
+	@test -f tests/plugins/$(P)/test_contract.py || { echo "say which plugin: make check-plugin P=binance"; exit 2; }
+	$(RUN) pytest -q --contract-table plugins/$(P)/README.md tests/plugins/$(P)$(if $(ALL),,/test_contract.py)
 
 lint: setup ## format, lint and types
 	$(RUN) ruff format --check .

@@ -8,7 +8,7 @@ imports nothing of it before it is asked to.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,74 +36,95 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        function = getattr(item, "function", None)
+        function, owner = getattr(item, "function", None), getattr(item, "cls", None)
         match = _NUMBERED.match(getattr(function, "__name__", ""))
         if match and str(getattr(function, "__module__", "")).startswith("copydesk.testing."):
             sentence = " ".join((function.__doc__ or "").split())
-            item.user_properties.append((_PROPERTY, [match.group(1).upper(), sentence]))
+            kind = getattr(owner, "kind", "") or getattr(owner, "__name__", "")
+            item.user_properties.append((_PROPERTY, [match.group(1).upper(), sentence, kind]))
 
 
 @dataclass
-class Row:
-    """One numbered test: how each of its runs ended, and why some were skipped."""
+class Result:
+    """How the runs of one numbered test ended for one kind, and why some were skipped."""
 
-    sentence: str
     outcomes: list[str] = field(default_factory=list)
     reasons: dict[str, None] = field(default_factory=dict)
 
     @property
-    def result(self) -> str:
+    def word(self) -> str:
         """Failed where any run failed, skipped where all were."""
         if "failed" in self.outcomes:
             return "failed"
         return "passed" if "passed" in self.outcomes else "skipped"
 
+    @property
+    def cell(self) -> str:
+        if self.word != "skipped":
+            return _WORDS[self.word]
+        return f"skipped: {'; '.join(self.reasons)}"
+
+
+@dataclass
+class Results:
+    """What is known of all numbered tests: their sentences, and their results by kind."""
+
+    sentences: dict[str, str] = field(default_factory=dict)
+    by_kind: dict[str, dict[str, Result]] = field(default_factory=dict)
+
+    def add(self, number: str, sentence: str, kind: str, report: pytest.TestReport) -> None:
+        """Take one phase of one run. Set-up and tear-down count where something went wrong in them."""
+        self.sentences[number] = sentence
+        result = self.by_kind.setdefault(kind, {}).setdefault(number, Result())
+        if report.when == "call" or report.outcome != "passed":
+            result.outcomes.append(report.outcome)
+        if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+            result.reasons[_reason(str(report.longrepr[2]))] = None
+
+    def table(self) -> str:
+        """As Markdown: the sums, then one line per numbered test, one column per kind."""
+        sums = [f"`{kind}`: {_sum(results.values())}." for kind, results in self.by_kind.items()]
+        heads = " | ".join(f"`{kind}`" for kind in self.by_kind)
+        lines = ["\n".join(sums), "", f"| | what is promised | {heads} |", "|---|---|" + "---|" * len(self.by_kind)]
+        for number, sentence in sorted(self.sentences.items()):
+            cells = (results[number].cell if number in results else "" for results in self.by_kind.values())
+            lines.append(f"| {number} | {sentence} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+
+def _sum(results: Iterable[Result]) -> str:
+    words = [result.word for result in results]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in _WORDS if word in words)
+    return f"{len(words)} numbered tests, {counts}"
+
+
+def _reason(told: str) -> str:
+    """Why a test was skipped, without pytest's words and the venue's title before it."""
+    _, cannot, reason = told.partition("CannotDo: ")
+    return reason if cannot else told.removeprefix("Skipped: ").partition(": ")[2]
+
 
 class _Table:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: dict[str, Row] = {}
+        self._results = Results()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = dict(report.user_properties).get(_PROPERTY)
-        if not isinstance(told, list | tuple):
-            return
-        row = self._rows.setdefault(str(told[0]), Row(str(told[1])))
-        if report.outcome == "failed" or report.when == "call" or report.outcome == "skipped":
-            row.outcomes.append(report.outcome)
-        if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
-            row.reasons[str(report.longrepr[2]).rpartition("Skipped: ")[2].rpartition("CannotDo: ")[2]] = None
+        if isinstance(told, list | tuple):
+            number, sentence, kind = (str(word) for word in told)
+            self._results.add(number, sentence, kind, report)
 
     def pytest_sessionfinish(self) -> None:
-        if self._rows:
-            write_table(self._path, self._rows)
+        if self._results.sentences:
+            write_table(self._path, self._results)
 
 
-def table(rows: Mapping[str, Row]) -> str:
-    """The table as Markdown, one line per numbered test, with the sum before it."""
-    results = [row.result for row in rows.values()]
-    total = ", ".join(f"{results.count(word)} {word}" for word in _WORDS if word in results)
-    lines = [f"{len(rows)} numbered tests: {total}.", "", "| | what is promised | |", "|---|---|---|"]
-    lines += [f"| {number} | {rows[number].sentence} | {_cell(rows[number])} |" for number in sorted(rows)]
-    return "\n".join(lines)
-
-
-def _cell(row: Row) -> str:
-    if row.result != "skipped":
-        return _WORDS[row.result]
-    return f"skipped: {'; '.join(_brief(row.reasons))}"
-
-
-def _brief(reasons: Iterable[str]) -> Iterator[str]:
-    """Reasons without the venue's title, which the page says already."""
-    return (reason.partition(": ")[2] or reason for reason in reasons)
-
-
-def write_table(path: Path, rows: Mapping[str, Row]) -> None:
+def write_table(path: Path, results: Results) -> None:
     """Replace what stands between the markers. Raises `pytest.UsageError` where they are missing."""
     text = path.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise pytest.UsageError(f"{path} has no lines {BEGIN} and {END}: add them where the table shall stand")
-    path.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}")
+    path.write_text(f"{before}{BEGIN}\n{results.table()}\n{END}{after}")

@@ -10,7 +10,9 @@ from copydesk.testing import RehearsalRig, Rig, VenueContract
 
 
 class TestBinanceFutures(VenueContract):
+    kind = "binance-futures"
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(copydesk_binance, "binance-futures", libraries=("ccxt", "aiohttp")) as rig:
+        async with RehearsalRig(copydesk_binance, self.kind, libraries=("ccxt", "aiohttp")) as rig:
             yield rig

@@ -10,9 +10,11 @@ from copydesk.testing import RehearsalRig, Rig, VenueContract
 
 
 class TestPaper(VenueContract):
+    kind = "paper"
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(
-            copydesk_paper, "paper", connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)
+            copydesk_paper, self.kind, connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)
         ) as rig:
             yield rig

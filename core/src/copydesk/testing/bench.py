@@ -79,7 +79,7 @@ class Bench:
             await venue.close()
         self.log.stop()
         if kind is None:
-            defects = [line for line in self.log.lines if "defect of the plugin" in line]
+            defects = [line for line in self.log.lines if "the plugin for" in line and " failed in " in line]
             assert not defects, f"an error that is none of copydesk.errors escaped a hook: {defects}"
 
     # --- sessions ---
@@ -327,8 +327,9 @@ class _Log(logging.Handler):
             logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-async def eventually(condition: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = DEADLINE_S) -> T:
-    """Ask until the answer is true, and return it. For what no event tells of."""
+async def eventually(condition: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = 0) -> T:
+    """Ask until the answer is true, and return it, for `DEADLINE_S` unless told. For what no event tells of."""
+    seconds = seconds or DEADLINE_S
     ends = time.monotonic() + seconds
     while True:
         if answer := await condition():

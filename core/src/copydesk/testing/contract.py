@@ -30,11 +30,16 @@ class VenueContract(Ending, Gaps, Doubting, Reading, Changing, Placing, Streamin
     An author overrides the fixture `rig`; pytest-asyncio runs it and the tests in one event loop::
 
         class TestMyVenue(VenueContract):
+            kind = "my-venue"
+
             @pytest_asyncio.fixture
             async def rig(self) -> AsyncIterator[Rig]:
-                async with RehearsalRig(my_plugin, "my-kind") as rig:
+                async with RehearsalRig(my_plugin, self.kind) as rig:
                     yield rig
     """
+
+    kind = ""
+    """The connection kind: the head of its column in the table."""
 
     @pytest.fixture
     def rig(self) -> Rig:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copydesk.model import BalanceEvent, FillEvent, OrderEvent, PositionEvent
+from copydesk.testing import bench as bench_module
 from copydesk.testing.bench import Bench, eventually
 from copydesk.testing.rig import CHILD
 
@@ -55,7 +56,7 @@ class Ending:
         prices = await bench.listen(venue, private=False, symbols=(bench.rig.symbol,))
         await bench.close(venue)
         for listener in (private, prices):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(bench_module.DEADLINE_S):
                 await listener.task
 
     async def test_c85_nothing_is_left_behind(self, bench: Bench) -> None:
@@ -78,7 +79,7 @@ class Ending:
         venue, listener = await bench.both()
         await bench.rig.go_away()
         await bench.close(venue)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(bench_module.DEADLINE_S):
             await asyncio.gather(listener.task, return_exceptions=True)
         await eventually(lambda: _no_task_but(tasks), "no task is left")
 

@@ -1,7 +1,8 @@
-"""C22 to C41, and C88: placing orders of every type and flag, and what the venue refuses."""
+"""C22 to C41, C88 and C90: placing orders of every type and flag, and what the venue refuses."""
 
 from __future__ import annotations
 
+import asyncio
 import string
 from decimal import Decimal
 
@@ -261,7 +262,7 @@ class Placing:
         rejected(await _refused(bench, hedged, bench.terms()), RejectReason.MODE)
 
     async def test_c88_switched_position_mode_is_noticed(self, bench: Bench) -> None:
-        """After the owner switched the position mode by hand, an order for the new mode is taken at the second try."""
+        """After the owner switched the position mode, an order for the new mode is accepted, at the second try at most."""
         bench.needs(bench.capabilities.hedge_mode, "no hedge mode")
         venue, listener = await bench.both()
         await bench.rig.use_hedge_mode()
@@ -272,6 +273,17 @@ class Placing:
             rejected(outcome, RejectReason.MODE)
             assert isinstance(await venue.place(new), Accepted)
         assert {fill.position_side for fill in await listener.filled(new.client_id)} == {PositionSide.LONG}
+
+    async def test_c90_many_at_once(self, bench: Bench) -> None:
+        """Ten orders sent at the same time are all accepted and told, each once and under its own id."""
+        venue, listener = await bench.both()
+        names = [bench.client_id() for _ in range(10)]
+        placed = await asyncio.gather(*(bench.place(venue, bench.terms(), name) for name in names))
+        assert [order.client_id for order in placed] == names
+        assert len({order.venue_id for order in placed}) == len(names)
+        for order in placed:
+            assert (await listener.order(order.client_id, bool)).venue_id == order.venue_id
+        assert sorted(order.client_id for order in await bench.rig.orders()) == sorted(names)
 
 
 async def _refused(bench: Bench, venue: Venue, terms: Terms) -> object:

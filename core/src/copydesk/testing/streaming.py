@@ -1,9 +1,9 @@
-"""C10 to C21: what a subscription tells, and in which order."""
+"""C10 to C21, and C89: what a subscription tells, and in which order."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from copydesk.model import (
     ZERO,
@@ -199,3 +199,13 @@ class Streaming:
         known = await bench.find(venue, bench.ref(venue, placed))
         assert known is not None
         assert (known.status, known.filled) == (told[-1].status, told[-1].filled)
+
+    async def test_c89_market_order_in_several_executions(self, bench: Bench) -> None:
+        """A market order that trades in several executions is told with each of them, and what is filled counts up."""
+        venue, listener = await bench.both()
+        await bench.rig.partial_fills()
+        placed = await bench.place(venue, bench.terms(OrderType.MARKET))
+        fills = await listener.filled(placed.client_id)
+        assert len(fills) > 1
+        counted = [order.filled for order in listener.orders(placed.client_id) if order.filled]
+        assert counted == list(accumulate(fill.quantity for fill in fills))

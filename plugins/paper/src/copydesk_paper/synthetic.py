@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from heapq import heapify, heapreplace
 from random import Random
 
@@ -157,15 +158,20 @@ def stream(walkers: list[Walker]) -> Iterator[Timed]:
         heapreplace(due, (at + walkers[index].wait_ms(), index))
 
 
-def history(symbol: str, tick: Decimal, end: Decimal, now_ms: int, seed: int = SEED) -> list[Candle]:
+def history(symbol: str, tick: Decimal, end: Decimal, now_ms: int, seed: int = SEED) -> tuple[Candle, ...]:
     """A synthetic past of one-minute bars that ends at `end` before the present minute, oldest first."""
+    return _history(symbol, tick, end, now_ms - now_ms % 60_000, seed)
+
+
+@lru_cache(maxsize=16)
+def _history(symbol: str, tick: Decimal, end: Decimal, minute_ms: int, seed: int) -> tuple[Candle, ...]:
     random = Random(f"{seed}/{symbol}/history")
     ticks = end / tick
     swing = float(ticks) * 0.0004
     path = [0]
     for _ in range(HISTORY_MINUTES):
         path.append(path[-1] + round(random.gauss(-path[-1] * 0.002, swing)))
-    first_ms = now_ms - now_ms % 60_000 - HISTORY_MINUTES * 60_000
+    first_ms = minute_ms - HISTORY_MINUTES * 60_000
     bars = []
     for minute, (opening, closing) in enumerate(zip(path[:0:-1], path[-2::-1], strict=True)):
         high = max(opening, closing) + abs(round(random.gauss(0, swing / 3)))
@@ -180,4 +186,4 @@ def history(symbol: str, tick: Decimal, end: Decimal, now_ms: int, seed: int = S
                 volume=Decimal(random.randint(10, 500)),
             )
         )
-    return bars
+    return tuple(bars)
