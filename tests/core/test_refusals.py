@@ -113,7 +113,7 @@ RUNS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     ),
     "no number": (
         lambda folder: give_bot(folder, value="half"),
-        ("bots.toml", "'first'", "'value' is wrong"),
+        ("bots.toml", "'first'", "the value must be a decimal"),
     ),
 }
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pluggy
 
-from copydesk.errors import AuthFailed, CopydeskError, NotReady, UsageError, VenueClosed
+from copydesk.errors import AuthFailed, CopydeskError, NotReady, PluginError, UsageError, VenueClosed
 from copydesk.model import (
     AccountEvent,
     ConnectionSettings,
@@ -121,7 +121,7 @@ class Connection:
         while True:
             try:
                 self.venue = await open_venue(manager, settings, **self._limits)
-            except (AuthFailed, VenueClosed, UsageError) as error:
+            except (AuthFailed, PluginError, VenueClosed, UsageError) as error:
                 self.refuse(str(error))
                 return
             except CopydeskError as error:
@@ -152,7 +152,7 @@ class Connection:
     def _take(self, event: VenueEvent, received_ns: int) -> bool:
         match event:
             case Gap(reason=reason):
-                log.info("%s: %s; reading its accounts", self.name, reason)
+                log.info("%s: %s; reading its accounts", self.name, reason.rstrip("."))
                 for key in self.keys:
                     self._drop_snapshot(key)  # one begun before the stream listened could miss what came between
                     self.take_snapshot(key)

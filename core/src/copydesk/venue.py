@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from copydesk.errors import CopydeskError, NotReady, OutcomeUnknown, RateLimited, Refused, VenueError
+from copydesk.errors import CopydeskError, NotReady, OutcomeUnknown, PluginError, RateLimited, Refused, VenueError
 from copydesk.model import (
     Accepted,
     Candle,
@@ -164,6 +164,11 @@ async def open_venue(
         raise NotReady(f"{settings.name} did not answer within {connect_s:g} s") from None
     except CopydeskError:
         raise
+    except ImportError as error:
+        missing = error.name or str(error)
+        raise PluginError(
+            f"the plugin for {settings.kind} needs {missing}, which is not installed: install the plugin again"
+        ) from None
     except Exception as error:
         log.exception("the plugin for %s failed in connect on %s", settings.kind, settings.name)
         raise NotReady(f"the plugin for {settings.kind} failed in connect: {type(error).__name__}") from None

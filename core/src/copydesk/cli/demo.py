@@ -14,6 +14,8 @@ from copydesk.cli.common import Json, print_json, say
 from copydesk.cli.rehearse import VenueOptions, names_in, options_in
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from copydesk.demo.show import Show
     from copydesk.demo.verdict import Verdict
 
@@ -135,13 +137,29 @@ def _quietly(_: str) -> None:
 
 async def _play(show: Show, pace: float, port: int, as_json: bool) -> None:
     """Calm trading, until somebody ends it."""
+    import asyncio
+
     await show.set_up()
-    url = await show.stage.start_panel(port)
+    addresses = show.stage.start_panel(port)
+    url = await anext(addresses)
     if as_json:
         print_json({"panel": url, "data": str(show.stage.folder)})
     else:
         say(f"\n  The panel: {url}\n\n  Ctrl-C ends the demo.\n")
-    await show.perform(seconds=math.inf, pause=pace)
+    telling = asyncio.create_task(_tell_next(addresses, as_json))
+    try:
+        await show.perform(seconds=math.inf, pause=pace)
+    finally:
+        telling.cancel()
+
+
+async def _tell_next(addresses: AsyncIterator[str], as_json: bool) -> None:
+    """Each address opens the panel once: say the next one whenever one was used."""
+    async for url in addresses:
+        if as_json:
+            print_json({"panel": url})
+        else:
+            say(f"  That address has opened the panel. For another window: {url}")
 
 
 def _tell(verdict: Verdict) -> None:

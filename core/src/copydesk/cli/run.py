@@ -44,6 +44,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     from copydesk.livedesk import LiveDesk
     from copydesk.view import ConnectionState
 
+    os.umask(0o077)  # journal, log and locks are this user's alone
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -95,11 +95,15 @@ class Stage:
         process.kill()
         await process.wait()
 
-    async def start_panel(self, port: int = 0) -> str:
-        """Start the panel and return its address, with the key that opens it once."""
+    async def start_panel(self, port: int = 0) -> AsyncIterator[str]:
+        """Start the panel and yield its address, which opens it once; then the next one whenever one was used."""
         words = ["--data", str(self.folder), "--port", str(port), "--json"]
         line = await self._start("panel", words, program=[sys.executable, "-m", "copydesk_panel"])
-        return str(from_json(line, dict[str, str])["url"])
+        output = self._processes["panel"].stdout
+        assert output is not None
+        while line:
+            yield str(from_json(line, dict[str, str])["url"])
+            line = (await output.readline()).decode()
 
     # --- processes ------------------------------------------------------------------------------------------------
 

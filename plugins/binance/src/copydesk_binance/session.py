@@ -274,8 +274,11 @@ class Session:
     # --- the account ---
 
     async def log_in(self) -> None:
-        """Check the key, learn the position mode and the balance. Raises `AuthFailed` or `NotReady`."""
-        mode, account = await asyncio.gather(self.read("positionSide/dual"), self.read("account", version="V3"))
+        """Check the key, learn the position mode and the balance. Raises `AuthFailed` or `NotReady`.
+
+        accountConfig has a weight of 5, positionSide/dual one of 30.
+        """
+        mode, account = await asyncio.gather(self.read("accountConfig"), self.read("account", version="V3"))
         self._learn_mode(mode)
         self.keep_account(account)
 
@@ -287,7 +290,7 @@ class Session:
 
     async def _read_mode_again(self) -> None:
         try:
-            self._learn_mode(await self.read("positionSide/dual"))
+            self._learn_mode(await self.read("accountConfig"))
         except VenueError as error:
             log.warning("%s: the position mode could not be read again: %s", self.name, error)
 
