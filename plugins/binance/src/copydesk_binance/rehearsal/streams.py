@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from copydesk_paper.faults import Faults
+from copydesk_paper.outbox import Outbox
 from copydesk_paper.records import OrderReport, Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
@@ -26,7 +26,6 @@ from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
 from copydesk_binance.rehearsal.wire import Json
 
-MAX_QUEUE = 20_000
 MAX_STREAMS = 1_024
 REORDER_WAIT_S = 0.1
 TICK_S = 0.1
@@ -48,7 +47,7 @@ _BOOKS = frozenset({"depth", "rpiDepth"})
 _SPEEDS = {"": 2, "@100ms": 1, "@250ms": 2, "@500ms": 5}
 
 
-class Connection:
+class Connection(Outbox):
     """One websocket of a reader."""
 
     def __init__(
@@ -59,39 +58,16 @@ class Connection:
         combined: bool,
         events: Iterable[str] = (),
     ) -> None:
-        self.socket = socket
-        self._transport = transport
+        super().__init__(socket, transport)
         self.combined = combined
         self.events = frozenset(events)
         """The private events that are wanted; all where it is empty."""
         self.names: dict[str, None] = {}
-        self._queue: deque[str] = deque()
-        self._wake = asyncio.Event()
 
     def send(self, name: str, payload: bytes) -> None:
         """Send an event of the stream `name`."""
         text = payload.decode()
         self.push(f'{{"stream":"{name}","data":{text}}}' if self.combined else text)
-
-    def push(self, text: str) -> None:
-        if len(self._queue) >= MAX_QUEUE:
-            self.drop()
-            return
-        self._queue.append(text)
-        self._wake.set()
-
-    def drop(self) -> None:
-        """Cut the connection without a word, as a network does."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def pump(self) -> None:
-        """Send what is queued until the connection ends."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                await self.socket.send_str(self._queue.popleft())
 
 
 class ListenKey:
