@@ -66,7 +66,7 @@ async def test_what_is_refused_is_said_and_nothing_typed_is_lost(stack: Stack, p
     assert await value.input_value() == "0"
     assert await dialog.get_by_label("Bot name").input_value() == "Mirror"
     await value.fill("-1")
-    await expect(dialog).to_contain_text("Below zero: buys become sells.")
+    await expect(dialog).to_contain_text("Below zero: this child trades the other way round.")
     await create.click()
     await expect(dialog).to_be_hidden()
     await expect(page.locator("tr.bot .c-children")).to_have_text("eval-1")

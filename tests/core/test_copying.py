@@ -709,3 +709,24 @@ def test_what_ended_is_forgotten_in_time_and_not_copied_again(monkeypatch):
     desk.reread("c1", since_ms=1)
     desk.settle()
     assert (len(desk.placed("c1")), desk.position("c1")) == (50, D("0.050"))
+
+
+def test_a_cancel_counts_once_whether_its_report_or_its_reply_comes_first():
+    desk = loop()
+    for reply_first in (True, False):
+        order = desk.buy("0.1", price="50000")
+        desk.settle()
+        before = desk.copier.desk.bots["bot"].copied["c1"]
+        desk.cancel(order)
+        desk.deliver()
+        (cancel,) = desk.queue
+        desk.queue = []
+        outcome = desk.on_exchange(cancel)
+        if reply_first:
+            desk.answer(cancel, outcome)
+            desk.deliver()
+        else:
+            desk.deliver()
+            desk.answer(cancel, outcome)
+        desk.settle()
+        assert desk.copier.desk.bots["bot"].copied["c1"] == before + 1

@@ -226,15 +226,19 @@ class ClosedLoop:
                 continue
             outcome = self._do(intent)
             if outcome is not None:
-                self.feed(
-                    Settled(
-                        at_ns=self.now_ns,
-                        account=intent.account,
-                        intent=intent.id,
-                        client_id=_client_id(intent),
-                        outcome=outcome,
-                    )
-                )
+                self.answer(intent, outcome)
+
+    def answer(self, intent: Place | Modify | Cancel, outcome: Outcome) -> None:
+        """Feed what became of an intent."""
+        self.feed(
+            Settled(
+                at_ns=self.now_ns,
+                account=intent.account,
+                intent=intent.id,
+                client_id=_client_id(intent),
+                outcome=outcome,
+            )
+        )
 
     def settle(self, rounds: int = 200) -> ClosedLoop:
         """Let reports, intents and timers run until nothing moves any more."""
@@ -259,10 +263,10 @@ class ClosedLoop:
         if isinstance(verdict, Accepted | Rejected | Unknown):
             return verdict
         self.sent.append((intent.account, _client_id(intent), type(intent).__name__))
-        outcome = self._on_exchange(intent)
+        outcome = self.on_exchange(intent)
         return Unknown(message="the reply was lost") if verdict == "lose-reply" else outcome
 
-    def _on_exchange(self, intent: Place | Modify | Cancel) -> Outcome:
+    def on_exchange(self, intent: Place | Modify | Cancel) -> Outcome:
         try:
             match intent:
                 case Place(order=order):

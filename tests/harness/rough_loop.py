@@ -297,7 +297,7 @@ class RoughLoop(ClosedLoop):
             for intent in self.queue:
                 if not isinstance(intent, LookUp) and intent.account not in self.down:
                     self.sent.append((intent.account, _client_id(intent), type(intent).__name__))
-                    self._on_exchange(intent)
+                    self.on_exchange(intent)
         self.queue.clear()
         self.reports.clear()
         self.copier, self.decided = replayed(self.inputs), list(self.decided)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from copydesk.errors import ConfigError, UsageError
 
 CONFIG_NAME = "copydesk.toml"
+SMALLEST_VALUE, LARGEST_VALUE = Decimal("0.000001"), Decimal(1_000_000)
+"""Between these, in amount, a multiplier or a percentage makes sense; outside it is a slip of the pen."""
 
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _BOT_NAME = re.compile(r"\w[\w .-]{0,63}")
@@ -64,6 +66,20 @@ class ChildSettings(Settings):
     @classmethod
     def _account(cls, account: str) -> str:
         return check_account_key(account)
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _value(cls, value: Any) -> Any:
+        """Refuse what is no number in words, and what can only be a slip: an order of such a size helps nobody."""
+        try:
+            number = Decimal(str(value).strip())
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite():
+            raise ValueError("the value must be a decimal, such as 0.5 or 100")
+        if number and not SMALLEST_VALUE <= abs(number) <= LARGEST_VALUE:
+            raise ValueError(f"the value must be between {SMALLEST_VALUE} and {LARGEST_VALUE}, or so far below 0")
+        return number
 
     @model_validator(mode="after")
     def _sizing(self) -> Self:

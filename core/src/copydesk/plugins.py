@@ -45,6 +45,11 @@ def find_kind(kind: str) -> EntryPoint:
     if kind in kinds:
         return kinds[kind]
     if kind in DISTRIBUTIONS:
+        if DISTRIBUTIONS[kind] in {distribution_of(entry) for entry in kinds.values()}:
+            raise UnknownKind(
+                f"unknown connection kind {kind!r}: the installed {DISTRIBUTIONS[kind]} does not offer it; "
+                f"upgrade it, or use one of {', '.join(kinds)}"
+            )
         raise UnknownKind(f"unknown connection kind {kind!r}: pip install {DISTRIBUTIONS[kind]}")
     there = ", ".join(sorted({*kinds, *DISTRIBUTIONS}))
     raise UnknownKind(f"unknown connection kind {kind!r}: the kinds are {there}, or install the plugin that offers it")

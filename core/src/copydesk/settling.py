@@ -74,15 +74,15 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
         order.refused = order.terms
         if pair is not None:
             pair.idle_since = link.fills
-        run.note(link, "info", "nothing-to-reduce", f"nothing to reduce: {outcome.message}", client_id=order.client_id)
+        text = f"nothing to reduce: {outcome.message}"
+        run.note(link, "info", "nothing-to-reduce", text, client_id=order.client_id, parent_order=order.cause)
         return
     if pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
     text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
-    run.note(
-        link, "error", "rejected", text, client_id=order.client_id, code=outcome.code, ticket=to_json(order.terms).decode()
-    )
+    ids = {"client_id": order.client_id, "parent_order": order.cause}
+    run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
 
 
 def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -107,7 +107,8 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             order.refused, order.asked = order.asked, None
             count_missed(tracked.bot, tracked.link)
             text = f"the change was refused: {outcome.message}"
-            run.note(tracked.link, "error", "rejected", text, client_id=order.client_id, code=outcome.code)
+            ids = {"client_id": order.client_id, "parent_order": order.cause}
+            run.note(tracked.link, "error", "rejected", text, code=outcome.code, **ids)
 
 
 def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -169,6 +170,8 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     _merge(tracked, order)
     ours.absent = 0
     if ours.state.is_ended:
+        if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
+            count_copied(tracked.bot, tracked.link)  # the report came before the reply
         ours.op = None
         if was_open and tracked.pair is not None and not ours.cancelled_for:
             tracked.pair.idle_since = tracked.link.fills

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from copydesk.bots import BOTS_NAME, BotStore
-from copydesk.config import BotSettings, ChildSettings, Config, load_config
+from copydesk.config import LARGEST_VALUE, SMALLEST_VALUE, BotSettings, ChildSettings, Config, load_config
 from copydesk.errors import ConfigError, Conflict, CopydeskError, UnknownName, UsageError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,7 +112,9 @@ def test_a_damaged_file_is_one_sentence(folder: Path, text: str, words: tuple[st
 
 
 @given(
-    value=st.decimals(allow_nan=False, allow_infinity=False).filter(lambda value: value != 0),
+    value=st.decimals(min_value=SMALLEST_VALUE, max_value=LARGEST_VALUE, allow_nan=False).flatmap(
+        lambda value: st.sampled_from([value, -value])
+    ),
     age=st.decimals(min_value=Decimal("0.001"), max_value=10**6, allow_nan=False),
     name=st.from_regex(r"\w[\w .-]{0,20}", fullmatch=True).map(str.strip).filter(bool),
 )

@@ -141,7 +141,8 @@ def test_a_bot_is_added_started_changed_stopped_and_removed(toy: Path, run: Run,
         (("add", "b", "--parent", "parent", "--child", "another=x1"), "must be of one connection kind"),
         (("add", "b", "--parent", "parent", "--child", "child/2=x1"), "has one account, written 'child'"),
         (("add", "b", "--parent", "parent", "--child", "child=x0"), "K must be a decimal other than 0"),
-        (("add", "b", "--parent", "parent", "--child", "child=xhalf"), "'value' is wrong"),
+        (("add", "b", "--parent", "parent", "--child", "child=xhalf"), "the value must be a decimal"),
+        (("add", "b", "--parent", "parent", "--child", "child=x1e400"), "between 0.000001 and 1000000"),
         (("add", "b", "--parent", "parent", "--child", "child"), "child 'child' needs its size: child=x0.5"),
         (("add", "b", "--parent", "parent", "--child", "child=x1,rounding"), "must be SETTING=VALUE"),
         (("add", "b", "--parent", "parent", "--child", "child=x1,rounding=up"), "'floor', 'nearest' or 'min_one'"),
@@ -385,3 +386,7 @@ def test_without_a_journal_there_is_nothing_to_show(run: Run, folder: Path) -> N
 )
 def test_a_rehearsal_that_cannot_be_is_one_sentence(words: tuple[str, ...], sentence: str, toy: Path, run: Run) -> None:
     assert_refused(run("rehearse", *words), sentence)
+
+
+def test_a_kind_of_row_that_there_is_not_is_refused(run: Run) -> None:
+    assert_refused(run("journal", "show", "--kind", "inputs"), "the kinds are input, intent, log, engine")

@@ -109,8 +109,8 @@ def child(**settings: object) -> dict[str, object]:
     [
         ({"children": [child(value="0")]}, "other than 0"),
         ({"children": [child(value="-0.00")]}, "other than 0"),
-        ({"children": [child(value="NaN")]}, "finite"),
-        ({"children": [child(value="Infinity")]}, "finite"),
+        ({"children": [child(value="NaN")]}, "the value must be a decimal"),
+        ({"children": [child(value="Infinity")]}, "the value must be a decimal"),
         ({"children": [child(value="half")]}, "decimal"),
         ({"children": [{"account": "child", "mode": "multiplier"}]}, "needs its 'value'"),
         ({"children": [child(mode="percentage", value="0")]}, "above 0"),

@@ -19,6 +19,7 @@ app = typer.Typer(name="journal", help="The journal of everything that went in a
 _AGO = re.compile(r"(\d+)\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LINE_LENGTH = 160
+KINDS = ("input", "intent", "log", "engine")
 
 
 def open_journal(context: typer.Context) -> Journal:
@@ -65,6 +66,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show rows, oldest first; with --json one line of JSON for each."""
+    if wrong := [name for name in kind if name not in KINDS]:
+        from copydesk.errors import UsageError
+
+        raise UsageError(f"--kind {wrong[0]!r} is no kind of row: the kinds are {', '.join(KINDS)}")
     filters: dict[str, Any] = {"kinds": kind, "bot": bot, "account": account}
     filters |= {"from_ns": parse_moment("--from", since), "to_ns": parse_moment("--to", until)}
     with open_journal(context) as journal:

@@ -13,8 +13,13 @@ def plugins(as_json: Json = False) -> None:
 
     installed = installed_kinds()
     kinds = [_kind(kind) for kind in installed]
+    there = {kind["plugin"] for kind in kinds}
     kinds += [
-        {"kind": kind, "installed": False, "install": f"pip install {distribution}"}
+        {
+            "kind": kind,
+            "installed": False,
+            "install": f"pip install {'--upgrade ' if distribution in there else ''}{distribution}",
+        }
         for kind, distribution in DISTRIBUTIONS.items()
         if kind not in installed
     ]

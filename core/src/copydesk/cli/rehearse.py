@@ -96,11 +96,21 @@ async def _serve(start: Callable[..., Awaitable[RunningRehearsal]], settings: Re
 
 
 def _tell(ready: RehearsalReady) -> None:
+    from copydesk.secrets import variable_of
+
     say(f"A rehearsal of {ready.kind} is serving. Ctrl-C ends it.")
     print_table(("", "address"), [*ready.urls.items(), ("control", ready.control_url)], empty="")
     rows = [(account.name, name, value) for account in ready.accounts for name, value in account.secrets.items()]
     print_table(("account", "field", "value"), rows, empty="")
-    say(f"Symbols: {', '.join(ready.symbols)}")
+    say(f"Symbols: {', '.join(ready.symbols)}\n")
+    say("To trade on it, put this into copydesk.toml:\n")
+    for account in ready.accounts:
+        options = "".join(f'{name} = "{value}"\n' for name, value in account.options.items())
+        say(f'[connections.{account.name}]\nkind = "{ready.kind}"\n{options}')
+    say("and give the keys, by `copydesk secrets set` or, for this terminal alone:\n")
+    for account in ready.accounts:
+        for name, value in account.secrets.items():
+            say(f"export {variable_of(account.name, name)}={value}")
 
 
 def _cash_of(accounts: str, cash: str) -> dict[str, Decimal]:

@@ -42,6 +42,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     from copydesk.engine import Engine
     from copydesk.journal import Journal
     from copydesk.livedesk import LiveDesk
+    from copydesk.view import ConnectionState
 
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -69,6 +70,9 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         else:
             say(f"copydesk is running on {folder}. Control API: {control.url}.")
             say("Ctrl-C stops it; its bots go on at the next start.")
+        for connection in engine.connections.values():
+            if connection.state is ConnectionState.REFUSED:
+                typer.echo(f"copydesk: {connection.name} is not used: {connection.message}", err=True)
         waiting = asyncio.create_task(asked.wait())
         failing = asyncio.create_task(engine.failure())
         await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)

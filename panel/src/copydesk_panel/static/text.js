@@ -66,7 +66,7 @@ export const text = {
     chooseParentFirst: "Choose the parent first: children must be of the same connection kind.",
     noOther: "There is no other account of this connection kind.",
     allUsed: "Every account of this connection kind is in this bot already.",
-    reverses: "Below zero: buys become sells.",
+    reverses: "Below zero: this child trades the other way round. Buys become sells, and sells become buys.",
     multiplierHint: "the parent's quantity times the value: 0.5 turns 100 into 50, 3 into 300",
     percentageHint: "the same share of the child's balance as the parent used of its own, times the value; 100 is an equal share",
     workingHint: "This bot is working: changes apply to orders from now on.",

@@ -50,6 +50,16 @@ async def test_the_old_form_of_a_stop_from_order_to_fill(old_desk):
     assert (ended["type"], ended["origType"], ended["status"]) == ("MARKET", "STOP_MARKET", "FILLED")
 
 
+async def test_an_old_stop_that_is_triggered_in_vain_says_why(old_desk):
+    desk = old_desk
+    feed = await desk.private()
+    placed = await desk.signed("POST", "/fapi/v1/order", **STOP, reduceOnly="true")
+    await desk.signed("POST", "/fapi/v1/order", symbol="BTCUSDT", side="SELL", type="MARKET", quantity="0.03")
+    desk.trade("58900")
+    [*_, reject] = await feed.until(lambda event: event["e"] == "CONDITIONAL_ORDER_TRIGGER_REJECT")
+    assert reject["or"] == {"s": "BTCUSDT", "i": placed.json["orderId"], "r": "ReduceOnly Order is rejected."}
+
+
 @pytest.mark.parametrize(
     ("params", "shown"),
     [

@@ -462,6 +462,9 @@ class Venue:
             if report.execution is Execution.TRIGGERED:
                 self._tell_order(account, report, wire.old_trigger_event)
             self._tell_order(account, report)
+            sentence = _rejection(report) if order.triggered else ""
+            if sentence:
+                self._tell(account, wire.trigger_reject_event(report, sentence, self.now_ms()))
             return
         algo = account.algo_of.get(order.venue_id)
         if algo is None:
@@ -515,15 +518,13 @@ class Venue:
         algo.order = newest
 
     def _rejected(self, account: Account, algo: AlgoOrder, report: OrderReport) -> bool:
-        if report.execution is not Execution.EXPIRED or report.order.filled:
+        sentence = _rejection(report)
+        if not sentence:
             return False
-        for reason, sentence in _REJECTIONS.items():
-            if report.order.reason.startswith(reason):
-                account.triggering = None
-                algo.reason = sentence
-                self._algo_status(account, algo, algos.REJECTED)
-                return True
-        return False
+        account.triggering = None
+        algo.reason = sentence
+        self._algo_status(account, algo, algos.REJECTED)
+        return True
 
     def _tell_order(self, account: Account, report: OrderReport, make: OrderEvent = wire.order_event) -> None:
         if not self.watchers:
@@ -602,6 +603,13 @@ class Venue:
                 "tradeId": "",
             }
         )
+
+
+def _rejection(report: OrderReport) -> str:
+    """Why the matching engine would not have a triggered order; empty where it took it."""
+    if report.execution is not Execution.EXPIRED or report.order.filled:
+        return ""
+    return next((sentence for reason, sentence in _REJECTIONS.items() if report.order.reason.startswith(reason)), "")
 
 
 def _client_names(client_id: str) -> list[dict[str, str]]:

@@ -171,6 +171,12 @@ def old_trigger_event(report: OrderReport, detail: Detail, bids: Decimal, asks: 
     return order_event(replace(report, execution=Execution.EXPIRED, order=ended), detail, bids, asks, now_ms)
 
 
+def trigger_reject_event(report: OrderReport, sentence: str, now_ms: int) -> Json:
+    """`CONDITIONAL_ORDER_TRIGGER_REJECT`: a conditional order of the old form was triggered in vain."""
+    why = {"s": report.order.terms.symbol, "i": int(report.order.venue_id), "r": sentence}
+    return {"e": "CONDITIONAL_ORDER_TRIGGER_REJECT", "E": now_ms, "T": report.time_ms, "or": why}
+
+
 def amendment_row(before: Order, after: Order, rules: Rules, number: int, count: int, price_match: str) -> Json:
     """One change of an order, as `orderAmendment` shows it."""
 
