@@ -64,7 +64,7 @@ class Misbehaviour:
         return round(fault.seconds * 1000) if fault is not None else 0
 
     async def trade(self, account: str, act: Callable[[], Any]) -> Any:
-        """Carry out a request that trades. Raises the venue's error or `Cut` in place of an answer, acting before or not."""
+        """Carry out a request that trades. Raises the venue's error or `Cut` in place of an answer, after acting or not."""
         if not self.armed:
             return act()
         fires = self.faults.fires

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from copydesk_paper.faults import Faults
-from copydesk_paper.outbox import Outbox
+from copydesk_paper.outbox import Delivery, Outbox
 from copydesk_paper.records import OrderReport, Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
@@ -27,7 +27,6 @@ from copydesk_binance.rehearsal.market import INTERVALS, MarketData
 from copydesk_binance.rehearsal.wire import Json
 
 MAX_STREAMS = 1_024
-REORDER_WAIT_S = 0.1
 TICK_S = 0.1
 HEARTBEAT_S = 180.0
 GOODBYE_S = 1.0
@@ -66,8 +65,11 @@ class Connection(Outbox):
 
     def send(self, name: str, payload: bytes) -> None:
         """Send an event of the stream `name`."""
+        self.push(self.frame(name, payload))
+
+    def frame(self, name: str, payload: bytes) -> str:
         text = payload.decode()
-        self.push(f'{{"stream":"{name}","data":{text}}}' if self.combined else text)
+        return f'{{"stream":"{name}","data":{text}}}' if self.combined else text
 
 
 class ListenKey:
@@ -95,13 +97,12 @@ class Streams:
     ) -> None:
         self._market = market
         self._listing = listing
-        self._faults = faults
         self._now_ms = now_ms
         self._life_s = listen_key_seconds
         self._keys: dict[str, ListenKey] = {}
         self._key_of: dict[str, ListenKey] = {}
         self._readers: dict[str, set[Connection]] = {}
-        self._held: dict[Connection, tuple[str, bytes]] = {}
+        self._delivery: Delivery[Connection] = Delivery(faults)
         self._last_books: dict[str, tuple[int, list[list[str]], list[list[str]]]] = {}
         self._connections: set[Connection] = set()
         self._ticks = 0
@@ -164,30 +165,7 @@ class Streams:
         payload = _encode(event)
         for reader in tuple(readers):
             if not reader.events or event["e"] in reader.events:
-                self._deliver(account, reader, key.value, payload)
-
-    def _deliver(self, account: Account, reader: Connection, name: str, payload: bytes) -> None:
-        faults = self._faults
-        if faults.fires("drop-stream", account.name):
-            self._held.pop(reader, None)
-            self._forget_reader(reader)
-            reader.drop()
-            return
-        held = self._held.pop(reader, None)
-        if held is None and faults.fires("reorder", account.name):
-            self._held[reader] = (name, payload)
-            asyncio.get_running_loop().call_later(REORDER_WAIT_S, self._release, reader)
-            return
-        reader.send(name, payload)
-        if faults.fires("duplicate-events", account.name):
-            reader.send(name, payload)
-        if held is not None:
-            reader.send(*held)
-
-    def _release(self, reader: Connection) -> None:
-        held = self._held.pop(reader, None)
-        if held is not None:
-            reader.send(*held)
+                self._delivery.send(account.name, reader, reader.frame(key.value, payload), self._forget_reader)
 
     # --- public events ---
 
@@ -415,7 +393,7 @@ class Streams:
                 self._last_books.pop(name, None)
 
     def _forget_reader(self, reader: Connection) -> None:
-        self._held.pop(reader, None)
+        self._delivery.forget(reader)
         for name in tuple(reader.names):
             self._unsubscribe(reader, name)
 
