@@ -23,7 +23,7 @@ NOT_BROKEN_HERE = {
 """Numbered tests that no wrong plugin over the paper exchange can fail, and why."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not come is noticed sooner."""
     monkeypatch.setattr(bench_module, "DEADLINE_S", 1.0)
@@ -55,6 +55,7 @@ async def failure(plugin: Honest, number: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatience")
 @pytest.mark.parametrize("plugin", WRONG, ids=lambda plugin: plugin.__name__)
 async def test_a_wrong_plugin_is_noticed(plugin: type[Honest]) -> None:
     missed = [number for number in WRONG[plugin].split() if not await failure(plugin(), number)]

@@ -124,7 +124,7 @@ class Doubting:
 
         began = asyncio.get_running_loop().time()
         await eventually(accepted, "the same order is accepted later", seconds=wait_s + 5)
-        assert asyncio.get_running_loop().time() - began <= wait_s + 1, "it waits much longer than the venue asks for"
+        assert asyncio.get_running_loop().time() - began <= wait_s + 3, "it waits much longer than the venue asks for"
         assert len(await bench.rig.orders()) == 1
 
     async def test_c72_overload_is_rejected(self, bench: Bench) -> None:

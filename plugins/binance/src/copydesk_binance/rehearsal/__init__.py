@@ -22,7 +22,9 @@ from copydesk.errors import UsageError
 from copydesk.model import Contract, Record, RehearsalReady, RehearsalSettings, RehearsedAccount
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.faults import Faults
+from copydesk_paper.listener import Listener
 from copydesk_paper.market import Market, open_market
+from copydesk_paper.tls import Authority
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
@@ -30,17 +32,18 @@ from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import MarketData
-from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
+from copydesk_binance.rehearsal.misbehaviour import ANSWERS, Misbehaviour
 from copydesk_binance.rehearsal.rest import Limits, Rest
-from copydesk_binance.rehearsal.server import API_PATH, Frontend, Listener
+from copydesk_binance.rehearsal.server import API_PATH, Frontend
 from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.tls import Authority
 from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 
 __all__ = ["Rehearsal", "start"]
 
 log = logging.getLogger(__name__)
+HOSTS = ("fapi.binance.com", "fstream.binance.com", "ws-fapi.binance.com", "api.binance.com", "localhost")
+"""The venue's real host names, under which it is there too with `tls`."""
 Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -68,7 +71,7 @@ class Rehearsal:
         listing = Listing(traded, market.raw_exchange_info)
         limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
         weights = RequestWeight(options.weight_per_minute, _now_ms)
-        self._misbehaviour = Misbehaviour(faults, self.exchange, self._leave)
+        self._misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
         self.venue = Venue(self.exchange, listing, _now_ms, old_conditional=options.legacy_conditional)
         data = MarketData(self.exchange, listing, _now_ms)
         self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
@@ -77,9 +80,9 @@ class Rehearsal:
         self._api = WebsocketApi(rest, weights, self._misbehaviour)
         control = Control(self.venue, self._misbehaviour, self._counters)
         self._frontend = Frontend(rest, weights, self._misbehaviour, self._api, control)
-        self._listener = Listener(self._frontend)
+        self._listener = Listener(self._frontend.handle)
         self._stop_listening = self.exchange.listen(self.streams.on_report)
-        self._authority = Authority() if options.tls else None
+        self._authority = Authority(HOSTS) if options.tls else None
         self._tasks: list[asyncio.Task[None]] = []
         self._limits = limits
         self.ready: RehearsalReady

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ssl
 import time
 from typing import Any
 from urllib.parse import parse_qs
@@ -133,23 +130,3 @@ class Frontend:
             names += [name for name in listed.split("/") if name]
         events = [name for listed in asked.get("events", ()) for name in listed.split("/")]
         return await self._streams.serve(request, names, combined=segments[0] == "stream", events=events)
-
-
-class Listener:
-    """The socket that `frontend` answers on."""
-
-    def __init__(self, frontend: Frontend) -> None:
-        self._server = web.Server(frontend.handle, access_log=None)
-        self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=1.0)
-
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen, and return the port. Raises OSError where it cannot. May be called again, with TLS."""
-        if self._runner.server is None:
-            await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, backlog=1024, ssl_context=tls)
-        await site.start()
-        return int(self._runner.addresses[-1][1])
-
-    async def stop(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._runner.cleanup()

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from copydesk_paper.faults import Faults
+from copydesk_paper.outbox import Delivery, Outbox
 from copydesk_paper.records import OrderReport, Quote, Report, Trade
 
 from copydesk_binance.rehearsal import wire
@@ -26,9 +26,7 @@ from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import INTERVALS, MarketData
 from copydesk_binance.rehearsal.wire import Json
 
-MAX_QUEUE = 20_000
 MAX_STREAMS = 1_024
-REORDER_WAIT_S = 0.1
 TICK_S = 0.1
 HEARTBEAT_S = 180.0
 GOODBYE_S = 1.0
@@ -48,7 +46,7 @@ _BOOKS = frozenset({"depth", "rpiDepth"})
 _SPEEDS = {"": 2, "@100ms": 1, "@250ms": 2, "@500ms": 5}
 
 
-class Connection:
+class Connection(Outbox):
     """One websocket of a reader."""
 
     def __init__(
@@ -59,39 +57,19 @@ class Connection:
         combined: bool,
         events: Iterable[str] = (),
     ) -> None:
-        self.socket = socket
-        self._transport = transport
+        super().__init__(socket, transport)
         self.combined = combined
         self.events = frozenset(events)
         """The private events that are wanted; all where it is empty."""
         self.names: dict[str, None] = {}
-        self._queue: deque[str] = deque()
-        self._wake = asyncio.Event()
 
     def send(self, name: str, payload: bytes) -> None:
         """Send an event of the stream `name`."""
+        self.push(self.frame(name, payload))
+
+    def frame(self, name: str, payload: bytes) -> str:
         text = payload.decode()
-        self.push(f'{{"stream":"{name}","data":{text}}}' if self.combined else text)
-
-    def push(self, text: str) -> None:
-        if len(self._queue) >= MAX_QUEUE:
-            self.drop()
-            return
-        self._queue.append(text)
-        self._wake.set()
-
-    def drop(self) -> None:
-        """Cut the connection without a word, as a network does."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def pump(self) -> None:
-        """Send what is queued until the connection ends."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                await self.socket.send_str(self._queue.popleft())
+        return f'{{"stream":"{name}","data":{text}}}' if self.combined else text
 
 
 class ListenKey:
@@ -119,13 +97,12 @@ class Streams:
     ) -> None:
         self._market = market
         self._listing = listing
-        self._faults = faults
         self._now_ms = now_ms
         self._life_s = listen_key_seconds
         self._keys: dict[str, ListenKey] = {}
         self._key_of: dict[str, ListenKey] = {}
         self._readers: dict[str, set[Connection]] = {}
-        self._held: dict[Connection, tuple[str, bytes]] = {}
+        self._delivery: Delivery[Connection] = Delivery(faults)
         self._last_books: dict[str, tuple[int, list[list[str]], list[list[str]]]] = {}
         self._connections: set[Connection] = set()
         self._ticks = 0
@@ -188,30 +165,7 @@ class Streams:
         payload = _encode(event)
         for reader in tuple(readers):
             if not reader.events or event["e"] in reader.events:
-                self._deliver(account, reader, key.value, payload)
-
-    def _deliver(self, account: Account, reader: Connection, name: str, payload: bytes) -> None:
-        faults = self._faults
-        if faults.fires("drop-stream", account.name):
-            self._held.pop(reader, None)
-            self._forget_reader(reader)
-            reader.drop()
-            return
-        held = self._held.pop(reader, None)
-        if held is None and faults.fires("reorder", account.name):
-            self._held[reader] = (name, payload)
-            asyncio.get_running_loop().call_later(REORDER_WAIT_S, self._release, reader)
-            return
-        reader.send(name, payload)
-        if faults.fires("duplicate-events", account.name):
-            reader.send(name, payload)
-        if held is not None:
-            reader.send(*held)
-
-    def _release(self, reader: Connection) -> None:
-        held = self._held.pop(reader, None)
-        if held is not None:
-            reader.send(*held)
+                self._delivery.send(account.name, reader, reader.frame(key.value, payload), self._forget_reader)
 
     # --- public events ---
 
@@ -439,7 +393,7 @@ class Streams:
                 self._last_books.pop(name, None)
 
     def _forget_reader(self, reader: Connection) -> None:
-        self._held.pop(reader, None)
+        self._delivery.forget(reader)
         for name in tuple(reader.names):
             self._unsubscribe(reader, name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import ssl
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -16,20 +17,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-HOSTS = ("fapi.binance.com", "fstream.binance.com", "ws-fapi.binance.com", "api.binance.com", "localhost")
 VALID_DAYS = 30
 
 
 class Authority:
-    """Makes a certificate for the venue's hosts. The files live in a folder of their own until `close`."""
+    """Makes a certificate for the venue's host names. The files live in a folder of their own until `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Sequence[str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="copydesk-rehearsal-")
         folder = Path(self._folder.name)
         self.certificate = folder / "ca.pem"
         authority_key, venue_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         authority = _authority(authority_key)
-        venue = _certificate(venue_key, authority, authority_key)
+        venue = _certificate(hosts, venue_key, authority, authority_key)
         self.certificate.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         chain = folder / "venue.pem"
         chain.touch(mode=0o600)
@@ -81,13 +81,16 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _certificate(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
+    hosts: Sequence[str],
+    key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return (
-        _builder(HOSTS[0], authority.subject, key)
+        _builder(hosts[0], authority.subject, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .sign(authority_key, hashes.SHA256())

@@ -1,0 +1,87 @@
+"""The sending side of a rehearsal venue's websockets: a bounded queue each, and the faults that private events meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from aiohttp import web
+
+from copydesk_paper.faults import Faults
+
+MAX_QUEUE = 20_000
+"""Frames that wait for a client that does not read; at more its connection is cut."""
+
+REORDER_WAIT_S = 0.1
+"""How long `reorder` holds a frame back where none follows that it could change places with."""
+
+
+class Outbox:
+    """Frames leave in the order in which they were pushed. `pump` runs as a task of the connection."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
+        self.socket = socket
+        self._transport = transport
+        self._queue: deque[str] = deque()
+        self._wake = asyncio.Event()
+
+    def push(self, text: str) -> None:
+        if len(self._queue) >= MAX_QUEUE:
+            self.drop()
+            return
+        self._queue.append(text)
+        self._wake.set()
+
+    def drop(self) -> None:
+        """Cut the connection without a word, as a network does."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def pump(self) -> None:
+        """Send what is queued until the connection ends."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self.socket.send_str(self._queue.popleft())
+
+
+Receiver = TypeVar("Receiver", bound=Outbox)
+
+
+class Delivery(Generic[Receiver]):
+    """Pushes private events, with the faults `drop-stream`, `reorder` and `duplicate-events` of their account."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._held: dict[Receiver, str] = {}
+
+    def send(self, account: str, outbox: Receiver, text: str, cut: Callable[[Receiver], None]) -> None:
+        """Push one event. Where the stream is to be dropped, the event is lost, and `cut` is told before."""
+        faults = self._faults
+        if faults.fires("drop-stream", account):
+            self.forget(outbox)
+            cut(outbox)
+            outbox.drop()
+            return
+        held = self._held.pop(outbox, None)
+        if held is None and faults.fires("reorder", account):
+            self._held[outbox] = text
+            asyncio.get_running_loop().call_later(REORDER_WAIT_S, self._release, outbox)
+            return
+        outbox.push(text)
+        if faults.fires("duplicate-events", account):
+            outbox.push(text)
+        if held is not None:
+            outbox.push(held)
+
+    def forget(self, outbox: Receiver) -> None:
+        """The connection is gone, and what was held back for it."""
+        self._held.pop(outbox, None)
+
+    def _release(self, outbox: Receiver) -> None:
+        held = self._held.pop(outbox, None)
+        if held is not None:
+            outbox.push(held)
