@@ -235,7 +235,7 @@ class ClosedLoop:
                 at_ns=self.now_ns,
                 account=intent.account,
                 intent=intent.id,
-                client_id=_client_id(intent),
+                client_id=intent.client_id,
                 outcome=outcome,
             )
         )
@@ -262,7 +262,7 @@ class ClosedLoop:
         verdict = self.fault(intent)
         if isinstance(verdict, Accepted | Rejected | Unknown):
             return verdict
-        self.sent.append((intent.account, _client_id(intent), type(intent).__name__))
+        self.sent.append((intent.account, intent.client_id, type(intent).__name__))
         outcome = self.on_exchange(intent)
         return Unknown(message="the reply was lost") if verdict == "lose-reply" else outcome
 
@@ -347,13 +347,3 @@ class ClosedLoop:
 
     def said(self, kind: str) -> list[str]:
         return [note.text for note in self.notes if note.kind == kind]
-
-
-def _client_id(intent: Place | Modify | Cancel) -> str:
-    match intent:
-        case Place(order=order):
-            return order.client_id
-        case Modify(change=change):
-            return change.ref.client_id
-        case Cancel(order=ref):
-            return ref.client_id

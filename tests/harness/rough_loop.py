@@ -296,7 +296,7 @@ class RoughLoop(ClosedLoop):
         if sent:
             for intent in self.queue:
                 if not isinstance(intent, LookUp) and intent.account not in self.down:
-                    self.sent.append((intent.account, _client_id(intent), type(intent).__name__))
+                    self.sent.append((intent.account, intent.client_id, type(intent).__name__))
                     self.on_exchange(intent)
         self.queue.clear()
         self.reports.clear()
@@ -407,16 +407,6 @@ def replayed(inputs: Sequence[bytes]) -> Copier:
     for given in inputs:
         copier.apply(_read_input(given))
     return copier
-
-
-def _client_id(intent: Place | Modify | Cancel) -> str:
-    match intent:
-        case Place(order=order):
-            return order.client_id
-        case Modify(change=change):
-            return change.ref.client_id
-        case Cancel(order=ref):
-            return ref.client_id
 
 
 __all__ = ["MID", "TRANSIENT", "Accepted", "AccountDown", "Do", "Note", "Reported", "RoughLoop", "Settled"]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from copydesk.following import follow
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -434,14 +436,9 @@ def _market_of(fill: Fill, quantity: Decimal) -> Terms:
 
 def _ended(order: Order, time_ms: int) -> Order:
     """The order as it must be, now that the venue does not know it any more."""
-    return Order(
-        venue_id=order.venue_id,
-        client_id=order.client_id,
-        terms=order.terms,
+    return msgspec.structs.replace(
+        order,
         status=OrderStatus.CANCELLED,
-        filled=order.filled,
-        average_price=order.average_price,
-        created_ms=order.created_ms,
         updated_ms=max(time_ms, order.updated_ms),
         reason="the venue does not know it any more",
     )

@@ -291,9 +291,10 @@ class Engine:
         times.sent.add(sent_ns - received_ns)
         times.accepted.add(answered_ns - received_ns)
         times.latest_us = (sent_ns - received_ns) // 1000
-        client_id = _client_id(intent)
         self.feed(
-            Settled(at_ns=time.time_ns(), account=intent.account, intent=intent.id, client_id=client_id, outcome=outcome)
+            Settled(
+                at_ns=time.time_ns(), account=intent.account, intent=intent.id, client_id=intent.client_id, outcome=outcome
+            )
         )
         level, text = wording.outcome(intent, outcome)
         self.chronicle.say(
@@ -302,9 +303,9 @@ class Engine:
             text,
             bot=intent.bot,
             account=intent.account,
-            symbol=_symbol(intent),
+            symbol=intent.symbol,
             data={
-                "client_id": client_id,
+                "client_id": intent.client_id,
                 "parent_order": intent.cause,
                 "why": intent.why,
                 "sent_us": (sent_ns - received_ns) // 1000,
@@ -450,23 +451,3 @@ class Engine:
 def _symbols_of(snapshot: Snapshot) -> set[str]:
     positions = {position.symbol for position in snapshot.positions}
     return {order.terms.symbol for order in snapshot.orders} | positions | {fill.symbol for fill in snapshot.fills}
-
-
-def _client_id(intent: Place | Modify | Cancel) -> str:
-    match intent:
-        case Place(order=order):
-            return order.client_id
-        case Modify(change=change):
-            return change.ref.client_id
-        case Cancel(order=ref):
-            return ref.client_id
-
-
-def _symbol(intent: Place | Modify | Cancel) -> str:
-    match intent:
-        case Place(order=order):
-            return order.terms.symbol
-        case Modify(change=change):
-            return change.terms.symbol
-        case Cancel(order=ref):
-            return ref.symbol

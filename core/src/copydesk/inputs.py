@@ -151,6 +151,14 @@ class Place(Record, tag="place"):
     why: str
     order: NewOrder
 
+    @property
+    def client_id(self) -> str:
+        return self.order.client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.order.terms.symbol
+
 
 class Modify(Record, tag="modify"):
     id: int
@@ -160,6 +168,14 @@ class Modify(Record, tag="modify"):
     why: str
     change: OrderChange
 
+    @property
+    def client_id(self) -> str:
+        return self.change.ref.client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.change.ref.symbol
+
 
 class Cancel(Record, tag="cancel"):
     id: int
@@ -168,6 +184,14 @@ class Cancel(Record, tag="cancel"):
     cause: str
     why: str
     order: OrderRef
+
+    @property
+    def client_id(self) -> str:
+        return self.order.client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.order.symbol
 
 
 class LookUp(Record, tag="look-up"):
