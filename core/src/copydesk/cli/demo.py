@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PACE_S = 0.25
 CALM_PACE_S = 2.0
 """How long the parent waits between two actions: without people who watch, and with them."""
+CALM_REACH = Decimal("0.2")
+"""For people who watch, stop and target stand near enough to be seen beside the candles."""
 INTERRUPTED = 130
 
 
@@ -148,7 +151,7 @@ async def _play(show: Show, pace: float, port: int, as_json: bool) -> None:
         say(f"\n  The panel: {url}\n\n  Ctrl-C ends the demo.\n")
     telling = asyncio.create_task(_tell_next(addresses, as_json))
     try:
-        await show.perform(seconds=math.inf, pause=pace)
+        await show.perform(seconds=math.inf, pause=pace, reach=CALM_REACH)
     finally:
         telling.cancel()
 

@@ -68,7 +68,9 @@ class Show:
         await self.client.start_bot(BOT)
         self.started_ms = int(time.time() * 1000)
 
-    async def perform(self, *, seconds: float, pause: float, kills: tuple[float, ...] = ()) -> None:
+    async def perform(
+        self, *, seconds: float, pause: float, kills: tuple[float, ...] = (), reach: Decimal = Decimal(1)
+    ) -> None:
         """Let the parent trade for `seconds`, and until the engine was killed at each of the moments (seconds of its work);
         then wait until things are quiet."""
         manager = load_plugin(self.kind)
@@ -80,6 +82,7 @@ class Show:
             can=describe_kind(self.kind).capabilities,
             notional=NOTIONAL,
             pause=pause,
+            reach=reach,
         )
         pricing = asyncio.create_task(trader.watch())
         crashing = asyncio.create_task(self._crash(kills))

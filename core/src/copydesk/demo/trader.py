@@ -49,6 +49,8 @@ PATIENCE = 12
 class Trader:
     """Trades `notional` (in the quote currency) of one symbol at a time, with `pause` seconds between two actions.
 
+    `reach` scales how far from the price its waiting orders stand: 1 puts the stop and the target 2 % away.
+
     `did` counts the orders by type, the changes and cancels, and orders of a special sort once more under its name.
     `changed_ms`: when an order was last given other terms, by the venue's number.
     """
@@ -58,6 +60,7 @@ class Trader:
     can: Capabilities
     notional: Decimal
     pause: float
+    reach: Decimal = Decimal(1)
     name: str = field(default_factory=lambda: f"trader-{secrets.token_hex(4)}")
     did: Counter[str] = field(default_factory=Counter)
     changed_ms: dict[str, int] = field(default_factory=dict)
@@ -317,7 +320,7 @@ class Trader:
 
     def _at(self, percent: Decimal | int, side: Side) -> Decimal:
         """A price `percent` away, upwards for a buyer and downwards for a seller."""
-        return ceil_to(self.price * (1 + side.sign * Decimal(percent) / 100), self.instrument.price_tick)
+        return ceil_to(self.price * (1 + side.sign * self.reach * Decimal(percent) / 100), self.instrument.price_tick)
 
 
 def _ref(order: Order) -> OrderRef:
