@@ -52,7 +52,17 @@ from copydesk.model import (
     Side,
     Terms,
 )
-from copydesk.view import AccountView, BotView, ChildView, ConnectionState, DeskEvent, DeskView, LogEntry, LogQuery
+from copydesk.view import (
+    AccountView,
+    BotView,
+    ChildView,
+    ConnectionState,
+    DeskEvent,
+    DeskView,
+    DriftView,
+    LogEntry,
+    LogQuery,
+)
 
 CONFIG = """
 [connections.main]
@@ -179,6 +189,15 @@ class GeneratorDesk:
         self.emit("bot", self.bot_view(self.store.get(name)))
 
     # --- what the control API asks ---
+
+    def latest_seq(self) -> int:
+        return self.view().seq
+
+    def account_views(self) -> tuple[AccountView, ...]:
+        return self.view().accounts
+
+    def drift_views(self) -> tuple[DriftView, ...]:
+        return self.view().drift
 
     def view(self) -> DeskView:
         accounts = tuple(

@@ -65,16 +65,26 @@ class LiveDesk:
     def view(self) -> DeskView:
         engine = self._engine
         return DeskView(
-            seq=engine.events.last,
+            seq=self.latest_seq(),
             at_ns=time.time_ns(),
             version=__version__,
             bots=tuple(self._bot_view(bot) for bot in self._store.bots.values()),
-            accounts=tuple(engine.account_view(c, key) for c in engine.connections.values() for key in c.keys),
-            drift=drifts(engine.state),
+            accounts=self.account_views(),
+            drift=self.drift_views(),
             fills=tuple((key, fill) for key, board in engine.boards.items() for fill in board.fills),
             log=tuple(reversed(self.log(LogQuery(limit=LOG_SHOWN)))),
             prices=dict(engine.prices),
         )
+
+    def latest_seq(self) -> int:
+        return self._engine.events.last
+
+    def account_views(self) -> tuple[AccountView, ...]:
+        engine = self._engine
+        return tuple(engine.account_view(c, key) for c in engine.connections.values() for key in c.keys)
+
+    def drift_views(self) -> tuple[DriftView, ...]:
+        return drifts(self._engine.state)
 
     def _bot_view(self, settings: BotSettings) -> BotView:
         times = {child: times for (bot, child), times in self._engine.times.items() if bot == settings.name}
@@ -242,9 +252,6 @@ class LiveDesk:
     def _check_symbol(self, account: str, symbol: str) -> None:
         if symbol not in self._venue(account).instruments:
             raise UsageError(f"unknown symbol {symbol!r}: {account} has no such instrument; use the venue's own name of it")
-
-    def account(self, key: str) -> AccountView:
-        return self._engine.account_view(self._connection(key), key)
 
     def instruments(self, account: str) -> tuple[Instrument, ...]:
         return tuple(self._venue(account).instruments.values())

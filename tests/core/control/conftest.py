@@ -29,7 +29,7 @@ from copydesk.model import (
     RejectReason,
     Terms,
 )
-from copydesk.view import AccountView, ConnectionState, DeskEvent, DeskView, LogEntry, LogQuery
+from copydesk.view import AccountView, ConnectionState, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
 
 TOKEN = "a-token-that-only-the-tests-know"
 
@@ -86,6 +86,15 @@ class MemoryDesk:
             sink(event)
 
     # what the control API asks of it
+
+    def latest_seq(self) -> int:
+        return self.view().seq
+
+    def account_views(self) -> tuple[AccountView, ...]:
+        return self.view().accounts
+
+    def drift_views(self) -> tuple[DriftView, ...]:
+        return self.view().drift
 
     def view(self) -> DeskView:
         seq = self.events[-1].seq if self.events else 0

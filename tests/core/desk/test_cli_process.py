@@ -19,7 +19,7 @@ from copydesk.config import BotSettings, load_config
 from copydesk.control import serve
 from copydesk.datafolder import ControlFile, lock_folder, write_control
 from copydesk.model import Capabilities, KindInfo
-from copydesk.view import AccountView, ConnectionState, DeskView
+from copydesk.view import AccountView, ConnectionState, DeskView, DriftView
 
 COMMAND = str(Path(sys.executable).parent / "copydesk")
 HEAVY = (
@@ -80,6 +80,15 @@ class StoredDesk:
     def __init__(self, folder: Path) -> None:
         self.config = load_config(folder)
         self.store = BotStore.load(folder)
+
+    def latest_seq(self) -> int:
+        return self.view().seq
+
+    def account_views(self) -> tuple[AccountView, ...]:
+        return self.view().accounts
+
+    def drift_views(self) -> tuple[DriftView, ...]:
+        return self.view().drift
 
     def view(self) -> DeskView:
         parent = AccountView(key="parent", connection="parent", kind="toy", title="Toy", state=ConnectionState.CONNECTED)

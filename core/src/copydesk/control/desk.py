@@ -7,7 +7,7 @@ from typing import Protocol
 
 from copydesk.config import BotSettings
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
-from copydesk.view import DeskEvent, DeskView, LogEntry, LogQuery
+from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
 
 
 class Desk(Protocol):
@@ -20,6 +20,14 @@ class Desk(Protocol):
     def view(self) -> DeskView:
         """The whole picture now. Its `seq` is the last event that it includes."""
         ...
+
+    def latest_seq(self) -> int:
+        """The number of the last event. Asked for often: costs nothing."""
+        ...
+
+    def account_views(self) -> tuple[AccountView, ...]: ...
+
+    def drift_views(self) -> tuple[DriftView, ...]: ...
 
     def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
         """The events numbered `seq + 1` and on, at most `limit`, without a gap. `None`: older than what is kept.

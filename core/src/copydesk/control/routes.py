@@ -92,7 +92,7 @@ async def events(desk: TheDesk, after: Count, limit: Annotated[int, Query(ge=1, 
     found = desk.events_after(after, limit)
     if found is None:
         raise EventsGone(OLDER)
-    if not found and after > desk.view().seq:
+    if not found and after > desk.latest_seq():
         raise EventsGone(AHEAD)
     return _json(EventPage(events=tuple(found), seq=found[-1].seq if found else after))
 
@@ -211,7 +211,7 @@ async def stop_bot(desk: TheDesk, name: str) -> Response:
 
 
 def _account(desk: Desk, key: str) -> AccountView:
-    accounts = desk.view().accounts
+    accounts = desk.account_views()
     for account in accounts:
         if account.key == key:
             return account
@@ -233,13 +233,13 @@ async def kinds(desk: TheDesk) -> Response:
 @router.get("/accounts", **answers(list[AccountView]))
 async def accounts(desk: TheDesk) -> Response:
     """All accounts with what they hold."""
-    return _json(desk.view().accounts)
+    return _json(desk.account_views())
 
 
 @router.get("/drift", **answers(list[DriftView]))
 async def drift(desk: TheDesk) -> Response:
     """What each child holds against what it should, with the cause of each difference."""
-    return _json(desk.view().drift)
+    return _json(desk.drift_views())
 
 
 @router.get("/accounts/{key:path}/instruments", **answers(list[Instrument], venue=True))

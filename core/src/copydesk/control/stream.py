@@ -50,7 +50,7 @@ class EventReader:
     def __init__(self, desk: Desk, after: int | None, limits: StreamLimits) -> None:
         self._desk = desk
         self._limits = limits
-        self._cursor = desk.view().seq if after is None else after
+        self._cursor = desk.latest_seq() if after is None else after
         self._prices: dict[tuple[str, str], DeskEvent] = {}
         self._wake = asyncio.Event()
         self._wake.set()
@@ -63,7 +63,7 @@ class EventReader:
 
     async def send_all(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send frames until cancelled. Raises `Closed`."""
-        if self._cursor > self._desk.view().seq:
+        if self._cursor > self._desk.latest_seq():
             raise Closed(GONE, AHEAD)
         page = self._page(GONE, OLDER)
         while True:
