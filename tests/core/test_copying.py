@@ -8,6 +8,7 @@ from copydesk.inputs import BotStopped, Snapped
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
 from copydesk.views import drifts
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 
 def loop(*children, **more) -> ClosedLoop:
@@ -730,3 +731,44 @@ def test_a_cancel_counts_once_whether_its_report_or_its_reply_comes_first():
             desk.answer(cancel, outcome)
         desk.settle()
         assert desk.copier.desk.bots["bot"].copied["c1"] == before + 1
+
+
+def test_start_follows_only_what_comes_on_top_of_the_baseline():
+    desk = ClosedLoop((child("c1", k="1"),))
+    desk.buy("0.5")
+    desk.settle()
+    desk.start()
+    desk.settle()
+    desk.buy("0.1")
+    desk.settle()
+    desk.sell("0.1")  # all that was copied, a sixth of what the parent holds
+    desk.settle()
+    assert desk.position("c1") == 0
+    desk.sell("0.2")  # of the baseline alone
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert len(desk.placed("c1")) == 2
+
+
+def test_10_a_venue_that_does_not_know_an_order_yet_has_to_say_so_several_times():
+    """Its lists lag behind its matching for longer than the time that alone would count."""
+    desk = loop()
+    desk.fault = lambda intent: "lose-reply"
+    read = desk.snapshot
+    blind = iter([True, True])
+
+    def lagging(account, look_up=(), since_ms=0):
+        found = read(account, look_up, since_ms)
+        if not look_up or not next(blind, False):
+            return found
+        desk.now_ns += 2_000_000_000
+        return replace(found, orders=(), absent=tuple(ref.client_id for ref in look_up))
+
+    desk.snapshot = lagging
+    desk.buy("0.1")
+    desk.deliver()
+    desk.carry_out()
+    desk.reports.clear()  # no reports of it either: only look-ups tell
+    desk.settle()
+    assert [what for _, _, what in desk.sent] == ["Place"]
+    assert desk.position("c1") == D("0.05")
