@@ -12,7 +12,7 @@ from copydesk.trimming import resend_correction, settle_link
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 700
-NOT_FOUND_TIMES = 3
+NOT_FOUND_TIMES = 4
 NOT_FOUND_MS = 1_500
 """A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
 RETRY_MS = 250
