@@ -20,7 +20,7 @@ from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign,
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
-PROMPT_MS = 2_000
+PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
 
 

@@ -11,7 +11,7 @@ from copydesk.tracking import Event, State
 from copydesk.trimming import resend_correction, settle_link
 
 LOOK_UP_AFTER_MS = 200
-LOOK_UP_AGAIN_MS = 700
+LOOK_UP_AGAIN_MS = 450
 NOT_FOUND_TIMES = 4
 NOT_FOUND_MS = 1_500
 """A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
