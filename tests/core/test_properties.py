@@ -9,7 +9,7 @@ import os
 from collections import Counter
 
 import msgspec
-from copydesk.inputs import ChildRules, Place
+from copydesk.inputs import ChildRules, Place, Unfilled
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
 from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
@@ -124,10 +124,23 @@ ratios = st.sampled_from(["0.5", "3", "0.33", "-1", "1", ""])
 roundings = st.sampled_from(["floor", "floor", "nearest", "min_one"])
 
 
+unfilled = st.builds(
+    Unfilled, action=st.sampled_from(["wait", "market_after", "chase"]), after_ms=st.sampled_from([200, 2_000])
+)
+settings_of_children = st.fixed_dictionaries(
+    {},
+    optional={
+        "trigger": st.sampled_from(["on_submit", "on_fill"]),
+        "unfilled_entry": unfilled | st.just(Unfilled(action="cancel_after", after_ms=1_000)),
+        "unfilled_exit": unfilled,
+    },
+)
+
+
 @st.composite
 def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
-    pairs = draw(st.lists(st.tuples(ratios, roundings), min_size=1, max_size=4))
-    return tuple(child(f"c{n}", k=k or None, rounding=rounding) for n, (k, rounding) in enumerate(pairs, 1))
+    pairs = draw(st.lists(st.tuples(ratios, roundings, settings_of_children), min_size=1, max_size=4))
+    return tuple(child(f"c{n}", k=k or None, rounding=rounding, **more) for n, (k, rounding, more) in enumerate(pairs, 1))
 
 
 amendables = st.sampled_from([frozenset({OrderType.LIMIT}), frozenset[OrderType](), frozenset(OrderType)])

@@ -50,7 +50,20 @@ from copydesk.model import (
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
 from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.state import (
+    PAST_KEPT,
+    Account,
+    Book,
+    Bot,
+    Desk,
+    Executed,
+    Link,
+    Pair,
+    ParentBook,
+    ParentOrder,
+    book_of,
+    forget_ended,
+)
 from copydesk.trimming import settle_link
 
 
@@ -106,6 +119,9 @@ class Copier:
                 link.child = children.get(link.child.account, link.child)
             gone = [key for key in bot.links if key[0] not in children]
             self._forget([bot.links.pop(key) for key in gone])
+            for link in bot.links.values():  # what rests is looked at by the rules that are in force now
+                if bot.working and all(self.desk.account(key).connected for key in (bot.rules.parent, link.child.account)):
+                    settle_link(run, bot, link)
 
     def _forget(self, links: Iterable[Link]) -> None:
         gone = {id(link) for link in links}
@@ -258,7 +274,8 @@ class Copier:
         before = committed(bot, parent)
         for child in bot.rules.children:
             link = bot.link(child, book_of(parent.order.terms))
-            link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
+            follows_fills = child.trigger == "on_fill"
+            link.pairs[parent.order.venue_id] = Pair(parent=Executed(parent) if follows_fills else parent, before=before)
 
     def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
         """(the parent order, whether the report says anything new, whether its fills grew)."""
@@ -286,7 +303,7 @@ class Copier:
         grown = order.filled - parent.filled
         if grown <= 0:
             return False
-        parent.filled = order.filled
+        parent.filled, parent.filled_ms = order.filled, order.updated_ms
         book = bot.book(book_of(order.terms))
         book.moves += 1
         book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves

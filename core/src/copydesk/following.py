@@ -10,14 +10,15 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk import executions, unfilled
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, ratio_for, wanted
+from copydesk.planning import Hold, Wanted, ratio_for, wanted
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
-from copydesk.state import Bot, ChildOrder, Link, Op, Pair
+from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
 PROMPT_MS = 3_000
@@ -27,7 +28,11 @@ PROMPT_MS = 3_000
 def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Send what is missing for one parent order and one child, if anything is and if it may be sent now."""
     last = pair.last
-    if pair.closed or not bot.working:
+    if not bot.working:
+        return
+    if pair.closed and executions.has_news(pair):
+        executions.reopen(pair)
+    if pair.closed:
         return
     if last is None:
         _enter(run, bot, link, pair)
@@ -35,8 +40,12 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
-    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in ("replace", "unfilled"):
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
+    elif last.cancelled_for == "given-up":
+        _leave_unfilled(run, link, pair, last)
+    elif (last.why == "unfilled" and pair.parent.live) or executions.has_news(pair):
+        _enter(run, bot, link, pair)  # the market did not take all: it rests with the remainder again
     elif _is_idle(bot, pair, last):
         if link.fills != pair.idle_since:
             _enter(run, bot, link, pair)
@@ -46,8 +55,15 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _finish(run, bot, link, pair)
 
 
+def _leave_unfilled(run: Run, link: Link, pair: Pair, last: ChildOrder) -> None:
+    pair.closed = "unfilled"
+    text = f"filled {last.filled} of {last.terms.quantity} {link.book[0]} in its time, then it was cancelled (cancel_after)"
+    run.note(link, "warn", "unfilled", text, parent_order=pair.parent.order.venue_id)
+
+
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
+    executions.see(pair)
     pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
@@ -77,7 +93,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     Once the parent's order has ended, the child's waits for its share of what that filled (rule 6).
     """
     parent = pair.parent
-    if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
+    takes = order.terms.type is OrderType.MARKET or order.terms.time_in_force is not TimeInForce.GTC
+    if takes or not run.desk.account(link.child.account).connected:
         return
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     if not parent.live:
@@ -94,10 +111,16 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, "replace", want.reason)
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
+    if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
+        quantity = min(quantity, order.filled + _shortfall(bot, link, pair, order.terms, instrument))
     if quantity <= order.filled:
         cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
-    terms = msgspec.structs.replace(want.terms, quantity=quantity)
+    move = unfilled.look(run, bot, link, pair, order, want, instrument)
+    if move.cancelled_for:
+        cancel(run, link, order, move.cancelled_for, move.why)
+        return
+    terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
     if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
         return
     can = run.desk.capabilities[bot.rules.kind]
@@ -164,6 +187,8 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
         return
     quantity = want.terms.quantity - pair.filled
+    if pair.forgone and not want.exit:
+        quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
         if not parent.live:
             _finish(run, bot, link, pair)
@@ -172,19 +197,50 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     last = pair.last
     if last is not None and last.refused is not None and _same(terms, last.refused):
         return
-    if not parent.live:
+    missing = _missing_now(bot, link, pair, want, instrument)
+    if missing:
+        terms = msgspec.structs.replace(terms, quantity=min(quantity, missing))
+    if missing or not parent.live:
         late = _late(run, bot, link, pair, terms, instrument, is_exit=want.exit)
         if late is None:
             return
         terms = late
     if not want.exit:
-        fault = size_fault(quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
+        fault = size_fault(terms.quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
         if fault:
             _wait(run, link, pair, "info", "too-small", f"skipped: {fault}")
             if not parent.live:
                 _give_up(pair, "too-small")
             return
-    _place(run, bot, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
+    if want.exit:
+        _cancel_outlived(run, bot, link, pair, terms)
+    if missing:
+        pair.behind_ns, pair.hurried = run.at_ns, pair.hurried + 1
+    late_why = "executed" if isinstance(parent, Executed) else "catch-up"
+    why = "unfilled" if missing else late_why if not parent.live else "exit" if want.exit else "entry"
+    _place(run, bot, link, pair, terms, why)
+
+
+def _missing_now(bot: Bot, link: Link, pair: Pair, want: Wanted, instrument: Instrument) -> Decimal:
+    """What is to be taken at market, because the order that rested for it was cancelled for that (rule 6)."""
+    last = pair.last
+    if last is None or last.cancelled_for != "unfilled":
+        return ZERO
+    missing = unfilled.behind(bot, link, pair, want.terms.quantity, instrument.quantity_step)
+    return missing if not pair.parent.live else min(missing, _shortfall(bot, link, pair, want.terms, instrument))
+
+
+def _cancel_outlived(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> None:
+    """Entries that rest although the parent closed what it entered, or is just doing so: they go first, then the exit."""
+    closes_all = terms.type is OrderType.MARKET and divide(bot, pair.parent).close >= reach(bot, pair.parent)
+    for other in link.pairs.values():
+        last = other.last
+        if other is pair or last is None or other.closed or other.parent.live or not other.parent.opened:
+            continue
+        if closes_all and last.state.is_live and last.op is None and last.terms.side is not terms.side:
+            cancel(run, link, last, "parent", "the parent closes what it entered")
+        elif other.open:
+            follow(run, bot, link, other)
 
 
 def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
@@ -254,19 +310,24 @@ def _late(
         _give_up(pair, "overtaken")
         return None
     market = msgspec.structs.replace(market, quantity=quantity)
+    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
+    if resting is not None:
+        return msgspec.structs.replace(resting, quantity=quantity)
     if is_exit:
         return market
-    age_ms = run.at_ms - parent.updated_ms
-    if parent.terms.type is OrderType.MARKET and age_ms <= PROMPT_MS:
+    age_ms = run.at_ms - (pair.parent.filled_ms or parent.updated_ms)
+    on_fill = isinstance(pair.parent, Executed)
+    if (parent.terms.type is OrderType.MARKET or on_fill) and age_ms <= PROMPT_MS:
         return market
     reference = parent.average_price or parent.terms.price
-    child = link.child
-    if age_ms <= child.catch_up_max_age_ms and reference:
-        worst = worst_price(reference, terms.side, child.catch_up_max_adverse_percent, instrument.price_tick)
+    last = pair.last
+    max_age_ms, percent = unfilled.window(link, hurried=last is not None and last.cancelled_for == "unfilled")
+    if age_ms <= max_age_ms and reference:
+        worst = worst_price(reference, terms.side, percent, instrument.price_tick)
         return msgspec.structs.replace(market, type=OrderType.LIMIT, price=worst, time_in_force=TimeInForce.IOC)
     text = (
         f"not copied: the parent's {parent.terms.side} {pair.parent.filled} {link.book[0]} "
-        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {child.catch_up_max_age_ms / 1000:g} s"
+        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {max_age_ms / 1000:g} s"
     )
     _miss(run, bot, link, pair, "stale", text, ticket=market)
     return None
@@ -309,10 +370,12 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -
         pair.orders.append(order)
         register(run, bot, link, pair, order)
     pair.waiting = ""
+    executions.see(pair)
     send(run, link, order, why)
 
 
 def _give_up(pair: Pair, why: str) -> None:
+    executions.see(pair)
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):
         last.on(Event.GIVEN_UP)

@@ -25,6 +25,20 @@ from copydesk.model import (
 # --- rules in force ---------------------------------------------------------------------------------------------------
 
 
+class Unfilled(Record):
+    """What is done where the parent's order has filled and the child's copy still rests.
+
+    `action`: `wait`, `market_after`, `chase`, `cancel_after`; each `after_ms` (chase: every `after_ms`). Percents are of
+    the parent's price.
+    """
+
+    action: str = "wait"
+    after_ms: int = 2_000
+    max_slippage_percent: Decimal = Decimal("0.5")
+    step_percent: Decimal = Decimal("0.05")
+    steps: int = 5
+
+
 class ChildRules(Record):
     """How one child follows. `value` is K for `multiplier`, percent of the same share (100 = the same) for `percentage`."""
 
@@ -38,6 +52,9 @@ class ChildRules(Record):
     balance_max_age_ms: int = 120_000
     catch_up_max_age_ms: int = 60_000
     catch_up_max_adverse_percent: Decimal = Decimal("0.5")
+    trigger: str = "on_submit"
+    unfilled_entry: Unfilled = Unfilled()
+    unfilled_exit: Unfilled = Unfilled(action="market_after")
 
 
 class BotRules(Record):

@@ -65,7 +65,7 @@ def register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrde
 
 
 def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
-    order.op, order.intent, order.sent_ns = Op.PLACE, run.number(), run.at_ns
+    order.op, order.intent, order.sent_ns, order.why = Op.PLACE, run.number(), run.at_ns, why
     run.decisions.append(
         Place(
             id=order.intent,

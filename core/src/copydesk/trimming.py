@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from copydesk.executions import has_news
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
@@ -23,7 +24,7 @@ ENDED_KEPT = 200
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
     for pair in list(link.pairs.values()):
-        if not pair.closed:
+        if not pair.closed or has_news(pair):
             follow(run, bot, link, pair)
     _trim(run, bot, link)
     _end_episode(bot, link)
@@ -131,7 +132,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
     if link.attributed or bot.book(link.book).followed:
         return
     for pair in link.pairs.values():
-        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
+        if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
@@ -144,7 +145,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
 def _put_by(link: Link) -> None:
     """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
     for key, pair in list(link.pairs.items()):
-        if pair.closed and not pair.parent.live and not pair.open:
+        if pair.closed and not pair.parent.working and not pair.open:
             link.ended[key] = link.pairs.pop(key)
     while len(link.ended) > ENDED_KEPT:
         del link.ended[next(iter(link.ended))]

@@ -77,7 +77,8 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
         return "rejected"
     if holds_more and link.child.ahead != "trim":
         return "ahead"
-    causes = [_CLOSED_CAUSES[pair.closed] for pair in pairs if pair.closed in _CLOSED_CAUSES]
+    words = [word for pair in pairs for word in (pair.closed, pair.lost if pair.forgone else "")]
+    causes = [_CLOSED_CAUSES[word] for word in words if word in _CLOSED_CAUSES]
     for cause in ("rejected", "stale", "hand-traded", "ahead"):
         if cause in causes:
             return cause

@@ -184,9 +184,16 @@ def _size_text(child: ChildSettings) -> str:
 
 
 def _others_text(child: ChildSettings) -> str:
-    table = child.model_dump(exclude={"account", "mode", "value", "catch_up"}, exclude_none=True)
-    table |= {f"catch_up.{key}": value for key, value in child.catch_up.model_dump().items()}
-    return ", ".join(f"{key}={value}" for key, value in table.items())
+    table = child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True)
+    return ", ".join(f"{key}={value}" for key, value in _flat(table))
+
+
+def _flat(table: dict[str, Any], group: str = "") -> list[tuple[str, Any]]:
+    """The settings by the names under which they are changed: `catch_up.max_age_s`."""
+    found: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        found += _flat(value, f"{group}{key}.") if isinstance(value, dict) else [(group + key, value)]
+    return found
 
 
 def _status(bot: BotSettings) -> str:
