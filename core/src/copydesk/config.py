@@ -47,7 +47,6 @@ class CatchUp(Settings):
 
 class _Unfilled(Settings):
     after_s: Decimal = Field(default=Decimal(2), ge=Decimal("0.1"), le=86_400)
-    max_slippage_percent: Decimal = Field(default=Decimal("0.5"), gt=0, le=100)
     step_percent: Decimal = Field(default=Decimal("0.05"), gt=0, le=10)
     steps: int = Field(default=5, ge=1, le=100)
 
@@ -60,6 +59,7 @@ class UnfilledEntry(_Unfilled):
     """
 
     action: Literal["wait", "market_after", "chase", "cancel_after"] = "wait"
+    max_slippage_percent: Decimal = Field(default=Decimal("0.5"), gt=0, le=100)
 
 
 class UnfilledExit(_Unfilled):

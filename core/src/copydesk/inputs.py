@@ -29,7 +29,7 @@ class Unfilled(Record):
     """What is done where the parent's order has filled and the child's copy still rests.
 
     `action`: `wait`, `market_after`, `chase`, `cancel_after`; each `after_ms` (chase: every `after_ms`). Percents are of
-    the parent's price.
+    the parent's price; exits close at market, whatever the slippage.
     """
 
     action: str = "wait"

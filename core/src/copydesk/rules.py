@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from copydesk.config import BotSettings, ChildSettings, UnfilledEntry, UnfilledExit
 from copydesk.inputs import BotRules, ChildRules, Unfilled
 from copydesk.model import ZERO
@@ -27,7 +29,9 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         catch_up_max_age_ms=int(child.catch_up.max_age_s * 1000),
         catch_up_max_adverse_percent=child.catch_up.max_adverse_percent,
         trigger=child.trigger,
-        unfilled_entry=_unfilled(child.unfilled_entry),
+        unfilled_entry=msgspec.structs.replace(
+            _unfilled(child.unfilled_entry), max_slippage_percent=child.unfilled_entry.max_slippage_percent
+        ),
         unfilled_exit=_unfilled(child.unfilled_exit),
     )
 
@@ -36,7 +40,6 @@ def _unfilled(settings: UnfilledEntry | UnfilledExit) -> Unfilled:
     return Unfilled(
         action=settings.action,
         after_ms=int(settings.after_s * 1000),
-        max_slippage_percent=settings.max_slippage_percent,
         step_percent=settings.step_percent,
         steps=settings.steps,
     )
