@@ -18,6 +18,7 @@ from copydesk.sending import Run
 from copydesk.standing import committed
 from copydesk.state import PAST_KEPT, Book, Bot, Pair, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
+from copydesk.unprotected import measure
 
 
 def parent_report(run: Run, account: str, order: Order) -> None:
@@ -40,6 +41,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
         pair = link.pairs.get(order.venue_id)
         if pair is not None:
             follow(run, bot, link, pair)
+            measure(run, bot, link)
         if grown or not parent.live:
             settle_link(run, bot, link)
 
