@@ -187,7 +187,7 @@ def test_11_the_stop_is_placed_with_the_first_fill_and_not_before():
 
 def test_11_the_childs_stop_survives_when_the_parents_target_takes_its_stop_away():
     desk = loop(amendable=frozenset())
-    target, stop = bracket(desk)
+    _, stop = bracket(desk)
     desk.settle()
     buyers(desk, "61000", "2")  # the parent's, who came first
     desk.cancel(stop)

@@ -12,9 +12,9 @@ import msgspec
 
 from copydesk.ids import CLOSE, client_order_id
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
+from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce, to_json
 from copydesk.planning import Hold, Wanted, ratio_for, wanted
-from copydesk.protecting import fall_back, has_foreign, lingers, may_stand_beside, older, outlives, retire
+from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
@@ -221,7 +221,10 @@ def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
 
     Two orders that cross the flat line in the wrong order would leave a reduce-only one with nothing to reduce.
     """
-    if divide(bot, pair.parent).close and run.desk.capabilities[bot.rules.kind].nets_positions:
+    if not run.desk.capabilities[bot.rules.kind].nets_positions:
+        if link.book[1] is PositionSide.NET and held_for(link, pair):
+            return True
+    elif divide(bot, pair.parent).close:
         return False  # a flip is one crossing order
     sign = child_sign(link, pair)
     opposite = link.attributed * sign < 0
