@@ -339,7 +339,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Term
         if last is not None and unsent:
             last.on(Event.GIVEN_UP)
         cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, want.leg, len(pair.orders))
+        client_id = client_order_id(link.bot, link.child.account, cause, want.leg, pair.earlier + len(pair.orders))
         order = ChildOrder(
             client_id=client_id, account=link.child.account, terms=terms, cause=cause, leg=want.leg, exit=want.exit
         )

@@ -27,7 +27,7 @@ class DriftVerdict(Record):
 
 
 class NakedTime(Record, omit_defaults=False):
-    """Milliseconds during which a child held something without a stop while its parent had one: in all, and at a stretch."""
+    """Milliseconds for which a child held something without a stop while its parent had one: in all, and at a stretch."""
 
     total: int
     max: int
