@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import (
     ZERO,
@@ -129,6 +130,8 @@ class ChildOrder:
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
     why: str = ""
+    leg: str = COPY
+    exit: bool = False  # it is there to close, not to open
     state: State = State.SENDING
     op: Op | None = Op.PLACE
     intent: int = 0
@@ -136,6 +139,7 @@ class ChildOrder:
     refused: Terms | None = None  # terms that the venue would not amend to: not asked for again
     venue_id: str = ""
     filled: Decimal = ZERO
+    reduced: Decimal = ZERO  # how much of that made the position smaller, by the position when it was told
     updated_ms: int = 0
     sent_ns: int = 0
     due_ns: int = 0  # when to look at it again, 0 for never
@@ -209,10 +213,15 @@ class Pair:
     seen_opened: Decimal = ZERO  # and opened by that
     forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
     lost: str = ""  # and why
+    ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property
     def filled(self) -> Decimal:
         return sum((order.filled for order in self.orders), ZERO)
+
+    @property
+    def reduced(self) -> Decimal:
+        return sum((order.reduced for order in self.orders), ZERO)
 
     @property
     def last(self) -> ChildOrder | None:
@@ -250,6 +259,9 @@ class Link:
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0
+    naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
+    naked_ns: int = 0  # all such times that are over, together,
+    naked_longest_ns: int = 0  # and the longest of them
 
     @property
     def orders(self) -> list[ChildOrder]:
@@ -263,6 +275,7 @@ class Link:
     def move(self, order: ChildOrder, grown: Decimal) -> None:
         """Count what one of its orders filled newly."""
         if grown:
+            order.reduced += min(grown, max(ZERO, -order.terms.side.sign * self.attributed))
             self.attributed += order.terms.side.sign * grown
             self.fills += 1
 
