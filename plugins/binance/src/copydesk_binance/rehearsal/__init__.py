@@ -13,7 +13,7 @@ import errno
 import logging
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Set
 from decimal import Decimal
 from typing import Annotated
 
@@ -28,6 +28,7 @@ from copydesk_paper.tls import Authority
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
+from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
@@ -86,6 +87,20 @@ class Rehearsal:
         self._tasks: list[asyncio.Task[None]] = []
         self._limits = limits
         self.ready: RehearsalReady
+
+    @property
+    def away(self) -> Set[str]:
+        """The accounts that are cut off."""
+        return self._frontend.cut_off
+
+    def cut_off(self, account: str) -> None:
+        """Drop the account's streams and answer none of its requests, until `let_in`."""
+        self._frontend.cut_off.add(account)
+        with contextlib.suppress(Refusal):  # no listen key in force
+            self.streams.delete_key(self.venue.accounts[account])
+
+    def let_in(self, account: str) -> None:
+        self._frontend.cut_off.discard(account)
 
     def _leave(self, seconds: float) -> None:
         self._frontend.leave(seconds)

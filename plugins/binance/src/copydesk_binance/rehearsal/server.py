@@ -27,7 +27,10 @@ _ROOTS = frozenset({"public", "market", "private"})
 
 
 class Frontend:
-    """Answers every request. `away_until` is when a server that went away is there again, by the monotonic clock."""
+    """Answers every request. `away_until` is when a server that went away is there again, by the monotonic clock.
+
+    The accounts in `cut_off` reach nothing: as if their cable were pulled.
+    """
 
     def __init__(
         self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi, control: Control
@@ -39,6 +42,7 @@ class Frontend:
         self._api = api
         self._control = control
         self.away_until = 0.0
+        self.cut_off: set[str] = set()
         self.requests = 0
 
     def leave(self, seconds: float) -> None:
@@ -108,6 +112,8 @@ class Frontend:
         account = self._rest.venue.by_key.get(key)
         if account is None:
             raise check_form_of_key(key, ip)
+        if account.name in self.cut_off:
+            raise Cut
         if route.security is Security.SIGNED:
             skew = self._misbehaviour.skew_ms(account.name)
             check_time(params.integer("timestamp"), params.integer("recvWindow"), self._rest.now_ms() - skew)
