@@ -33,7 +33,9 @@ from copydesk.inputs import (
 )
 from copydesk.model import (
     Accepted,
+    FillEvent,
     Order,
+    OrderEvent,
     OrderRef,
     OrderType,
     Outcome,
@@ -46,7 +48,7 @@ from copydesk.model import (
     Unknown,
     to_json,
 )
-from copydesk_paper.records import Report
+from copydesk_paper.records import OrderReport, Report
 from copydesk_paper.refusal import ExchangeRefusal
 
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D
@@ -89,11 +91,13 @@ class RoughLoop(ClosedLoop):
         self.blind: dict[str, int] = {}
         self.kept: dict[str, Snapshot] = {}
         self.dead: set[str] = set()
+        self.concealed: set[str] = set()
         self.mine: list[Order] = []
         self.decided: list[bytes] = []
         self.refused_for_good = False
         self.by_hand = False
         self.largest: dict[str, Decimal] = {}
+        self.crossings: list[str] = []
         super().__post_init__()
         self.fault = self._verdict
 
@@ -151,6 +155,15 @@ class RoughLoop(ClosedLoop):
         if self.hedge and (book is PositionSide.LONG) == (side is Side.BUY):
             terms = msgspec.structs.replace(terms, reduce_only=False, close_position=False)
         self._try(lambda: self._own(self.exchange.place(PARENT, terms)))
+
+    def bracket(self, side: Side, quantity: int, target: int, stop: int, book: PositionSide = PositionSide.NET) -> None:
+        """An entry at market with a target and a stop, each so many ticks away."""
+        if self.hedge and (book is PositionSide.LONG) != (side is Side.BUY):
+            side = side.opposite
+        more = {} if self.hedge else {"reduce_only": True}
+        self.order(side, quantity, OrderType.MARKET, 0, book)
+        self.order(side.opposite, quantity, OrderType.LIMIT, target, book, **more)
+        self.order(side.opposite, quantity, OrderType.STOP_MARKET, stop, book, **more)
 
     def exit(self, share: int, type_: OrderType = OrderType.MARKET, offset: int = 0, **more: object) -> None:
         """An order against what the parent holds, `share` percent of it (200 flips)."""
@@ -251,6 +264,17 @@ class RoughLoop(ClosedLoop):
         self.deaf[self.child(number)] = 4
         self.blind[self.child(number)] = 2
 
+    def conceal(self, number: int) -> None:
+        """From now on nothing tells of one of the parent's latest orders, neither stream nor history; positions do."""
+        if not self.mine:
+            return
+        venue_id = self.mine[-1 - number % len(self.mine)].venue_id
+        self.concealed.add(venue_id)
+        self.reports = [report for report in self.reports if _told_of(report) != venue_id]
+
+    def reveal(self) -> None:
+        self.concealed.clear()
+
     def break_stream(self, number: int) -> None:
         account = self.account(number)
         if account in self.down:
@@ -284,6 +308,12 @@ class RoughLoop(ClosedLoop):
 
     def snapshot(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> Snapshot:
         seen = super().snapshot(account, look_up, since_ms)
+        if account == PARENT and self.concealed:
+            hidden = self.concealed
+            orders = tuple(order for order in seen.orders if order.venue_id not in hidden)
+            fills = tuple(fill for fill in seen.fills if fill.venue_id not in hidden)
+            absent = [ref.client_id or ref.venue_id for ref in look_up if ref.venue_id in hidden]
+            seen = msgspec.structs.replace(seen, orders=orders, fills=fills, absent=(*seen.absent, *absent))
         if look_up and self.blind.get(account, 0):
             self.blind[account] -= 1
             ids = {ref.client_id for ref in look_up}
@@ -359,6 +389,8 @@ class RoughLoop(ClosedLoop):
         if self.deaf.get(account, 0):
             self.deaf[account] -= 1
             return
+        if isinstance(report, OrderReport) and report.order.venue_id in self.concealed:
+            return
         super()._hear(report)
 
     def feed(self, given: Input) -> None:
@@ -366,6 +398,17 @@ class RoughLoop(ClosedLoop):
         decisions = self.copier.apply(given)
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
+        if not self.nets:
+            self._note_crossings(decisions)
+
+    def _note_crossings(self, decisions: list[Decision]) -> None:
+        """Where the venue does not net, no order may be placed that would carry the child through flat."""
+        for decision in decisions:
+            if isinstance(decision, Place):
+                link = self.copier.desk.child_orders[decision.account, decision.client_id].link
+                terms = decision.order.terms
+                if link.attributed * terms.side.sign < 0 and terms.quantity > abs(link.attributed):
+                    self.crossings.append(f"{decision.account} holds {link.attributed}: {terms}")
 
     def calm(self) -> RoughLoop:
         """The trouble is over: everything is connected, delivered, read and done."""
@@ -373,6 +416,7 @@ class RoughLoop(ClosedLoop):
         self.deaf.clear()
         self.blind.clear()
         self.kept.clear()
+        self.concealed.clear()
         self.prices(self.market)
         for number in range(len(self.alive)):
             self.mend_stream(number)
@@ -397,6 +441,16 @@ class RoughLoop(ClosedLoop):
         """What a new engine decides from the journalled inputs."""
         copier = Copier()
         return [b"\n".join(to_json(decision) for decision in copier.apply(_read_input(given))) for given in self.inputs]
+
+
+def _told_of(report: Reported) -> str:
+    """The number of the order that a report is about."""
+    match report.event:
+        case OrderEvent(order=order):
+            return order.venue_id
+        case FillEvent(fill=fill):
+            return fill.venue_id
+    return ""
 
 
 _BELOW_FOR_BUYS = (OrderType.LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)

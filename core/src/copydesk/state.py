@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import (
     ZERO,
@@ -62,7 +63,9 @@ class ParentOrder:
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
-    seen: bool = False  # its pairs were made; one that is gone since then is not made again
+    told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
+    absent: int = 0  # how many snapshots in a row said that the venue has no such order
+    seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
 
     @property
     def live(self) -> bool:
@@ -84,6 +87,9 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    agreed_ms: int = 0  # the venue's time of the last snapshot that said the same as `position`
+    inferred_ms: int = 0  # that of the last one that was believed against the orders,
+    inferred: dict[int, Decimal] = field(default_factory=dict)  # how much so, bought (1) and sold (-1): late orders tell it
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
@@ -101,6 +107,8 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    leg: str = COPY
+    exit: bool = False  # it is there to close, not to open
     state: State = State.SENDING
     op: Op | None = Op.PLACE
     intent: int = 0
@@ -108,6 +116,7 @@ class ChildOrder:
     refused: Terms | None = None  # terms that the venue would not amend to: not asked for again
     venue_id: str = ""
     filled: Decimal = ZERO
+    reduced: Decimal = ZERO  # how much of that made the position smaller, by the position when it was told
     updated_ms: int = 0
     sent_ns: int = 0
     due_ns: int = 0  # when to look at it again, 0 for never
@@ -173,11 +182,17 @@ class Pair:
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
+    earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property
     def filled(self) -> Decimal:
         return sum((order.filled for order in self.orders), ZERO)
+
+    @property
+    def reduced(self) -> Decimal:
+        return sum((order.reduced for order in self.orders), ZERO)
 
     @property
     def last(self) -> ChildOrder | None:
@@ -215,6 +230,9 @@ class Link:
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0
+    naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
+    naked_ns: int = 0  # all such times that are over, together,
+    naked_longest_ns: int = 0  # and the longest of them
 
     @property
     def orders(self) -> list[ChildOrder]:
@@ -228,6 +246,7 @@ class Link:
     def move(self, order: ChildOrder, grown: Decimal) -> None:
         """Count what one of its orders filled newly."""
         if grown:
+            order.reduced += min(grown, max(ZERO, -order.terms.side.sign * self.attributed))
             self.attributed += order.terms.side.sign * grown
             self.fills += 1
 

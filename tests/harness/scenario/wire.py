@@ -39,9 +39,9 @@ from copydesk.view import ConnectionState, LogQuery
 from copydesk_binance.rehearsal import Options, Rehearsal
 from copydesk_binance.rehearsal.wire import client_id
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
-from copydesk_paper.faults import Fault
 from copydesk_paper.market import Market
 from copydesk_paper.records import MarketDepth
+from copydesk_paper.serving.faults import Fault
 
 from harness.scenario.lapse import Lapse
 from harness.scenario.reading import Scenario
@@ -104,14 +104,15 @@ class WireStage(Stage):
         accounts = {name: self.scenario.cash.get(name, CASH) for name in self.scenario.accounts}
         plenty = Options(weight_per_minute=1_000_000, orders_per_minute=100_000, orders_per_10s=100_000)
         settings = RehearsalSettings(kind=KIND, accounts=accounts, speed=Decimal(0))
-        self.rehearsal = Rehearsal(settings, plenty, StillMarket(instrument_of(self.scenario.market)))
+        self.rehearsal = Rehearsal(
+            settings, plenty, {key: {} for key in accounts}, StillMarket(instrument_of(self.scenario.market))
+        )
         self.exchange = self.rehearsal.exchange
-        self.rehearsal.open_accounts()
         for name in self.scenario.accounts:
             self.exchange.set_hedge_mode(name, self.scenario.hedge)
         self.exchange.listen(self.hear)
         self._watch()
-        await self.rehearsal.listen()
+        await self.rehearsal.start()
         self.show_market()
         for name, leverage in self.scenario.leverage.items():
             self.exchange.set_leverage(name, instrument_of(self.scenario.market).symbol, leverage)
@@ -122,7 +123,7 @@ class WireStage(Stage):
 
     def _watch(self) -> None:
         """Count the requests that trade; remember what the private streams carry, and hold it back where it is hidden."""
-        trade, tell = self.rehearsal._misbehaviour.trade, self.rehearsal.streams.tell
+        trade, tell = self.rehearsal.misbehaviour.trade, self.rehearsal.streams.tell
 
         async def counted(account: str, act: Callable[[], Any]) -> Any:
             self.requests[account] += 1
@@ -136,7 +137,7 @@ class WireStage(Stage):
                 self._told.setdefault(account.name, []).append((account, event))
             tell(account, event)
 
-        self.rehearsal._misbehaviour.trade = counted  # type: ignore[method-assign]
+        self.rehearsal.misbehaviour.trade = counted  # type: ignore[method-assign]
         self.rehearsal.streams.tell = told  # type: ignore[method-assign]
 
     async def close(self) -> None:
@@ -262,7 +263,7 @@ class WireStage(Stage):
     # --- trouble ------------------------------------------------------------------------------------------------------
 
     def _fault(self, name: str, account: str, count: int = 1) -> None:
-        self.rehearsal._misbehaviour.add(Fault(name=name, account=account, count=count))
+        self.rehearsal.misbehaviour.add(Fault(name=name, account=account, count=count))
 
     async def venue_loses_reply(self, account: str, count: int = 1) -> None:
         self._fault("lose-reply", account, count)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from copydesk_paper.exchange import Exchange
-from copydesk_paper.faults import SLICES, Fault, Faults
+from copydesk_paper.serving.faults import SLICES, Fault, Faults
 
 DOUBTFUL = ("-1007", "5xx")
 """Faults whose answer says nothing: every second such request is carried out, the first one included."""
