@@ -10,10 +10,11 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.guarding import guarded
 from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, ratio_for, wanted
+from copydesk.planning import Hold, ratio_for
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
@@ -89,7 +90,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         if outlived or not parent.filled:
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    want = wanted(run.desk, bot, link, pair, instrument)
+    want = guarded(run, bot, link, pair, instrument)
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
@@ -149,12 +150,12 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not _has_ratio(run, bot, link, pair):
         return
-    want = wanted(run.desk, bot, link, pair, instrument)
+    want = guarded(run, bot, link, pair, instrument)
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
             return
-        _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
+        _wait(run, link, pair, want.level, want.kind, f"skipped: {want.reason}", limit=want.limit)
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
@@ -319,11 +320,12 @@ def _give_up(pair: Pair, why: str) -> None:
     pair.closed = why
 
 
-def _wait(run: Run, link: Link, pair: Pair, level: str, kind: str, text: str) -> None:
+def _wait(run: Run, link: Link, pair: Pair, level: str, kind: str, text: str, *, limit: str = "") -> None:
     """Say once why nothing is sent now."""
-    if pair.waiting != kind:
-        pair.waiting = kind
-        run.note(link, level, kind, text, parent_order=pair.parent.order.venue_id)
+    if pair.waiting != (limit or kind):
+        pair.waiting = limit or kind
+        named = {"limit": limit} if limit else {}
+        run.note(link, level, kind, text, parent_order=pair.parent.order.venue_id, **named)
 
 
 def _miss(run: Run, bot: Bot, link: Link, pair: Pair, kind: str, text: str, ticket: Terms | None = None) -> None:
