@@ -108,6 +108,9 @@ trouble = st.one_of(
     do("hand_snapshot", st.integers(0, 4)),
     do("read_again", st.integers(0, 4)),
     do("kill", sent=st.booleans()),
+    do("conceal", small),
+    do("conceal", st.just(0)),
+    do("reveal"),
 )
 states = do("limit", small, st.sampled_from(["all", "close_only", "none"]))
 final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_from(["refuse", *TRANSIENT]))
@@ -139,7 +142,7 @@ limits = st.one_of(
     ),
 )
 filters = st.sampled_from(
-    [Filters(), Filters(), Filters(exclude=("BTC*",)), Filters(sessions=(session_of("mon-sun 00:00-10:29 UTC"),))]
+    [Filters(), Filters(), Filters(exclude=("BTC*",)), Filters(sessions=(session_of("mon-sun 00:00-11:08 UTC"),))]
 )
 
 

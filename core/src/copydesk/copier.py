@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from copydesk.following import follow
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -26,33 +22,27 @@ from copydesk.inputs import (
     Input,
     InstrumentSeen,
     LimitSet,
-    Note,
     Reported,
     Settled,
     Snapped,
     Ticked,
 )
+from copydesk.merging import parent_filled, parent_report, parent_snapshot
 from copydesk.model import (
     ZERO,
     Balance,
     BalanceEvent,
-    Fill,
     FillEvent,
     Order,
     OrderEvent,
-    OrderRef,
-    OrderStatus,
-    OrderType,
     Position,
     PositionEvent,
     Scope,
     Snapshot,
-    Terms,
 )
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
-from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Account, Book, Bot, Desk, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.state import Account, Book, Bot, Desk, Link, ParentBook, ParentOrder
 from copydesk.trimming import settle_link
 
 
@@ -177,7 +167,7 @@ class Copier:
             equity_told(run, self._read_account(given.account, given.snapshot, given.at_ns))
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
-                self._parent_snapshot(run, bot, given.snapshot, whole=whole)
+                parent_snapshot(run, bot, given.snapshot, whole=whole)
                 for link in list(bot.links.values()):
                     settle_link(run, bot, link)
         if not any(child.account == given.account for bot in self.desk.bots.values() for child in bot.rules.children):
@@ -210,7 +200,7 @@ class Copier:
                 if is_own(order.client_id):
                     self._own_order(run, account, order)
                 else:
-                    self._parent_report(run, account, order)
+                    parent_report(run, account, order)
             case FillEvent(fill=fill):
                 self.desk.priced(account, fill.symbol, fill.price)
                 if is_own(fill.client_id):
@@ -244,173 +234,6 @@ class Copier:
         known.balance, known.balance_ns = balance, at_ns
         return equity_told(run, known)
 
-    # --- the parent's orders --------------------------------------------------------------------------------------
-
-    def _parent_report(self, run: Run, account: str, order: Order) -> None:
-        for bot in self.desk.bots.values():
-            if bot.working and bot.rules.parent == account:
-                self._follow_parent(run, bot, order)
-
-    def _follow_parent(self, run: Run, bot: Bot, order: Order) -> None:
-        """One report of one parent order: only what it touches is looked at."""
-        parent, changed, grown = self._merge_parent(bot, order)
-        if parent is None or not changed:
-            return
-        self._pair_up(bot, parent)
-        for child in bot.rules.children:
-            link = bot.links.get((child.account, book_of(order.terms)))
-            if link is None:
-                continue
-            pair = link.pairs.get(order.venue_id)
-            if pair is not None:
-                follow(run, bot, link, pair)
-            if grown or not parent.live:
-                settle_link(run, bot, link)
-
-    def _take_parent(self, bot: Bot, order: Order) -> None:
-        parent, _, _ = self._merge_parent(bot, order)
-        if parent is not None:
-            self._pair_up(bot, parent)
-
-    def _pair_up(self, bot: Bot, parent: ParentOrder) -> None:
-        """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
-        if parent.baseline:
-            return
-        working = bot.book(book_of(parent.order.terms)).working
-        if parent.live:
-            working[parent.order.venue_id] = parent
-        else:
-            working.pop(parent.order.venue_id, None)
-        if parent.seen:
-            return
-        parent.seen = True
-        before = committed(bot, parent)
-        for child in bot.rules.children:
-            link = bot.link(child, book_of(parent.order.terms))
-            link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
-
-    def _merge_parent(self, bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
-        """(the parent order, whether the report says anything new, whether its fills grew)."""
-        known = bot.orders.get(order.venue_id)
-        if known is None:
-            if order.venue_id in bot.past:
-                return None, False, False
-            if order.created_ms and order.created_ms < bot.started_ms:
-                return None, False, False  # over before the bot started, or it would be in the baseline
-            known = bot.orders[order.venue_id] = ParentOrder(order=order)
-            _forget_past(bot)
-            grown = self._parent_filled(bot, known, order)
-            return known, True, grown
-        grown = self._parent_filled(bot, known, order)
-        newer = order.updated_ms >= known.order.updated_ms
-        ends = known.live and not order.is_working
-        if (known.live and newer) or ends:
-            changed = order != known.order
-            known.order = order
-            return known, changed or grown, grown
-        return known, grown, grown
-
-    def _parent_filled(self, bot: Bot, parent: ParentOrder, order: Order) -> bool:
-        """Move the followed position by what is newly filled. A fill of a baseline order stays out of it."""
-        grown = order.filled - parent.filled
-        if grown <= 0:
-            return False
-        parent.filled = order.filled
-        book = bot.book(book_of(order.terms))
-        book.moves += 1
-        book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
-        sign = order.terms.side.sign
-        if parent.baseline:
-            # An order from before the start opens and closes what was there before the start, as far as that goes.
-            before, signed = book.baseline, sign * grown
-            book.position += signed
-            book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
-            book.baseline = _clamped(book.baseline, book.position)
-            return True
-        closed = min(grown, max(ZERO, -sign * book.followed))
-        ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
-        parent.close(abs(book.followed), closed)
-        parent.ignored += ignored
-        parent.opened += grown - closed - ignored
-        book.position += sign * grown
-        book.baseline += sign * ignored
-        return True
-
-    def _parent_snapshot(self, run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
-        """Take in what the parent has and did. Nothing is followed until all is known: the target is the present one."""
-        mentioned = set()
-        for order in sorted(snapshot.orders, key=lambda order: (order.created_ms, order.updated_ms)):
-            mentioned.add(order.venue_id)
-            if not is_own(order.client_id):
-                self._take_parent(bot, order)
-        for fill in snapshot.fills:
-            if not is_own(fill.client_id):
-                self._inferred_fill(bot, fill, mentioned)
-        for parent in bot.orders.values():
-            ref = _ref(parent.order)
-            if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):
-                continue
-            if ref.client_id in snapshot.absent or ref.venue_id in snapshot.absent:
-                self._take_parent(bot, _ended(parent.order, snapshot.time_ms))
-            elif whole:
-                run.look_ups.setdefault(bot.rules.parent, []).append(ref)
-        if whole:
-            self._compare_positions(run, bot, snapshot)
-
-    def _inferred_fill(self, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
-        """A fill of an order that no report told of: the order is inferred from its fills."""
-        if fill.venue_id in mentioned or fill.venue_id in bot.past or fill.time_ms < bot.started_ms:
-            return
-        known = bot.orders.get(fill.venue_id)
-        if known is not None and fill.execution_id in known.executions:
-            return
-        executions = dict(known.executions) if known is not None else {}
-        executions[fill.execution_id] = fill.quantity
-        filled = sum(executions.values(), ZERO)
-        if known is not None and filled <= known.filled:
-            known.executions = executions
-            return
-        terms = known.order.terms if known is not None else _market_of(fill, filled)
-        status = OrderStatus.FILLED if filled >= terms.quantity else OrderStatus.PARTIALLY_FILLED
-        order = Order(
-            venue_id=fill.venue_id,
-            client_id=fill.client_id,
-            terms=terms,
-            status=status,
-            filled=filled,
-            average_price=fill.price,
-            created_ms=known.order.created_ms if known is not None else fill.time_ms,
-            updated_ms=fill.time_ms,
-            reason="inferred from its fills",
-        )
-        self._take_parent(bot, order)
-        bot.orders[fill.venue_id].executions = executions
-
-    def _compare_positions(self, run: Run, bot: Bot, snapshot: Snapshot) -> None:
-        """Believe a position that differs from the sum of the fills when two snapshots in a row say so."""
-        venue: dict[Book, Position] = {(p.symbol, p.position_side): p for p in snapshot.positions}
-        for key in set(venue) | set(bot.books):
-            book = bot.book(key)
-            if snapshot.time_ms <= book.moved_ms:
-                continue
-            actual = venue[key].quantity if key in venue else ZERO
-            beyond = actual - book.position
-            if beyond and beyond == book.doubt:
-                book.position = actual
-                book.baseline = _clamped(book.baseline, actual)
-                run.decisions.append(
-                    Note(
-                        level="warn",
-                        kind="inferred",
-                        text=f"the parent holds {actual} {key[0]}, {beyond:+} from what its orders tell: taken over",
-                        bot=bot.rules.name,
-                        account=bot.rules.parent,
-                        symbol=key[0],
-                    )
-                )
-                beyond = ZERO
-            book.doubt = beyond
-
     # --- the children's orders ------------------------------------------------------------------------------------
 
     def _own_order(self, run: Run, account: str, order: Order) -> None:
@@ -421,7 +244,7 @@ class Copier:
                 known = bot.orders.get(order.venue_id)
                 if known is None:
                     known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
-                self._parent_filled(bot, known, order)
+                parent_filled(bot, known, order)
 
     def _settled(self, run: Run, given: Settled) -> None:
         settled(run, given)
@@ -436,46 +259,3 @@ class Copier:
             tracked = self.desk.child_orders.get((account, client_id))
             if tracked is not None and tracked.order.due_ns == at_ns:
                 due(run, tracked)
-
-
-def _forget_past(bot: Bot) -> None:
-    """Orders that ended long ago are forgotten, but not that they were seen: they are never copied again."""
-    bot.past.update(dict.fromkeys(forget_ended(bot.orders, lambda parent: not parent.live)))
-    while len(bot.past) > PAST_KEPT:
-        del bot.past[next(iter(bot.past))]
-
-
-def _clamped(baseline: Decimal, position: Decimal) -> Decimal:
-    """A baseline never exceeds the position, nor points the other way."""
-    if baseline > 0:
-        return max(ZERO, min(baseline, position))
-    return min(ZERO, max(baseline, position))
-
-
-def _toward_zero(baseline: Decimal, change: Decimal) -> Decimal:
-    moved = baseline + change
-    return moved if moved * baseline > 0 else ZERO
-
-
-def _market_of(fill: Fill, quantity: Decimal) -> Terms:
-    return Terms(
-        symbol=fill.symbol,
-        side=fill.side,
-        type=OrderType.MARKET,
-        quantity=quantity,
-        position_side=fill.position_side,
-    )
-
-
-def _ended(order: Order, time_ms: int) -> Order:
-    """The order as it must be, now that the venue does not know it any more."""
-    return msgspec.structs.replace(
-        order,
-        status=OrderStatus.CANCELLED,
-        updated_ms=max(time_ms, order.updated_ms),
-        reason="the venue does not know it any more",
-    )
-
-
-def _ref(order: Order) -> OrderRef:
-    return OrderRef(symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)

@@ -305,7 +305,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -
         order.terms, order.absent = terms, 0
     else:
         cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, COPY, len(pair.orders))
+        client_id = client_order_id(link.bot, link.child.account, cause, COPY, pair.earlier + len(pair.orders))
         order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause)
         pair.orders.append(order)
         register(run, bot, link, pair, order)

@@ -117,20 +117,16 @@ def _off_band(run: Run, bot: Bot, child: ChildRules, pair: Pair, terms: Terms, p
     last, order = run.desk.prices.get((bot.rules.kind, terms.symbol)), pair.last
     if not percent or last is None or price is None:
         return None
-    if (
-        order is not None
-        and order.state.is_live
-        and (order.terms.price, order.terms.trigger_price)
-        == (
-            terms.price,
-            terms.trigger_price,
-        )
-    ):
+    if order is not None and order.state.is_live and pair.limit != "price-band" and _priced_alike(order.terms, terms):
         return None
     off = abs(price - last) / last * 100
     if off <= percent:
         return None
     return _Bar(CAPPED, "price-band", f"{price} is {off:.2f} % from the last price {last}, the band is {percent} %")
+
+
+def _priced_alike(a: Terms, b: Terms) -> bool:
+    return (a.price, a.trigger_price) == (b.price, b.trigger_price)
 
 
 def _too_large(

@@ -103,7 +103,7 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
         ratio = abs(pair.ratio)
         due = entry_quantity(ratio * pair.before, ratio * parent.opened, step, link.child.rounding)
         return min(pair.total, max(pair.filled, due))
-    done = parent.filled
+    done = parent.filled - parent.told
     last = pair.last
     if not done or last is None:
         return ZERO

@@ -84,7 +84,9 @@ class ParentOrder:
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
-    seen: bool = False  # its pairs were made; one that is gone since then is not made again
+    told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
+    absent: int = 0  # how many snapshots in a row said that the venue has no such order
+    seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
 
     @property
     def live(self) -> bool:
@@ -106,6 +108,9 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    agreed_ms: int = 0  # the venue's time of the last snapshot that said the same as `position`
+    inferred_ms: int = 0  # that of the last one that was believed against the orders,
+    inferred: dict[int, Decimal] = field(default_factory=dict)  # how much so, bought (1) and sold (-1): late orders tell it
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
@@ -195,6 +200,7 @@ class Pair:
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
+    earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
