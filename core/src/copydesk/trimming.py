@@ -12,6 +12,7 @@ from copydesk.sending import Run, register, send
 from copydesk.standing import excess
 from copydesk.state import Bot, ChildOrder, Link
 from copydesk.tracking import Event, State
+from copydesk.unprotected import measure
 
 TRIM_AGAIN_MS = 250
 TRIM_TRIES = 6
@@ -23,9 +24,9 @@ ENDED_KEPT = 200
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
     for pair in list(link.pairs.values()):
-        if not pair.closed:
-            follow(run, bot, link, pair)
+        follow(run, bot, link, pair)
     _trim(run, bot, link)
+    measure(run, bot, link)
     _end_episode(bot, link)
     _put_by(link)
 
@@ -55,6 +56,7 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             account=link.child.account,
             terms=_closing_terms(run, bot, link, quantity),
             cause=cause,
+            exit=True,
         )
         link.corrections.append(order)
         register(run, bot, link, None, order)
@@ -67,9 +69,9 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
     if not bot.working or not all(run.desk.account(account).connected for account in accounts):
         return False
     for pair in link.pairs.values():
-        last = pair.last
-        if last is not None and last.state.is_open and (last.op or last.state in (State.SENDING, State.UNKNOWN)):
-            return False
+        for order in pair.orders:
+            if order.state.is_open and (order.op or order.state in (State.SENDING, State.UNKNOWN)):
+                return False
     return not any(order.state.is_open for order in link.corrections)
 
 
