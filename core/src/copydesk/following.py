@@ -100,6 +100,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     parent = pair.parent
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
+    if not order.remaining:
+        return  # its last fill was told, and that it has ended comes next
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     if parent.live or outlives(bot, link, pair):
         pair.ended_ns = 0

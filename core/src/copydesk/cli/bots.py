@@ -49,7 +49,7 @@ def add_bot(
     from copydesk.botdesk import open_desk
     from copydesk.config import check_bot
 
-    bot = check_bot({"name": name, "parent": parent, "children": [_child_table(text) for text in child]})
+    bot = check_bot({"name": name, "parent": parent, "children": [child_table(text) for text in child]})
     with open_desk(folder_of(context)) as desk:
         desk.add(bot)
         say(f"Added the bot {bot.name}.")
@@ -100,7 +100,7 @@ def settings(
         bot = desk.get(name)
         if rename or parent or child or remove_child:
             table = _plain(bot) | {"name": rename or bot.name, "parent": parent or bot.parent}
-            bot = check_bot(table | {"children": _changed_children(bot, child, remove_child)})
+            bot = check_bot(table | {"children": changed_children(bot, child, remove_child)})
             desk.change(name, bot)
             bot = desk.get(bot.name)
     if as_json:
@@ -124,7 +124,7 @@ def _set_working(context: typer.Context, names: list[str], working: bool) -> Non
 # --- children in words --------------------------------------------------------------------------------------
 
 
-def _child_table(text: str) -> dict[str, Any]:
+def child_table(text: str) -> dict[str, Any]:
     """`acc=x0.5,rounding=nearest` as plain data. Raises `UsageError`."""
     from copydesk.errors import UsageError
 
@@ -155,7 +155,7 @@ def _size_table(account: str, size: str) -> dict[str, str]:
     )
 
 
-def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -> list[dict[str, Any]]:
+def changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -> list[dict[str, Any]]:
     from copydesk.errors import UsageError
 
     children = {child.account: child.model_dump(exclude_unset=True) for child in bot.children}
@@ -164,7 +164,7 @@ def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) 
             raise UsageError(f"bot {bot.name!r} has no child {account!r} to take out (its children: {', '.join(children)})")
         del children[account]
     for text in changed:
-        table = _child_table(text)
+        table = child_table(text)
         children[table["account"]] = _merged(children.get(table["account"], {}), table)
     return list(children.values())
 
