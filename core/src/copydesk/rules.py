@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from copydesk.config import BotSettings, ChildSettings, UnfilledEntry, UnfilledExit
-from copydesk.inputs import BotRules, ChildRules, Unfilled
+from copydesk.config import BotSettings, ChildSettings, LimitSettings, UnfilledEntry, UnfilledExit
+from copydesk.filters import clock_minutes, session_of
+from copydesk.inputs import BotRules, ChildRules, Filters, Limits, Unfilled
 from copydesk.model import ZERO
 
 
@@ -33,6 +34,27 @@ def _child_rules(child: ChildSettings) -> ChildRules:
             _unfilled(child.unfilled_entry), max_slippage_percent=child.unfilled_entry.max_slippage_percent
         ),
         unfilled_exit=_unfilled(child.unfilled_exit),
+        limits=_limits(child.limits),
+        filters=Filters(
+            include=child.filters.include,
+            exclude=child.filters.exclude,
+            sessions=tuple(session_of(text) for text in child.filters.sessions),
+        ),
+    )
+
+
+def _limits(limits: LimitSettings) -> Limits:
+    return Limits(
+        over=limits.over,
+        max_order=limits.max_order or ZERO,
+        max_order_notional=limits.max_order_notional or ZERO,
+        max_position=limits.max_position or ZERO,
+        max_position_notional=limits.max_position_notional or ZERO,
+        daily_loss=limits.daily_loss or ZERO,
+        day_starts=clock_minutes(limits.day_starts),
+        zone=limits.time_zone,
+        symbols=limits.symbols,
+        price_band_percent=limits.price_band_percent or ZERO,
     )
 
 

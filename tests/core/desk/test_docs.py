@@ -29,15 +29,15 @@ def test_the_configuration_in_the_guide_shows_every_setting_with_its_default(tmp
 
 
 def test_the_guide_lists_every_setting_of_a_child_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.:]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
     child = {name: field.default for name, field in ChildSettings.model_fields.items()}
     for name in ("account", "mode", "value"):
         del child[name]
-    for group, default in list(child.items()):
-        if isinstance(default, Settings):
+    for group, settings in list(child.items()):
+        if isinstance(settings, Settings):
             del child[group]
-            child |= {f"{group}.{name}": field.default for name, field in type(default).model_fields.items()}
-    assert rows == {name: "" if default is None else str(default) for name, default in child.items()}
+            child |= {f"{group}.{name}": field.default for name, field in type(settings).model_fields.items()}
+    assert rows == {name: "" if default in (None, ()) else str(default) for name, default in child.items()}
 
 
 @pytest.mark.parametrize(

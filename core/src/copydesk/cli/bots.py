@@ -185,15 +185,20 @@ def _size_text(child: ChildSettings) -> str:
 
 def _others_text(child: ChildSettings) -> str:
     table = child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True)
-    return ", ".join(f"{key}={value}" for key, value in _flat(table))
+    return ", ".join(f"{key}={value}" for key, value in _flat(table).items())
 
 
-def _flat(table: dict[str, Any], group: str = "") -> list[tuple[str, Any]]:
-    """The settings by the names under which they are changed: `catch_up.max_age_s`."""
-    found: list[tuple[str, Any]] = []
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are written after a child: groups by dotted names, lists parted by semicolons, none left out."""
+    flat: dict[str, Any] = {}
     for key, value in table.items():
-        found += _flat(value, f"{group}{key}.") if isinstance(value, dict) else [(group + key, value)]
-    return found
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        elif isinstance(value, list | tuple):
+            flat |= {key: ";".join(map(str, value))} if value else {}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _status(bot: BotSettings) -> str:
