@@ -27,6 +27,7 @@ from copydesk.inputs import (
     Modify,
     Note,
     Place,
+    PlaceGroup,
     Reported,
     Settled,
     Snapped,
@@ -236,7 +237,7 @@ class RoughLoop(ClosedLoop):
         """What becomes of the next requests of one child: `lose-reply`, `lose-request`, `busy`, `refuse`, `fine`."""
         self.verdicts.setdefault(self.child(number), deque()).extend(verdicts)
 
-    def _verdict(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def _verdict(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         waiting = self.verdicts.get(intent.account)
         match waiting.popleft() if waiting else "fine":
             case "lose-reply":

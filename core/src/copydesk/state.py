@@ -109,6 +109,7 @@ class ChildOrder:
     cause: str
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
+    partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
     intent: int = 0
@@ -184,6 +185,8 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    alone: bool = False  # the venue did not take it as leg of a group
+    grouped_ns: int = 0  # since when it waits for the other order of the parent's group
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property
