@@ -322,6 +322,11 @@ class ClosedLoop:
         self.pass_time(1)
         return self.exchange.place(PARENT, terms)
 
+    def parent_places_group(self, *legs: Terms) -> tuple[Order, ...]:
+        """A stop and a target of the parent of which one cancels the other."""
+        self.pass_time(1)
+        return self.exchange.place_group(PARENT, [(terms, "") for terms in legs])
+
     def amend(
         self, order: Order, *, quantity: str | None = None, price: str | None = None, trigger: str | None = None
     ) -> None:

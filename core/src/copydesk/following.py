@@ -80,7 +80,8 @@ def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
-    if parent.filled < parent.order.terms.quantity and missing > 0 and pair.filled:
+    closed_more = pair.closing is not None and pair.filled > pair.closing
+    if (parent.filled < parent.order.terms.quantity or closed_more) and missing > 0 and pair.filled:
         pair.closed = "ahead"
         text = (
             f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
