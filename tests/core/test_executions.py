@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from copydesk.drifting import drifts
 from copydesk.model import OrderType, Rejected, RejectReason, TimeInForce
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from copydesk.drifting import drifts
 from copydesk.inputs import Unfilled
 from copydesk.model import Accepted, OrderType, Rejected, RejectReason, TimeInForce
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, ClosedLoop, D, child
 
 WAIT = Unfilled(action="wait")
