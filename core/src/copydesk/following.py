@@ -86,7 +86,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
         else:  # what it opens is closed again
             outlived = followed * sign <= 0
-        if outlived or not parent.filled:
+        if outlived or not parent.done:
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
     want = wanted(run.desk, bot, link, pair, instrument)
@@ -134,7 +134,7 @@ def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> 
 def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
-    if not parent.live and not parent.filled:
+    if not parent.live and not parent.done:
         if pair.filled:
             _finish(run, bot, link, pair)
         else:
@@ -262,7 +262,10 @@ def _late(
     reference = parent.average_price or parent.terms.price
     child = link.child
     if age_ms <= child.catch_up_max_age_ms and reference:
-        worst = worst_price(reference, terms.side, child.catch_up_max_adverse_percent, instrument.price_tick)
+        adverse = pair.parent.max_adverse_percent
+        if adverse is None:
+            adverse = child.catch_up_max_adverse_percent
+        worst = worst_price(reference, terms.side, adverse, instrument.price_tick)
         return msgspec.structs.replace(market, type=OrderType.LIMIT, price=worst, time_in_force=TimeInForce.IOC)
     text = (
         f"not copied: the parent's {parent.terms.side} {pair.parent.filled} {link.book[0]} "
@@ -304,7 +307,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -
         order.terms, order.absent = terms, 0
     else:
         cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, COPY, len(pair.orders))
+        client_id = client_order_id(link.bot, link.child.account, cause, COPY, pair.generation + len(pair.orders))
         order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause)
         pair.orders.append(order)
         register(run, bot, link, pair, order)

@@ -32,7 +32,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
     parent, changed, grown = _merge_parent(bot, order)
     if parent is None or not changed:
         return
-    _pair_up(bot, parent)
+    pair_up(bot, parent)
     for child in bot.rules.children:
         link = bot.links.get((child.account, book_of(order.terms)))
         if link is None:
@@ -47,10 +47,10 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
 def _take_parent(bot: Bot, order: Order) -> None:
     parent, _, _ = _merge_parent(bot, order)
     if parent is not None:
-        _pair_up(bot, parent)
+        pair_up(bot, parent)
 
 
-def _pair_up(bot: Bot, parent: ParentOrder) -> None:
+def pair_up(bot: Bot, parent: ParentOrder) -> None:
     """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
     if parent.baseline:
         return

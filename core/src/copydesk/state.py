@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -56,6 +56,8 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
+    earlier: Decimal = ZERO  # what of its fills came before the bot started: part of the position then
+    max_adverse_percent: Decimal | None = None  # another price window than the child's, for what a start catches up
     closed: Decimal = ZERO  # how much of its fills closed what the children follow,
     ignored: Decimal = ZERO  # only reduced the baseline,
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
@@ -67,6 +69,11 @@ class ParentOrder:
     @property
     def live(self) -> bool:
         return self.order.is_working
+
+    @property
+    def done(self) -> Decimal:
+        """What it filled since the bot follows it."""
+        return self.filled - self.earlier
 
     def close(self, held: Decimal, quantity: Decimal) -> None:
         """Count a fill that closes `quantity` of a followed position of size `held`."""
@@ -170,6 +177,7 @@ class Pair:
     orders: list[ChildOrder] = field(default_factory=list)
     ratio: Decimal | None = None
     before: Decimal = ZERO  # what the parent had committed to that side of the book before this order
+    generation: int = 0  # of its first order: those below it were used by an earlier run of the bot
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
@@ -236,6 +244,10 @@ class Link:
 class Bot:
     rules: BotRules
     working: bool = False
+    winding: bool = False  # works only until its children are flat: nothing is opened any more
+    ending: str = ""  # the stop's policy, while what it asks for is not done yet
+    silent: str = ""  # what was done about a parent that is silent for too long
+    silent_since_ns: int = 0  # when the parent was lost, 0 while it is there
     started_ms: int = 0
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
@@ -273,6 +285,7 @@ class Desk:
     instruments: dict[tuple[str, str], Instrument] = field(default_factory=dict)
     capabilities: dict[str, Capabilities] = field(default_factory=dict)
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
+    left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
     intents: int = 0
 
     def account(self, key: str) -> Account:
@@ -295,6 +308,22 @@ def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> lis
     for key in over:
         del orders[key]
     return over
+
+
+def forget_links(desk: Desk, links: Iterable[Link]) -> None:
+    """Orders of these links are not followed any more. Those that may stand at the venue are remembered as left there."""
+    gone = {id(link) for link in links}
+    if not gone:
+        return
+    kept = {}
+    for key, tracked in desk.child_orders.items():
+        if id(tracked.link) not in gone:
+            kept[key] = tracked
+        elif tracked.order.state.is_open:
+            desk.left[key] = None
+    desk.child_orders = kept
+    while len(desk.left) > ORDERS_KEPT:
+        del desk.left[next(iter(desk.left))]
 
 
 def book_of(terms: Terms) -> Book:
