@@ -107,6 +107,9 @@ trouble = st.one_of(
     do("hand_snapshot", st.integers(0, 4)),
     do("read_again", st.integers(0, 4)),
     do("kill", sent=st.booleans()),
+    do("conceal", small),
+    do("conceal", st.just(0)),
+    do("reveal"),
 )
 final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_from(["refuse", *TRANSIENT]))
 hands = st.one_of(

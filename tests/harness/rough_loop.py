@@ -33,7 +33,9 @@ from copydesk.inputs import (
 )
 from copydesk.model import (
     Accepted,
+    FillEvent,
     Order,
+    OrderEvent,
     OrderRef,
     OrderType,
     Outcome,
@@ -46,7 +48,7 @@ from copydesk.model import (
     Unknown,
     to_json,
 )
-from copydesk_paper.records import Report
+from copydesk_paper.records import OrderReport, Report
 from copydesk_paper.refusal import ExchangeRefusal
 
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D
@@ -89,6 +91,7 @@ class RoughLoop(ClosedLoop):
         self.blind: dict[str, int] = {}
         self.kept: dict[str, Snapshot] = {}
         self.dead: set[str] = set()
+        self.concealed: set[str] = set()
         self.mine: list[Order] = []
         self.decided: list[bytes] = []
         self.refused_for_good = False
@@ -251,6 +254,17 @@ class RoughLoop(ClosedLoop):
         self.deaf[self.child(number)] = 4
         self.blind[self.child(number)] = 2
 
+    def conceal(self, number: int) -> None:
+        """From now on nothing tells of one of the parent's latest orders, neither stream nor history; positions do."""
+        if not self.mine:
+            return
+        venue_id = self.mine[-1 - number % len(self.mine)].venue_id
+        self.concealed.add(venue_id)
+        self.reports = [report for report in self.reports if _told_of(report) != venue_id]
+
+    def reveal(self) -> None:
+        self.concealed.clear()
+
     def break_stream(self, number: int) -> None:
         account = self.account(number)
         if account in self.down:
@@ -284,6 +298,12 @@ class RoughLoop(ClosedLoop):
 
     def snapshot(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> Snapshot:
         seen = super().snapshot(account, look_up, since_ms)
+        if account == PARENT and self.concealed:
+            hidden = self.concealed
+            orders = tuple(order for order in seen.orders if order.venue_id not in hidden)
+            fills = tuple(fill for fill in seen.fills if fill.venue_id not in hidden)
+            absent = [ref.client_id or ref.venue_id for ref in look_up if ref.venue_id in hidden]
+            seen = msgspec.structs.replace(seen, orders=orders, fills=fills, absent=(*seen.absent, *absent))
         if look_up and self.blind.get(account, 0):
             self.blind[account] -= 1
             ids = {ref.client_id for ref in look_up}
@@ -359,6 +379,8 @@ class RoughLoop(ClosedLoop):
         if self.deaf.get(account, 0):
             self.deaf[account] -= 1
             return
+        if isinstance(report, OrderReport) and report.order.venue_id in self.concealed:
+            return
         super()._hear(report)
 
     def feed(self, given: Input) -> None:
@@ -373,6 +395,7 @@ class RoughLoop(ClosedLoop):
         self.deaf.clear()
         self.blind.clear()
         self.kept.clear()
+        self.concealed.clear()
         self.prices(self.market)
         for number in range(len(self.alive)):
             self.mend_stream(number)
@@ -397,6 +420,16 @@ class RoughLoop(ClosedLoop):
         """What a new engine decides from the journalled inputs."""
         copier = Copier()
         return [b"\n".join(to_json(decision) for decision in copier.apply(_read_input(given))) for given in self.inputs]
+
+
+def _told_of(report: Reported) -> str:
+    """The number of the order that a report is about."""
+    match report.event:
+        case OrderEvent(order=order):
+            return order.venue_id
+        case FillEvent(fill=fill):
+            return fill.venue_id
+    return ""
 
 
 _BELOW_FOR_BUYS = (OrderType.LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)

@@ -20,6 +20,7 @@ from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign,
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 from copydesk.tracking import Event, State
 
+_SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
 
@@ -35,7 +36,7 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
-    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in ("replace", "silence"):
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
     elif _is_idle(bot, pair, last):
         if link.fills != pair.idle_since:
@@ -92,6 +93,9 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     want = wanted(run.desk, bot, link, pair, instrument)
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
+        return
+    if bot.shuns and not want.exit:
+        cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
     if quantity <= order.filled:
@@ -157,6 +161,11 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
+        return
+    if bot.winding and not want.exit:
+        _wait(run, link, pair, "info", "winding-down", "not copied: the bot winds down and opens nothing any more")
+        if not parent.live:
+            _give_up(pair, "winding-down")
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
@@ -307,7 +316,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -
         order.terms, order.absent = terms, 0
     else:
         cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, COPY, pair.generation + len(pair.orders))
+        client_id = client_order_id(link.bot, link.child.account, cause, COPY, pair.earlier + len(pair.orders))
         order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause)
         pair.orders.append(order)
         register(run, bot, link, pair, order)

@@ -11,13 +11,23 @@ from decimal import Decimal
 import msgspec
 
 from copydesk.following import follow
-from copydesk.ids import is_own
+from copydesk.ids import COPY, client_order_id, is_own
 from copydesk.inputs import Note
-from copydesk.model import ZERO, Fill, Order, OrderRef, OrderStatus, OrderType, Position, Snapshot, Terms
+from copydesk.model import ZERO, Fill, Order, OrderRef, OrderStatus, OrderType, Position, Side, Snapshot, Terms
 from copydesk.sending import Run
+from copydesk.silence import infer
 from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Book, Bot, Pair, ParentOrder, book_of, forget_ended
+from copydesk.state import PAST_KEPT, Book, Bot, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
+
+_CLOSED_BY_FILLS = frozenset(
+    {"parent-ended-unfilled", "done", "overtaken", "rounded-to-nothing", "too-small", "nothing-to-reduce", "below-baseline"}
+)
+"""Why a pair was closed that would not have been, had the parent's order filled more by then."""
+INFERRED = "inferred/"
+"""How the number of a parent's order begins that no report told of, only its position."""
+ABSENT_TIMES = 2
+"""So many snapshots in a row have to miss a parent's order before it counts as ended."""
 
 
 def parent_report(run: Run, account: str, order: Order) -> None:
@@ -32,7 +42,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
     parent, changed, grown = _merge_parent(bot, order)
     if parent is None or not changed:
         return
-    pair_up(bot, parent)
+    pair_up(run, bot, parent, grown=grown)
     for child in bot.rules.children:
         link = bot.links.get((child.account, book_of(order.terms)))
         if link is None:
@@ -44,14 +54,19 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
             settle_link(run, bot, link)
 
 
-def _take_parent(bot: Bot, order: Order) -> None:
-    parent, _, _ = _merge_parent(bot, order)
+def _take_parent(run: Run, bot: Bot, order: Order) -> None:
+    parent, changed, grown = _merge_parent(bot, order)
     if parent is not None:
-        pair_up(bot, parent)
+        if changed:
+            infer(run, bot, order)
+        pair_up(run, bot, parent, grown=grown)
 
 
-def pair_up(bot: Bot, parent: ParentOrder) -> None:
-    """Give every child its pair with an order that is seen for the first time. A baseline order has none."""
+def pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
+    """Give every child its pair with an order that is seen for the first time. A baseline order has none.
+
+    One that had ended, as far as was known, and that `grown` shows to have filled more since, is taken up again.
+    """
     if parent.baseline:
         return
     working = bot.book(book_of(parent.order.terms)).working
@@ -59,13 +74,29 @@ def pair_up(bot: Bot, parent: ParentOrder) -> None:
         working[parent.order.venue_id] = parent
     else:
         working.pop(parent.order.venue_id, None)
-    if parent.seen:
+    if parent.seen and (parent.live or not grown):
         return
     parent.seen = True
+    number = parent.order.venue_id
     before = committed(bot, parent)
     for child in bot.rules.children:
         link = bot.link(child, book_of(parent.order.terms))
-        link.pairs[parent.order.venue_id] = Pair(parent=parent, before=before)
+        pair = link.pairs.get(number) or link.ended.pop(number, None)
+        if pair is None:
+            pair = Pair(parent=parent, before=before, earlier=_orders_before(run, link, number))
+        elif pair.closed in _CLOSED_BY_FILLS:
+            pair.closed = pair.waiting = ""
+            if pair.last is not None and pair.last.cancelled_for:
+                pair.last.cancelled_for = "replace"
+        link.pairs[number] = pair
+
+
+def _orders_before(run: Run, link: Link, number: str) -> int:
+    """How many orders the child had for this parent order in an episode that is over."""
+    count = 0
+    while (link.child.account, client_order_id(link.bot, link.child.account, number, COPY, count)) in run.desk.child_orders:
+        count += 1
+    return count
 
 
 def _merge_parent(bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:
@@ -97,9 +128,12 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
         return False
     parent.filled = order.filled
     book = bot.book(book_of(order.terms))
+    sign = order.terms.side.sign
+    told = _told_before(book, parent, order, grown)
+    parent.told += told
+    grown -= told
     book.moves += 1
     book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
-    sign = order.terms.side.sign
     if parent.baseline:
         # An order from before the start opens and closes what was there before the start, as far as that goes.
         before, signed = book.baseline, sign * grown
@@ -117,29 +151,44 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
     return True
 
 
+def _told_before(book: ParentBook, parent: ParentOrder, order: Order, grown: Decimal) -> Decimal:
+    """How much of a late report's fills the position told of before: it was taken over then and must not count twice."""
+    is_first = not (parent.seen or parent.baseline)
+    late = order.updated_ms <= book.inferred_ms or (is_first and order.created_ms <= book.inferred_ms)
+    sign = order.terms.side.sign
+    if not late or order.venue_id.startswith(INFERRED):
+        return ZERO
+    told = min(grown, book.inferred.get(sign, ZERO))
+    book.inferred[sign] = book.inferred.get(sign, ZERO) - told
+    return told
+
+
 def parent_snapshot(run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> None:
     """Take in what the parent has and did. Nothing is followed until all is known: the target is the present one."""
     mentioned = set()
     for order in sorted(snapshot.orders, key=lambda order: (order.created_ms, order.updated_ms)):
         mentioned.add(order.venue_id)
         if not is_own(order.client_id):
-            _take_parent(bot, order)
+            _take_parent(run, bot, order)
     for fill in snapshot.fills:
         if not is_own(fill.client_id):
-            _inferred_fill(bot, fill, mentioned)
-    for parent in bot.orders.values():
+            _inferred_fill(run, bot, fill, mentioned)
+    for parent in list(bot.orders.values()):
         ref = _ref(parent.order)
         if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):
+            parent.absent = 0
             continue
         if ref.client_id in snapshot.absent or ref.venue_id in snapshot.absent:
-            _take_parent(bot, _ended(parent.order, snapshot.time_ms))
+            parent.absent += 1
+            if parent.absent >= ABSENT_TIMES:
+                _take_parent(run, bot, _ended(parent.order, snapshot.time_ms))
         elif whole:
             run.look_ups.setdefault(bot.rules.parent, []).append(ref)
     if whole:
         _compare_positions(run, bot, snapshot)
 
 
-def _inferred_fill(bot: Bot, fill: Fill, mentioned: set[str]) -> None:
+def _inferred_fill(run: Run, bot: Bot, fill: Fill, mentioned: set[str]) -> None:
     """A fill of an order that no report told of: the order is inferred from its fills."""
     if fill.venue_id in mentioned or fill.venue_id in bot.past or fill.time_ms < bot.started_ms:
         return
@@ -165,7 +214,7 @@ def _inferred_fill(bot: Bot, fill: Fill, mentioned: set[str]) -> None:
         updated_ms=fill.time_ms,
         reason="inferred from its fills",
     )
-    _take_parent(bot, order)
+    _take_parent(run, bot, order)
     bot.orders[fill.venue_id].executions = executions
 
 
@@ -179,20 +228,42 @@ def _compare_positions(run: Run, bot: Bot, snapshot: Snapshot) -> None:
         actual = venue[key].quantity if key in venue else ZERO
         beyond = actual - book.position
         if beyond and beyond == book.doubt:
-            book.position = actual
-            book.baseline = _clamped(book.baseline, actual)
-            run.decisions.append(
-                Note(
-                    level="warn",
-                    kind="inferred",
-                    text=f"the parent holds {actual} {key[0]}, {beyond:+} from what its orders tell: taken over",
-                    bot=bot.rules.name,
-                    account=bot.rules.parent,
-                    symbol=key[0],
-                )
-            )
+            _take_over(run, bot, key, beyond, venue.get(key), snapshot.time_ms)
             beyond = ZERO
         book.doubt = beyond
+        if not beyond:
+            book.agreed_ms = snapshot.time_ms
+
+
+def _take_over(run: Run, bot: Bot, key: Book, beyond: Decimal, position: Position | None, time_ms: int) -> None:
+    """Follow what no order told of, as an order of the parent that must have been: filled since both last agreed."""
+    book = bot.book(key)
+    side = Side.BUY if beyond > 0 else Side.SELL
+    prices = [price for price in (position.entry_price, position.mark_price) if price] if position is not None else []
+    order = Order(
+        venue_id=f"{INFERRED}{key[0]}/{key[1]}/{time_ms}",
+        terms=Terms(symbol=key[0], side=side, type=OrderType.MARKET, quantity=abs(beyond), position_side=key[1]),
+        status=OrderStatus.FILLED,
+        filled=abs(beyond),
+        # Its real price is not known: the one that allows the least is where the price window begins.
+        average_price=(min if side is Side.BUY else max)(prices, default=ZERO),
+        created_ms=max(book.agreed_ms, bot.started_ms),
+        updated_ms=max(book.agreed_ms, bot.started_ms),
+        reason="inferred from its position",
+    )
+    _take_parent(run, bot, order)
+    book.inferred_ms = book.moved_ms = time_ms
+    book.inferred[side.sign] = book.inferred.get(side.sign, ZERO) + abs(beyond)
+    run.decisions.append(
+        Note(
+            level="warn",
+            kind="inferred",
+            text=f"the parent holds {book.position} {key[0]}, {beyond:+} from what its orders tell: taken over",
+            bot=bot.rules.name,
+            account=bot.rules.parent,
+            symbol=key[0],
+        )
+    )
 
 
 def _forget_past(bot: Bot) -> None:

@@ -44,12 +44,16 @@ class Hold:
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
     """The order that the child should have for `pair.parent`, or why none."""
     parts = divide(bot, pair.parent)
-    if parts.close and parts.open:
+    if parts.close and parts.open and not bot.winding:
         return _flip(bot, link, pair, parts, instrument, desk.capabilities[bot.rules.kind])
-    if parts.open:
+    if parts.open and not (parts.close and bot.winding):
         return _entry(link, pair, parts.open, instrument)
     if parts.close:
         return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
+    if pair.parent.told:
+        return Hold(
+            "it was followed already, when the parent's position told of it", "inferred", final=not pair.parent.live
+        )
     if parts.ignored:
         return Hold("it only reduces what the parent held before the bot started", "below-baseline", final=True)
     return Hold("the parent has nothing that it could reduce", "nothing-to-reduce", final=not pair.parent.live)

@@ -153,7 +153,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 

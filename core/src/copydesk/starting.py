@@ -49,7 +49,7 @@ def begin(run: Run, given: BotStarted) -> None:
     follows = given.policy != IGNORE
     for order in given.snapshot.orders:
         if follows and order.is_working and not is_own(order.client_id):
-            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, earlier=order.filled)
+            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, told=order.filled)
         else:
             bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
     for position in given.snapshot.positions:
@@ -64,7 +64,7 @@ def begin(run: Run, given: BotStarted) -> None:
         if position.quantity and (bot.rules.kind, position.symbol) in run.desk.instruments:
             _take_over(run, bot, given, position, before)
     for parent in list(bot.orders.values()):
-        pair_up(bot, parent)
+        pair_up(run, bot, parent, grown=False)
     _take_over_orders(run, bot, given.children, before)
     for link in list(bot.links.values()):
         settle_link(run, bot, link)
@@ -177,21 +177,21 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], befo
         standing = {order.client_id: order for order in snapshot.orders if order.is_working} if snapshot is not None else {}
         earlier = before.get((child, book))
         for cause, pair in link.pairs.items():
-            pair.generation = _used(earlier, cause)
+            pair.earlier = _used(earlier, cause)
             found = _left(bot.rules.name, child, cause, standing)
             if found is None:
                 continue
             number, order = found
-            pair.generation = max(pair.generation, number + 1)
+            pair.earlier = max(pair.earlier, number + 1)
             if not order.filled:
-                pair.generation = number
+                pair.earlier = number
                 _adopt_order(run, bot, link, pair, order)
 
 
 def _used(earlier: Link | None, cause: str) -> int:
     """How many ids of its copies of a parent's order an earlier run has used."""
     pair = None if earlier is None else earlier.pairs.get(cause) or earlier.ended.get(cause)
-    return pair.generation + len(pair.orders) if pair is not None else 0
+    return pair.earlier + len(pair.orders) if pair is not None else 0
 
 
 def _left(bot: str, child: str, cause: str, standing: Mapping[str, Order]) -> tuple[int, Order] | None:

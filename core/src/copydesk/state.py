@@ -56,7 +56,6 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
-    earlier: Decimal = ZERO  # what of its fills came before the bot started: part of the position then
     max_adverse_percent: Decimal | None = None  # another price window than the child's, for what a start catches up
     closed: Decimal = ZERO  # how much of its fills closed what the children follow,
     ignored: Decimal = ZERO  # only reduced the baseline,
@@ -64,7 +63,9 @@ class ParentOrder:
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
-    seen: bool = False  # its pairs were made; one that is gone since then is not made again
+    told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
+    absent: int = 0  # how many snapshots in a row said that the venue has no such order
+    seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
 
     @property
     def live(self) -> bool:
@@ -72,8 +73,8 @@ class ParentOrder:
 
     @property
     def done(self) -> Decimal:
-        """What it filled since the bot follows it."""
-        return self.filled - self.earlier
+        """What it filled that moved the position when it was told of."""
+        return self.filled - self.told
 
     def close(self, held: Decimal, quantity: Decimal) -> None:
         """Count a fill that closes `quantity` of a followed position of size `held`."""
@@ -91,6 +92,9 @@ class ParentBook:
     position: Decimal = ZERO
     baseline: Decimal = ZERO
     doubt: Decimal = ZERO  # what the last snapshot said beyond `position`; believed when it says so twice
+    agreed_ms: int = 0  # the venue's time of the last snapshot that said the same as `position`
+    inferred_ms: int = 0  # that of the last one that was believed against the orders,
+    inferred: dict[int, Decimal] = field(default_factory=dict)  # how much so, bought (1) and sold (-1): late orders tell it
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
@@ -177,10 +181,10 @@ class Pair:
     orders: list[ChildOrder] = field(default_factory=list)
     ratio: Decimal | None = None
     before: Decimal = ZERO  # what the parent had committed to that side of the book before this order
-    generation: int = 0  # of its first order: those below it were used by an earlier run of the bot
     closed: str = ""  # why nothing more is going to be done, empty while something may
     waiting: str = ""  # why nothing is done just now: said once in the log
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
+    earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
 
     @property
@@ -255,6 +259,16 @@ class Bot:
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def managed(self) -> bool:
+        """Its links are looked at: it works, or a stop of it is still being carried out."""
+        return self.working or bool(self.ending)
+
+    @property
+    def shuns(self) -> str:
+        """Why no entry may stand on a child now: `stop` or `silence`, empty where it may."""
+        return "stop" if self.winding else "silence" if self.silent not in ("", "hold") else ""
 
     def book(self, book: Book) -> ParentBook:
         return self.books.setdefault(book, ParentBook())

@@ -11,6 +11,7 @@ from copydesk.planning import closing_side
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
 from copydesk.state import Bot, ChildOrder, Link
+from copydesk.stopping import FLATTEN, clear
 from copydesk.tracking import Event, State
 
 TRIM_AGAIN_MS = 250
@@ -22,6 +23,11 @@ ENDED_KEPT = 200
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
+    clearing = bot.ending or (FLATTEN if bot.silent == FLATTEN else "")
+    if clearing:
+        if clear(run, bot, link, clearing) and clearing == FLATTEN:
+            _close(run, bot, link)
+        return
     for pair in list(link.pairs.values()):
         if not pair.closed:
             follow(run, bot, link, pair)
@@ -48,17 +54,31 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
     elif not link.failing and _is_time(run, bot, link, quantity):
-        link.trims += 1
-        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
-        order = ChildOrder(
-            client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
-            account=link.child.account,
-            terms=_closing_terms(run, bot, link, quantity),
-            cause=cause,
-        )
-        link.corrections.append(order)
-        register(run, bot, link, None, order)
-        send(run, link, order, "trim")
+        _reduce(run, bot, link, quantity, "trim")
+
+
+def _close(run: Run, bot: Bot, link: Link) -> None:
+    """Close all that is attributed. Nothing of the link is open."""
+    quantity = abs(link.attributed)
+    if quantity != link.failing:
+        link.failing = ZERO
+    connected = run.desk.account(link.child.account).connected
+    if quantity and connected and not link.failing and _is_time(run, bot, link, quantity):
+        _reduce(run, bot, link, quantity, "flatten")
+
+
+def _reduce(run: Run, bot: Bot, link: Link, quantity: Decimal, why: str) -> None:
+    link.trims += 1
+    cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
+    order = ChildOrder(
+        client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
+        account=link.child.account,
+        terms=_closing_terms(run, bot, link, quantity),
+        cause=cause,
+    )
+    link.corrections.append(order)
+    register(run, bot, link, None, order)
+    send(run, link, order, why)
 
 
 def _may_trim(run: Run, bot: Bot, link: Link) -> bool:

@@ -21,6 +21,8 @@ _CLOSED_CAUSES = {
     "expired": "rejected",
     "ahead": "ahead",
     "unfilled": "stale",
+    "winding-down": "unmanaged",
+    "not-adopted": "unmanaged",
 }
 
 
@@ -78,7 +80,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     if holds_more and link.child.ahead != "trim":
         return "ahead"
     causes = [_CLOSED_CAUSES[pair.closed] for pair in pairs if pair.closed in _CLOSED_CAUSES]
-    for cause in ("rejected", "stale", "hand-traded", "ahead"):
+    for cause in ("rejected", "stale", "hand-traded", "ahead", "unmanaged"):
         if cause in causes:
             return cause
     if abs(difference) <= step:

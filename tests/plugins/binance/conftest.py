@@ -151,7 +151,7 @@ class Rig:
         async with aiohttp.ClientSession() as http:
             url = f"{self.rehearsal.ready.control_url}/faults"
             async with http.post(url, json={"name": name, "every": 1, **more}) as response:
-                assert response.status == 200, await response.text()
+                assert response.status == 201, await response.text()
 
     async def clear_faults(self) -> None:
         async with aiohttp.ClientSession() as http, http.delete(f"{self.rehearsal.ready.control_url}/faults") as response:

@@ -345,12 +345,12 @@ async def test_a_rate_limit_is_a_refusal_that_says_when(rig: Rig) -> None:
     first = await plugin.place(session, NewOrder(client_id="q-1", terms=rig.terms(OrderType.LIMIT)))
     assert isinstance(first, Rejected)
     assert (first.reason, first.retry_after_ms) == (RejectReason.RATE_LIMIT, 1000)
-    asked = rig.rehearsal._frontend.requests
+    asked = rig.rehearsal.server.requests
     second = await plugin.place(session, NewOrder(client_id="q-1", terms=rig.terms(OrderType.LIMIT)))
     assert isinstance(second, Rejected)
     assert second.reason is RejectReason.RATE_LIMIT
     assert 0 < second.retry_after_ms <= 1000
-    assert rig.rehearsal._frontend.requests == asked  # nothing is sent while the venue asks for quiet
+    assert rig.rehearsal.server.requests == asked  # nothing is sent while the venue asks for quiet
 
 
 async def test_an_overloaded_venue_is_a_refusal_that_may_be_repeated(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from copydesk.errors import UsageError
-from copydesk_paper.faults import COUNT, EVERY, KEPT, Fault, Faults, parse_fault, read_fault
+from copydesk_paper.serving.faults import COUNT, EVERY, KEPT, Fault, Faults, parse_fault, read_fault
 
 
 @pytest.mark.parametrize(

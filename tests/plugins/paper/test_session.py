@@ -318,7 +318,7 @@ async def test_control_endpoint(start):
     status, body = await ask(venue, "POST", "/accounts/main/deposit", json={"amount": "500"})
     assert (status, body["equity"]) == (200, "10500")
     status, body = await ask(venue, "POST", "/accounts/nobody/deposit", json={"amount": "500"})
-    assert (status, body) == (422, {"error": "no account 'nobody'"})
+    assert (status, body) == (404, {"error": "this venue has no account 'nobody'"})
     status, body = await ask(venue, "POST", "/faults", json={"name": "earthquake"})
     assert status == 422
     assert "drop-stream" in body["error"]

@@ -41,7 +41,7 @@ class RehearsalRig(Rig):
 
     `hand` is the plugin that the owner's hand uses, where it is not to be the one under test. `connect_options` are added
     to the options of each account, `options` are the rehearsal's. The venue's control endpoint must have `state`,
-    `faults`, `trades` and `accounts/NAME/mode` as `copydesk_paper.control` describes them.
+    `faults`, `trades` and `accounts/NAME/mode` as `copydesk_paper.serving.control` describes them.
     """
 
     def __init__(

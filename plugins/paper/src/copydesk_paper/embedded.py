@@ -7,7 +7,6 @@ run while a session is open.
 from __future__ import annotations
 
 import asyncio
-import time
 from decimal import Decimal
 from secrets import token_urlsafe
 from weakref import WeakKeyDictionary
@@ -15,10 +14,7 @@ from weakref import WeakKeyDictionary
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.market import open_market
 from copydesk_paper.server import PaperServer
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+from copydesk_paper.serving.running import now_ms
 
 
 class Embedded:

@@ -27,6 +27,7 @@ from copydesk.model import (
 from copydesk_paper.admission import Admission
 from copydesk_paper.floor import Floor
 from copydesk_paper.liquidation import Liquidation
+from copydesk_paper.margin import Pool
 from copydesk_paper.matching import Matching
 from copydesk_paper.orders import WorkingOrder
 from copydesk_paper.records import (
@@ -119,6 +120,10 @@ class Exchange:
     def wallets(self, account: str) -> dict[str, Decimal]:
         """All assets of the account."""
         return dict(self._floor.account(account).wallets)
+
+    def pool(self, account: str, asset: str) -> Pool:
+        """What the account has, and what positions and orders bind, in one of its assets."""
+        return self._floor.margin.pool(self._floor.account(account), asset)
 
     def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
         holder, instrument = self._floor.account(account), self._floor.instrument(symbol)

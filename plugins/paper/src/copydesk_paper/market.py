@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from copydesk.errors import UsageError
 from copydesk.model import Instrument
@@ -15,7 +15,7 @@ from copydesk_paper import synthetic
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.recording import Recording
 from copydesk_paper.records import MarketDepth
-from copydesk_paper.synthetic import Timed
+from copydesk_paper.synthetic import CHARACTERS, Character, Timed
 
 BRIDGE_STEPS, BRIDGE_STEP_MS = 20, 100
 """A recording starts over in this many small moves from its last price to its first."""
@@ -69,9 +69,11 @@ class Market:
 
 
 class SyntheticMarket(Market):
-    def __init__(self, seed: int = synthetic.SEED) -> None:
-        super().__init__(tuple(character.instrument for character in synthetic.CHARACTERS), None)
-        self._walkers = [synthetic.Walker(character, seed) for character in synthetic.CHARACTERS]
+    """Walks of the instruments of `characters`: a venue has its own, with its own order rules."""
+
+    def __init__(self, characters: Sequence[Character] = CHARACTERS, seed: int = synthetic.SEED) -> None:
+        super().__init__(tuple(character.instrument for character in characters), None)
+        self._walkers = [synthetic.Walker(character, seed) for character in characters]
 
     def books(self) -> list[MarketDepth]:
         return [walker.depth() for walker in self._walkers]
@@ -80,10 +82,28 @@ class SyntheticMarket(Market):
         return synthetic.stream(self._walkers)
 
 
+class Recorded(Protocol):
+    """What a venue's own reader makes of a recording: a first book of each instrument, then what happened.
+
+    `exchange_info` is what the venue said of its instruments, as it was recorded.
+    """
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]: ...
+    @property
+    def snapshots(self) -> Mapping[str, MarketDepth]: ...
+    @property
+    def events(self) -> Sequence[Timed]: ...
+    @property
+    def exchange_info(self) -> dict[str, Any]: ...
+
+
 class RecordedMarket(Market):
-    def __init__(self, path: Path) -> None:
-        self._recording = Recording(path)
-        super().__init__(self._recording.instruments, self._recording.exchange_info)
+    """Replays a recording again and again."""
+
+    def __init__(self, recording: Recorded) -> None:
+        self._recording = recording
+        super().__init__(recording.instruments, recording.exchange_info)
 
     def books(self) -> list[MarketDepth]:
         return [self._recording.snapshots[instrument.symbol] for instrument in self.instruments]
@@ -120,11 +140,16 @@ def _shifted(depth: MarketDepth, distance: Decimal, tick: Decimal) -> MarketDept
     return MarketDepth(symbol=depth.symbol, bids=moved(depth.bids), asks=moved(depth.asks), snapshot=True)
 
 
-def open_market(path: str = "") -> Market:
-    """The recording at `path`; without a path the shipped synthetic market. Raises `UsageError` for a file of no use."""
+def open_market(
+    path: str = "", *, characters: Sequence[Character] = CHARACTERS, read: Callable[[Path], Recorded] = Recording
+) -> Market:
+    """The recording at `path`, as `read` reads it; without a path the synthetic market of `characters`.
+
+    Raises `UsageError` for a file of no use.
+    """
     if not path:
-        return SyntheticMarket()
+        return SyntheticMarket(characters)
     file = Path(path).expanduser()
     if not file.is_file():
         raise UsageError(f"market recording {file} is not there: name a file, or none for the shipped market")
-    return RecordedMarket(file)
+    return RecordedMarket(read(file))

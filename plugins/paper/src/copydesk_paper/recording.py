@@ -39,8 +39,8 @@ class Recording:
         self._before_ms: int | None = None
         number = 0
         try:
-            with contextlib.closing(_lines(path)) as lines:
-                for number, line in enumerate(lines, start=1):
+            with contextlib.closing(lines(path)) as every:
+                for number, line in enumerate(every, start=1):
                     self._read(number, json.loads(line))
             self.instruments = tuple(_instrument(entry) for entry in self._entries())
         except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
@@ -65,7 +65,7 @@ class Recording:
         elif "/depth?" in url:
             symbol = url.partition("symbol=")[2].partition("&")[0]
             self._updates[symbol] = answer["lastUpdateId"]
-            bids, asks = _levels(answer["bids"]), _levels(answer["asks"])
+            bids, asks = levels(answer["bids"]), levels(answer["asks"])
             self.snapshots[symbol] = MarketDepth(symbol=symbol, bids=bids, asks=asks, snapshot=True)
 
     def _read_message(self, message: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ class Recording:
         if message.get("e") == "depthUpdate":
             if message["u"] <= self._updates.get(message["s"], 0):
                 return
-            event = MarketDepth(symbol=message["s"], bids=_levels(message["b"]), asks=_levels(message["a"]))
+            event = MarketDepth(symbol=message["s"], bids=levels(message["b"]), asks=levels(message["a"]))
         elif message.get("e") == "aggTrade":
             event = MarketTrade(
                 symbol=message["s"],
@@ -111,11 +111,12 @@ def _instrument(entry: dict[str, Any]) -> Instrument:
     )
 
 
-def _levels(rows: list[list[str]]) -> tuple[tuple[Decimal, Decimal], ...]:
+def levels(rows: list[list[str]]) -> tuple[tuple[Decimal, Decimal], ...]:
+    """Rows of price and quantity in text form, as numbers."""
     return tuple((Decimal(price), Decimal(quantity)) for price, quantity in rows)
 
 
-def _lines(path: Path) -> Generator[str, None, None]:
+def lines(path: Path) -> Generator[str, None, None]:
     """The lines of a plain, gzip or zstandard file. Raises `UsageError` where it cannot be read."""
     read = 0
     try:

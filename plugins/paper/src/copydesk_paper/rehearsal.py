@@ -7,10 +7,10 @@ from secrets import token_urlsafe
 from copydesk.errors import UsageError
 from copydesk.model import RehearsalReady, RehearsalSettings, RehearsedAccount
 
-from copydesk_paper.embedded import now_ms
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.market import open_market
 from copydesk_paper.server import PaperServer
+from copydesk_paper.serving.running import now_ms
 
 
 class PaperRehearsal:

@@ -16,8 +16,8 @@ import ccxt.pro
 import pytest
 from copydesk.model import RehearsalSettings
 from copydesk_binance.rehearsal import Rehearsal, start
-from copydesk_binance.rehearsal.signing import signature_of
 from copydesk_paper.exchange import MarketDepth, MarketTrade
+from copydesk_paper.serving.signatures import sign
 from yarl import URL
 
 DEADLINE_S = 5.0
@@ -70,7 +70,7 @@ class Desk:
         """A signed request, as Binance's documents have it."""
         secrets = self.secrets(account)
         query = urlencode({"timestamp": time.time_ns() // 1_000_000, **params})
-        query += "&signature=" + signature_of(secrets["secret"].encode(), query)
+        query += "&signature=" + sign(secrets["secret"].encode(), query)
         headers = {"X-MBX-APIKEY": secrets["key"]}
         if method in ("POST", "PUT"):
             return await self.ask(method, path, headers=headers, data=query)
@@ -89,7 +89,7 @@ class Desk:
     async def fault(self, name: str, **fields: Any) -> None:
         http = await self.http()
         async with http.post(f"{self.rehearsal.ready.control_url}/faults", json={"name": name, **fields}) as response:
-            assert response.status == 200, await response.text()
+            assert response.status == 201, await response.text()
 
     def trade(self, price: str, quantity: str = "0.001", symbol: str = "BTCUSDT") -> None:
         """The market trades at a price, with the book around it."""

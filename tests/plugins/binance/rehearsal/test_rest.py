@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from copydesk_binance.rehearsal.signing import signature_of
+from copydesk_paper.serving.signatures import sign
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.010", "price": "59000"}
 MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010"}
@@ -34,7 +34,7 @@ async def test_signatures_over_query_and_body(desk):
     secrets = desk.secrets()
     secret, headers = secrets["secret"].encode(), {"X-MBX-APIKEY": secrets["key"]}
     query, body = f"timestamp={time.time_ns() // 1_000_000}&symbol=BTCUSDT", "countdownTime=0"
-    signature = signature_of(secret, query + body)
+    signature = sign(secret, query + body)
     path = "/fapi/v1/countdownCancelAll"
     for sent_query, sent_body in (
         (query, f"{body}&signature={signature}"),

@@ -7,41 +7,35 @@ websocket API (`/ws-fapi/v1`), and beside them the rehearsal's own control (`/re
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import logging
-import secrets
-import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
-from copydesk.errors import UsageError
-from copydesk.model import Contract, Record, RehearsalReady, RehearsalSettings, RehearsedAccount
+from copydesk.model import Contract, Order, Record, RehearsalReady, RehearsalSettings, RehearsedAccount
 from copydesk_paper.exchange import Exchange
-from copydesk_paper.faults import Faults
-from copydesk_paper.listener import Listener
-from copydesk_paper.market import Market, open_market
-from copydesk_paper.tls import Authority
+from copydesk_paper.market import open_market
+from copydesk_paper.serving.control import Control
+from copydesk_paper.serving.faults import Faults
+from copydesk_paper.serving.misbehaviour import Misbehaviour
+from copydesk_paper.serving.running import Running, check_keys, now_ms, read_options
+from copydesk_paper.serving.signatures import KeyMaker
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
-from copydesk_binance.rehearsal.control import Control
+from copydesk_binance.rehearsal.answers import ANSWERS
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import MarketData
-from copydesk_binance.rehearsal.misbehaviour import ANSWERS, Misbehaviour
 from copydesk_binance.rehearsal.rest import Limits, Rest
-from copydesk_binance.rehearsal.server import API_PATH, Frontend
+from copydesk_binance.rehearsal.server import API_PATH, Server
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
+from copydesk_binance.rehearsal.wire import client_id
 
 __all__ = ["Rehearsal", "start"]
 
-log = logging.getLogger(__name__)
 HOSTS = ("fapi.binance.com", "fstream.binance.com", "ws-fapi.binance.com", "api.binance.com", "localhost")
 """The venue's real host names, under which it is there too with `tls`."""
 Count = Annotated[int, msgspec.Meta(gt=0)]
@@ -54,83 +48,65 @@ class Options(Record, forbid_unknown_fields=True):
     orders_per_minute: Count = 1_200
     orders_per_10s: Count = 300
     tls: bool = False
+    key_seed: str = ""
     legacy_conditional: bool = False
     listen_key_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
 
 
 class Rehearsal:
-    """A running rehearsal venue. `exchange` and `venue` are for those who live in the same process."""
+    """A running rehearsal venue. `exchange`, `venue` and `server` are for those who live in the same process."""
 
-    def __init__(self, settings: RehearsalSettings, options: Options, market: Market) -> None:
-        self.exchange = Exchange(market.instruments, now_ms=_now_ms)
-        self.exchange.price_band = Decimal(0)  # PERCENT_PRICE is checked by the listing, with Binance's codes
+    def __init__(self, settings: RehearsalSettings, options: Options, keys: Mapping[str, Mapping[str, str]]) -> None:
+        market = open_market(settings.market)
         self._settings = settings
-        self._market = market
+        self._options = options
+        self.exchange = Exchange(market.instruments, now_ms=now_ms)
+        self.exchange.price_band = Decimal(0)  # PERCENT_PRICE is checked by the listing, with Binance's codes
         faults = Faults(settings.faults)
         traded = [one for one in market.instruments if one.contract is Contract.LINEAR]
         listing = Listing(traded, market.raw_exchange_info)
         limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
-        weights = RequestWeight(options.weight_per_minute, _now_ms)
-        self._misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
-        self.venue = Venue(self.exchange, listing, _now_ms, old_conditional=options.legacy_conditional)
-        data = MarketData(self.exchange, listing, _now_ms)
-        self.streams = Streams(data, listing, faults, _now_ms, listen_key_seconds=options.listen_key_seconds)
+        weights = RequestWeight(options.weight_per_minute, now_ms)
+        misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
+        self.venue = Venue(self.exchange, listing, now_ms, old_conditional=options.legacy_conditional)
+        data = MarketData(self.exchange, listing, now_ms)
+        self.streams = Streams(data, listing, faults, now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
-        rest = Rest(self.venue, data, self.streams, limits, _now_ms, self._misbehaviour)
-        self._api = WebsocketApi(rest, weights, self._misbehaviour)
-        control = Control(self.venue, self._misbehaviour, self._counters)
-        self._frontend = Frontend(rest, weights, self._misbehaviour, self._api, control)
-        self._listener = Listener(self._frontend.handle)
-        self._stop_listening = self.exchange.listen(self.streams.on_report)
-        self._authority = Authority(HOSTS) if options.tls else None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._limits = limits
+        rest = Rest(self.venue, data, self.streams, limits, now_ms, misbehaviour)
+        self.server = Server(rest, weights, misbehaviour, WebsocketApi(rest, weights, misbehaviour))
+        self.server.control = Control(
+            self.exchange, misbehaviour, symbols=listing.symbols, counters=self._counters, as_told=_as_told
+        )
+        self._running = Running(self.exchange, market, self.server)
+        self._open_accounts(keys)
+        market.prime(self.exchange)
         self.ready: RehearsalReady
 
     def _leave(self, seconds: float) -> None:
-        self._frontend.leave(seconds)
+        self.server.leave(seconds)
 
     def _counters(self) -> dict[str, int]:
-        return {"requests": self._frontend.requests}
+        return {"requests": self.server.requests}
 
-    def open_accounts(self) -> None:
-        """Open the accounts, with the keys that the options give or with random ones."""
+    def _open_accounts(self, given: Mapping[str, Mapping[str, str]]) -> None:
+        options, maker = self._options, KeyMaker(self._options.key_seed)
+        keys = {name: given[name].get("key") or maker.hexadecimal(64, name, "key") for name in given}
+        check_keys(keys)
         for name, cash in self._settings.accounts.items():
-            options = self._settings.options
-            key = options.get(f"key.{name}") or secrets.token_hex(32)
-            secret = options.get(f"secret.{name}") or secrets.token_hex(32)
-            if key in self.venue.by_key:
-                raise UsageError(f"two accounts have the same API key: give {name} another key.{name}")
-            limits = self._limits
-            orders = OrderCount(limits.orders_per_ten_seconds, limits.orders_per_minute, _now_ms)
+            secret = given[name].get("secret") or maker.hexadecimal(64, name, "secret")
+            orders = OrderCount(options.orders_per_10s, options.orders_per_minute, now_ms)
             self.exchange.open_account(name, cash)
-            self.venue.add(Account(name, key, secret, orders))
+            self.venue.add(Account(name, keys[name], secret, orders))
 
-    async def listen(self) -> None:
-        """Prime the market and open the port. Raises `UsageError` where the port is not free."""
-        self._market.prime(self.exchange)
-        host, port = self._settings.host, self._settings.port
-        try:
-            port = await self._listener.start(host, port)
-        except OSError as error:
-            await self._listener.stop()
-            if error.errno == errno.EADDRINUSE:
-                sentence = f"port {port} on {host} is in use: give another --port, or 0 for any that is free"
-                raise UsageError(sentence) from None
-            raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
-        self.ready = self._describe(f"{host}:{port}")
-        if self._authority is not None:
-            port = await self._listener.start(host, 0, self._authority.context)
-            secure = {"tls": f"https://{host}:{port}", "ca": str(self._authority.certificate)}
-            self.ready = replace(self.ready, urls=self.ready.urls | secure)
-        if self._settings.speed > 0:
-            self._run(self._market.run(self.exchange, speed=self._settings.speed))
-        self._run(self.streams.run())
-
-    def _run(self, work: Coroutine[object, None, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(_report_failure)
-        self._tasks.append(task)
+    async def start(self) -> None:
+        """Open the port. Raises `UsageError` where the port is not free."""
+        settings, running = self._settings, self._running
+        hosts = HOSTS if self._options.tls else ()
+        await running.start(settings.host, settings.port, speed=settings.speed, hosts=hosts)
+        running.at_end(self.venue.close)
+        running.at_end(self.exchange.listen(self.streams.on_report))
+        running.run(self.streams.run())
+        self.ready = self._describe(running.address)
 
     def _describe(self, address: str) -> RehearsalReady:
         url, ws_url = f"http://{address}", f"ws://{address}"
@@ -144,7 +120,7 @@ class Rehearsal:
         )
         return RehearsalReady(
             kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url, "ws_api": f"{ws_url}{API_PATH}"},
+            urls={"rest": url, "ws": ws_url, "ws_api": f"{ws_url}{API_PATH}"} | self._running.secure_urls(),
             accounts=accounts,
             symbols=self.venue.listing.symbols,
             control_url=f"{url}/rehearsal",
@@ -152,64 +128,23 @@ class Rehearsal:
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._tasks.clear()
-        self._stop_listening()
-        self.venue.close()
-        await self.streams.close()
-        self._api.drop_all()
-        await self._listener.stop()
-        if self._authority is not None:
-            self._authority.close()
+        await self._running.stop()
+
+
+def _as_told(order: Order) -> Order:
+    return replace(order, client_id=client_id(order))
 
 
 async def start(settings: RehearsalSettings) -> Rehearsal:
     """Start the rehearsal venue in this event loop; it serves until its `stop()`.
 
     `settings.options`: `weight-per-minute`, `orders-per-minute`, `orders-per-10s`, `listen-key-seconds`, and `key.ACCOUNT`
-    and `secret.ACCOUNT` for keys that are not to be random; with `tls` the venue is also there under its real host names,
-    at `urls["tls"]` and with the authority `urls["ca"]`; with `legacy-conditional` it takes stop and take-profit orders at
-    `/fapi/v1/order` too, as Binance did until 2025-12-09. A `speed` of zero leaves the market as it opened.
-    Raises `UsageError` for settings of no use and for a port in use.
+    and `secret.ACCOUNT` for keys that are not to be random (with `key-seed` all are made from that text); with `tls` the
+    venue is also there under its real host names, at `urls["tls"]` and with the authority `urls["ca"]`; with
+    `legacy-conditional` it takes stop and take-profit orders at `/fapi/v1/order` too, as Binance did until 2025-12-09. A
+    `speed` of zero leaves the market as it opened. Raises `UsageError` for settings of no use and for a port in use.
     """
-    if not settings.accounts:
-        raise UsageError("a rehearsal venue needs at least one account: name it with --accounts")
-    options = _read_options(settings.options, settings.accounts)
-    rehearsal = Rehearsal(settings, options, open_market(settings.market))
-    try:
-        rehearsal.open_accounts()
-        await rehearsal.listen()
-    except UsageError:
-        await rehearsal.stop()
-        raise
+    options, keys = read_options(settings, Options)
+    rehearsal = Rehearsal(settings, options, keys)
+    await rehearsal.start()
     return rehearsal
-
-
-def _read_options(options: Mapping[str, str], accounts: Mapping[str, Decimal]) -> Options:
-    plain: dict[str, str] = {}
-    for name, text in options.items():
-        word, _, account = name.partition(".")
-        if word not in ("key", "secret") or not account:
-            plain[name.replace("-", "_")] = text
-        elif account not in accounts:
-            raise UsageError(f"option {name}: this rehearsal has no account {account!r}")
-    try:
-        read = msgspec.convert(plain, Options, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(one.replace("_", "-") for one in Options.__struct_fields__)
-        sentence = f"rehearsal options: {error}; there are {known} (all above zero), key.ACCOUNT and secret.ACCOUNT"
-        raise UsageError(sentence) from None
-    return read
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _report_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a task of the rehearsal venue failed: %s", task.exception(), exc_info=task.exception())

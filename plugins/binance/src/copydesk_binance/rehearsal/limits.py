@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from copydesk_paper.serving.limits import Limits, Window
+
 from copydesk_binance.rehearsal.codes import Refusal
 
 MINUTE_MS = 60_000
@@ -16,38 +18,13 @@ STRIKES_BEFORE_BAN = 10
 FIRST_BAN_S = 120
 
 
-class Window:
-    """A count that starts anew with every full interval of the clock."""
-
-    __slots__ = ("_interval_ms", "_number", "count", "limit")
-
-    def __init__(self, limit: int, interval_ms: int) -> None:
-        self.limit = limit
-        self.count = 0
-        self._interval_ms = interval_ms
-        self._number = 0
-
-    def add(self, amount: int, now_ms: int) -> bool:
-        """Count `amount`; false where the limit is passed by it."""
-        number = now_ms // self._interval_ms
-        if number != self._number:
-            self._number = number
-            self.count = 0
-        self.count += amount
-        return self.count <= self.limit
-
-    def ends_in_s(self, now_ms: int) -> int:
-        """Whole seconds until the count starts anew, at least one."""
-        return max(1, -(-(self._interval_ms - now_ms % self._interval_ms) // 1000))
-
-
 class RequestWeight:
     """The weight used by each address. Who goes on after 429s is banned: 418, with the time in `Retry-After`."""
 
     def __init__(self, limit: int, now_ms: Callable[[], int]) -> None:
         self.limit = limit
         self._now_ms = now_ms
-        self._windows: dict[str, Window] = {}
+        self._windows = Limits(lambda: Window(limit, MINUTE_MS))
         self._strikes: dict[str, int] = {}
         self._banned_until_ms: dict[str, int] = {}
 
@@ -57,20 +34,18 @@ class RequestWeight:
         banned = self._banned_until_ms.get(ip, 0)
         if banned > now_ms:
             raise _banned(ip, banned, now_ms)
-        window = self._windows.get(ip)
-        if window is None:
-            window = self._windows[ip] = Window(self.limit, MINUTE_MS)
-        if window.add(weight, now_ms):
+        window = self._windows[ip]
+        if window.take(weight, now_ms):
             return window.count
         strikes = self._strikes[ip] = self._strikes.get(ip, 0) + 1
         if strikes <= STRIKES_BEFORE_BAN:
-            raise Refusal(-1003, ip, self.limit, retry_after_s=window.ends_in_s(now_ms))
+            raise Refusal(-1003, ip, self.limit, retry_after_s=window.resets_in_s(now_ms))
         self._strikes[ip] = 0
         banned = self._banned_until_ms[ip] = now_ms + FIRST_BAN_S * 1000
         raise _banned(ip, banned, now_ms)
 
     def used(self, ip: str) -> int:
-        return self._windows[ip].count if ip in self._windows else 0
+        return self._windows[ip].count
 
 
 class OrderCount:
@@ -89,12 +64,12 @@ class OrderCount:
         Raises `Refusal` -1015 (HTTP 429) where one of the limits is passed.
         """
         now_ms = self._now_ms()
-        fits_ten, fits_minute = self.per_ten_seconds.add(orders, now_ms), self.per_minute.add(1, now_ms)
+        fits_ten, fits_minute = self.per_ten_seconds.take(orders, now_ms), self.per_minute.take(1, now_ms)
         if not fits_ten:
-            after = self.per_ten_seconds.ends_in_s(now_ms)
+            after = self.per_ten_seconds.resets_in_s(now_ms)
             raise Refusal(-1015, self.per_ten_seconds.limit, "TEN_SECONDS", retry_after_s=after)
         if not fits_minute:
-            after = self.per_minute.ends_in_s(now_ms)
+            after = self.per_minute.resets_in_s(now_ms)
             raise Refusal(-1015, self.per_minute.limit, "MINUTE", retry_after_s=after)
 
     def headers(self) -> dict[str, str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from copydesk_paper.serving.misbehaviour import Misbehaviour
+
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.market import MarketData
-from copydesk_binance.rehearsal.misbehaviour import Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.streams import Streams
 from copydesk_binance.rehearsal.venue import Venue

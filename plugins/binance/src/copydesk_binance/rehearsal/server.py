@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
+from copydesk_paper.serving.frontend import Frontend
+from copydesk_paper.serving.misbehaviour import Misbehaviour
 
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.control import Control
 from copydesk_binance.rehearsal.limits import RequestWeight
-from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Route, Security
 from copydesk_binance.rehearsal.signing import check_form_of_key, check_signature, check_time
@@ -26,47 +25,28 @@ _JSON = "application/json"
 _ROOTS = frozenset({"public", "market", "private"})
 
 
-class Frontend:
-    """Answers every request. `away_until` is when a server that went away is there again, by the monotonic clock."""
+class Server(Frontend):
+    """Answers every request."""
 
-    def __init__(
-        self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi, control: Control
-    ) -> None:
+    def __init__(self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi) -> None:
+        super().__init__()
         self._rest = rest
         self._streams: Streams = rest.streams
         self._weights = weights
         self._misbehaviour = misbehaviour
         self._api = api
-        self._control = control
-        self.away_until = 0.0
-        self.requests = 0
 
-    def leave(self, seconds: float) -> None:
-        """Cut all connections and answer nobody for a while."""
-        self.away_until = time.monotonic() + seconds
+    def drop_all(self) -> None:
         self._streams.drop_all()
         self._api.drop_all()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
-        if path.startswith("/rehearsal/"):
-            return await self._control.handle(request, path, query)
-        if time.monotonic() < self.away_until:
-            return self._cut(request)
-        if "Upgrade" in request.headers:
-            return await self._websocket(request, path, query)
-        self.requests += 1
-        return await self._answer(request, path, query)
-
-    @staticmethod
-    def _cut(request: web.BaseRequest) -> web.StreamResponse:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response(status=503)
+    async def close(self) -> None:
+        await self._streams.close()
+        self._api.drop_all()
 
     # --- REST ---
 
-    async def _answer(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         ip = request.remote or ""
         headers: dict[str, str] = {}
         try:
@@ -79,8 +59,6 @@ class Frontend:
             status, payload = refusal.status, refusal.payload()
             if refusal.retry_after_s:
                 headers["Retry-After"] = str(refusal.retry_after_s)
-        except Cut:
-            return self._cut(request)
         headers.setdefault("X-MBX-USED-WEIGHT-1M", str(self._weights.used(ip)))
         return web.Response(body=_encode(payload), status=status, content_type=_JSON, headers=headers)
 
@@ -116,7 +94,7 @@ class Frontend:
 
     # --- websockets ---
 
-    async def _websocket(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+    async def websocket(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         if path == API_PATH:
             return await self._api.serve(request)
         segments = [segment for segment in path.split("/") if segment]

@@ -5,13 +5,13 @@ Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/ge
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
+
+from copydesk_paper.serving.signatures import Age, age, is_signature
 
 from copydesk_binance.rehearsal.codes import Refusal
 
@@ -20,11 +20,6 @@ MAX_WINDOW_MS = 60_000
 AHEAD_MS = 1_000
 _KEY_FORM = re.compile(r"[A-Za-z0-9]{64}")
 _SIGNATURE = re.compile(r"(?:^|&)signature=([^&]*)")
-
-
-def signature_of(secret: bytes, payload: str) -> str:
-    """The lower-case hex HMAC-SHA256 of what was sent, as Binance wants it."""
-    return hmac.new(secret, payload.encode(), hashlib.sha256).hexdigest()
 
 
 def check_form_of_key(key: str, ip: str) -> Refusal:
@@ -72,11 +67,12 @@ def check_time(timestamp: int | None, window: int | None, now_ms: int) -> None:
     """Refuse (-1102, -1131, -1021) a signed request without a timestamp, or whose timestamp is outside of its window."""
     if timestamp is None:
         raise Refusal(-1102, "timestamp")
-    if timestamp > now_ms + AHEAD_MS:
+    judged = age(timestamp, now_ms, window_ms=DEFAULT_WINDOW_MS if window is None else window, ahead_ms=AHEAD_MS)
+    if judged is Age.AHEAD:
         raise Refusal(-1021, message=f"Timestamp for this request was {AHEAD_MS}ms ahead of the server's time.")
     if window is not None and window > MAX_WINDOW_MS:
         raise Refusal(-1131)
-    if now_ms - timestamp > (DEFAULT_WINDOW_MS if window is None else window):
+    if judged is Age.TOO_OLD:
         raise Refusal(-1021)
 
 
@@ -95,5 +91,5 @@ def as_text(value: Any) -> str:
 def _compare(secret: bytes, given: str, payload: str) -> None:
     if not given:
         raise Refusal(-1102, "signature")
-    if not hmac.compare_digest(given.encode(), signature_of(secret, payload).encode()):
+    if not is_signature(given, secret, payload):
         raise Refusal(-1022)

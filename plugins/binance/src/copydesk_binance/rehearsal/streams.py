@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from aiohttp import WSCloseCode, WSMsgType, web
-from copydesk_paper.faults import Faults
-from copydesk_paper.outbox import Delivery, Outbox
+from aiohttp import WSCloseCode, web
 from copydesk_paper.records import OrderReport, Quote, Report, Trade
+from copydesk_paper.serving.faults import Faults
+from copydesk_paper.serving.outbox import Delivery, Outbox
 
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.account import Account
@@ -286,17 +286,15 @@ class Streams:
         self._connections.add(reader)
         for name in names:
             self._subscribe(reader, name)
-        pump = asyncio.create_task(reader.pump())
+
+        async def hear(text: str) -> None:
+            reader.push(_encode(self._answer(reader, text)).decode())
+
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    reader.push(_encode(self._answer(reader, message.data)).decode())
+            await reader.serve(hear)
         finally:
             self._forget_reader(reader)
             self._connections.discard(reader)
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await pump
         return socket
 
     def _answer(self, reader: Connection, text: str) -> Json:

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
+from copydesk_paper.serving.misbehaviour import Cut, Misbehaviour
 
 from copydesk_binance.rehearsal import rest_accounts, rest_market, rest_orders
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit
-from copydesk_binance.rehearsal.misbehaviour import Cut, Misbehaviour
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Security
 from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time, plain_number

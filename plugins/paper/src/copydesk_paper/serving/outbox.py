@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
-from copydesk_paper.faults import Faults
+from copydesk_paper.serving.faults import Faults
 
 MAX_QUEUE = 20_000
 """Frames that wait for a client that does not read; at more its connection is cut."""
@@ -19,7 +20,7 @@ REORDER_WAIT_S = 0.1
 
 
 class Outbox:
-    """Frames leave in the order in which they were pushed. `pump` runs as a task of the connection."""
+    """Frames leave in the order in which they were pushed, each at once unless one before it is still on its way."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
@@ -39,8 +40,19 @@ class Outbox:
         if self._transport is not None:
             self._transport.abort()
 
-    async def pump(self) -> None:
-        """Send what is queued until the connection ends."""
+    async def serve(self, hear: Callable[[str], Awaitable[None]]) -> None:
+        """Send what is pushed and hear every text frame that comes, one after the other, until the connection ends."""
+        pump = asyncio.create_task(self._pump())
+        try:
+            async for message in self.socket:
+                if message.type is WSMsgType.TEXT:
+                    await hear(message.data)
+        finally:
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await pump
+
+    async def _pump(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()

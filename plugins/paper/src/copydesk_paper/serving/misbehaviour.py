@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from copydesk_paper.exchange import Exchange
-from copydesk_paper.faults import SLICES, Fault, Faults
+from copydesk_paper.serving.faults import SLICES, Fault, Faults
 
 REFUSING = ("429", "overload")
 """Faults whose answer says no: nothing is done."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from copydesk_paper.misbehaviour import Cut, Misbehaviour
-
 from copydesk_binance.rehearsal.codes import Refusal
-
-__all__ = ["ANSWERS", "Cut", "Misbehaviour"]
 
 UNKNOWN_ERROR = "Unknown error, please check your request or try again later."
 ANSWERS: Mapping[str, Callable[[], Exception]] = {
