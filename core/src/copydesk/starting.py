@@ -44,7 +44,7 @@ def begin(run: Run, given: BotStarted) -> None:
     before = bot.links
     forget_links(run.desk, before.values())
     bot.working, bot.winding, bot.ending, bot.silent, bot.silent_since_ns = True, False, "", "", 0
-    bot.started_ms = given.snapshot.time_ms
+    bot.wound_down, bot.started_ms = False, given.snapshot.time_ms
     bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, {}
     follows = given.policy != IGNORE
     for order in given.snapshot.orders:

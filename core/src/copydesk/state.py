@@ -249,6 +249,7 @@ class Bot:
     rules: BotRules
     working: bool = False
     winding: bool = False  # works only until its children are flat: nothing is opened any more
+    wound_down: bool = False  # it stopped by itself, because its children were flat
     ending: str = ""  # the stop's policy, while what it asks for is not done yet
     silent: str = ""  # what was done about a parent that is silent for too long
     silent_since_ns: int = 0  # when the parent was lost, 0 while it is there

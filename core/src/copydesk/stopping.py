@@ -106,7 +106,7 @@ def conclude(run: Run) -> None:
     """See whether a bot that winds down is flat, and whether a stop has come to its end."""
     for bot in run.desk.bots.values():
         if bot.winding and is_flat(bot):
-            bot.working, bot.winding, bot.ending = False, False, CANCEL_ALL
+            bot.working, bot.winding, bot.wound_down, bot.ending = False, False, True, CANCEL_ALL
             _say(run, bot, "wound-down", "wound down: its children are flat, it is stopped")
             for link in bot.links.values():
                 clear(run, bot, link, CANCEL_ALL)

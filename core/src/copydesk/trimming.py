@@ -10,7 +10,7 @@ from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
 from copydesk.planning import closing_side
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
-from copydesk.state import Bot, ChildOrder, Link
+from copydesk.state import Bot, ChildOrder, Desk, Link
 from copydesk.stopping import FLATTEN, clear
 from copydesk.tracking import Event, State
 
@@ -73,7 +73,7 @@ def _reduce(run: Run, bot: Bot, link: Link, quantity: Decimal, why: str) -> None
     order = ChildOrder(
         client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
         account=link.child.account,
-        terms=_closing_terms(run, bot, link, quantity),
+        terms=closing_terms(run.desk, bot, link, quantity),
         cause=cause,
     )
     link.corrections.append(order)
@@ -117,7 +117,8 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     return False
 
 
-def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+    """The market order that closes `quantity` of what is attributed."""
     long = link.attributed > 0
     position_side = link.book[1]
     if position_side is not PositionSide.NET:
@@ -127,13 +128,13 @@ def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
         side=closing_side(link.attributed),
         type=OrderType.MARKET,
         quantity=quantity,
-        reduce_only=run.desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
+        reduce_only=desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
         position_side=position_side,
     )
 
 
 def _ticket(run: Run, bot: Bot, link: Link, quantity: Decimal) -> str:
-    return to_json(_closing_terms(run, bot, link, quantity)).decode()
+    return to_json(closing_terms(run.desk, bot, link, quantity)).decode()
 
 
 def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
