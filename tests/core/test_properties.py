@@ -63,6 +63,7 @@ entries = st.one_of(
     ),
     do("order", sides, quantities, st.just(OrderType.LIMIT), offsets, books, post_only=st.booleans()),
     do("order", sides, quantities, stops, st.integers(1, 8), books, reduce_only=st.booleans()),
+    do("bracket", sides, quantities, st.integers(1, 6), st.integers(1, 6), books),
 )
 exits = st.one_of(
     do("exit", st.sampled_from([30, 50, 100, 100, 200, 250])),
@@ -242,14 +243,15 @@ def check_all(desk: RoughLoop, story: list[Do]) -> None:
     check_copies(desk)
     check_books(desk)
     check_drift(desk)
+    assert desk.crossings == []
     check_replay(desk)
     check_quiet(desk, story)
 
 
 @told
-@given(families(), stories(trouble, trouble), amendables, st.booleans())
-def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge):
-    desk = rough(children, amendable=amendable, hedge=hedge)
+@given(families(), stories(trouble, trouble), amendables, st.booleans(), st.booleans())
+def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets):
+    desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge)
     desk.happen(story).calm()
     check_all(desk, story)
     check_share(desk)
@@ -257,9 +259,9 @@ def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge):
 
 
 @told
-@given(families(), stories(trouble, final, hands), amendables)
-def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable):
-    desk = rough(children, amendable=amendable)
+@given(families(), stories(trouble, final, hands), amendables, st.booleans())
+def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable, nets):
+    desk = rough(children, amendable=amendable, nets=nets)
     desk.happen(story).calm()
     check_all(desk, story)
 

@@ -101,6 +101,8 @@ class ClosedLoop:
     hedge: bool = False
     amendable: frozenset[OrderType] = frozenset({OrderType.LIMIT})
     price: Decimal = PRICE
+    nets: bool = True
+    reduce_only: bool = True
 
     def __post_init__(self) -> None:
         self.now_ns = START_NS
@@ -119,7 +121,7 @@ class ClosedLoop:
         for account in (PARENT, *(rules.account for rules in self.children)):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
-        can = Capabilities(amend=self.amendable, hedge_mode=True)
+        can = Capabilities(amend=self.amendable, hedge_mode=True, nets_positions=self.nets, reduce_only=self.reduce_only)
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
         self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: can}))

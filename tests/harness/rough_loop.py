@@ -97,6 +97,7 @@ class RoughLoop(ClosedLoop):
         self.refused_for_good = False
         self.by_hand = False
         self.largest: dict[str, Decimal] = {}
+        self.crossings: list[str] = []
         super().__post_init__()
         self.fault = self._verdict
 
@@ -154,6 +155,15 @@ class RoughLoop(ClosedLoop):
         if self.hedge and (book is PositionSide.LONG) == (side is Side.BUY):
             terms = msgspec.structs.replace(terms, reduce_only=False, close_position=False)
         self._try(lambda: self._own(self.exchange.place(PARENT, terms)))
+
+    def bracket(self, side: Side, quantity: int, target: int, stop: int, book: PositionSide = PositionSide.NET) -> None:
+        """An entry at market with a target and a stop, each so many ticks away."""
+        if self.hedge and (book is PositionSide.LONG) != (side is Side.BUY):
+            side = side.opposite
+        more = {} if self.hedge else {"reduce_only": True}
+        self.order(side, quantity, OrderType.MARKET, 0, book)
+        self.order(side.opposite, quantity, OrderType.LIMIT, target, book, **more)
+        self.order(side.opposite, quantity, OrderType.STOP_MARKET, stop, book, **more)
 
     def exit(self, share: int, type_: OrderType = OrderType.MARKET, offset: int = 0, **more: object) -> None:
         """An order against what the parent holds, `share` percent of it (200 flips)."""
@@ -388,6 +398,17 @@ class RoughLoop(ClosedLoop):
         decisions = self.copier.apply(given)
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
+        if not self.nets:
+            self._note_crossings(decisions)
+
+    def _note_crossings(self, decisions: list[Decision]) -> None:
+        """Where the venue does not net, no order may be placed that would carry the child through flat."""
+        for decision in decisions:
+            if isinstance(decision, Place):
+                link = self.copier.desk.child_orders[decision.account, decision.client_id].link
+                terms = decision.order.terms
+                if link.attributed * terms.side.sign < 0 and terms.quantity > abs(link.attributed):
+                    self.crossings.append(f"{decision.account} holds {link.attributed}: {terms}")
 
     def calm(self) -> RoughLoop:
         """The trouble is over: everything is connected, delivered, read and done."""

@@ -18,6 +18,7 @@ SOURCES = {
     "copydesk": "core",
     "copydesk_panel": "panel",
     "copydesk_paper": "plugins/paper",
+    "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")

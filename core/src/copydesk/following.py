@@ -10,10 +10,11 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk.ids import COPY, client_order_id
+from copydesk.ids import CLOSE, client_order_id
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderType, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, ratio_for, wanted
+from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce, to_json
+from copydesk.planning import Hold, Wanted, ratio_for, wanted
+from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
@@ -27,15 +28,27 @@ PROMPT_MS = 3_000
 
 def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Send what is missing for one parent order and one child, if anything is and if it may be sent now."""
-    last = pair.last
-    if pair.closed or not bot.working:
+    if not bot.working:
         return
+    fall_back(pair)
+    if not pair.closed:
+        _follow(run, bot, link, pair)
+    retire(run, link, pair)
+
+
+def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
+    last = pair.last
     if last is None:
         _enter(run, bot, link, pair)
     elif last.op is not None or last.state in (State.SENDING, State.UNKNOWN):
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
+    elif last.state in (State.WAITING, State.MISSING) and older(pair) and not _still_wanted(run, bot, link, pair):
+        last.on(Event.GIVEN_UP)
+        standing = fall_back(pair)
+        if standing is not None and standing.op is None and standing.state.is_live:
+            _keep(run, bot, link, pair, standing)
     elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in ("replace", "silence"):
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
     elif _is_idle(bot, pair, last):
@@ -45,6 +58,13 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
     elif not pair.parent.live:
         _finish(run, bot, link, pair)
+
+
+def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
+    """The pair's newest order, which never arrived, would be placed again."""
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    current = pair.parent.live or outlives(bot, link, pair)
+    return current and isinstance(wanted(run.desk, bot, link, pair, instrument), Wanted)
 
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
@@ -81,13 +101,17 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
-    if not parent.live:
+    if parent.live or outlives(bot, link, pair):
+        pair.ended_ns = 0
+    else:
         sign, followed = parent.order.terms.side.sign, bot.book(link.book).followed
         if is_exit(bot, parent):  # what it closes is open the other way by now, or is wanted again
             outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
         else:  # what it opens is closed again
             outlived = followed * sign <= 0
         if outlived or not parent.done:
+            if followed * sign < 0 and lingers(run, bot, link, pair, order):
+                return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
     want = wanted(run.desk, bot, link, pair, instrument)
@@ -98,7 +122,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
-    if quantity <= order.filled:
+    if quantity <= order.filled or (order.leg == CLOSE and want.leg != CLOSE):
         cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
@@ -106,8 +130,14 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     can = run.desk.capabilities[bot.rules.kind]
     if terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+        order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
-    elif not _is_clamped(run, bot, link, pair, terms):
+    elif _is_clamped(run, bot, link, pair, terms):
+        return
+    elif want.exit and may_stand_beside(run, link, order, terms):
+        if not older(pair):
+            _place(run, bot, link, pair, want, terms, "exit")
+    else:
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -118,13 +148,10 @@ def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> boo
     more than what was copied: there the order would take of what is not ours.
     """
     order, parent = pair.orders[-1], pair.parent
-    # A fill and the position after it are told one after the other: foreign is what both the last two say.
-    held = run.desk.account(link.child.account).positions.get(link.book)
-    foreign = held is not None and held.quantity != link.attributed and link.foreign
     closes_all = divide(bot, parent).close >= reach(bot, parent)
     shrunk = terms.quantity < order.terms.quantity
     alike = _same(msgspec.structs.replace(order.terms, quantity=terms.quantity), terms)
-    return order.terms.reduce_only and shrunk and alike and closes_all and not foreign
+    return order.terms.reduce_only and shrunk and alike and closes_all and not has_foreign(run, link)
 
 
 def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
@@ -138,7 +165,8 @@ def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> 
 def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
-    if not parent.live and not parent.done:
+    lasting = outlives(bot, link, pair)
+    if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
         else:
@@ -169,7 +197,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
-    if not want.exit and _turning(bot, link, pair, instrument):
+    if not want.exit and _turning(run, bot, link, pair, instrument):
         _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
         return
     quantity = want.terms.quantity - pair.filled
@@ -181,7 +209,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     last = pair.last
     if last is not None and last.refused is not None and _same(terms, last.refused):
         return
-    if not parent.live:
+    if not parent.live and not lasting:
         late = _late(run, bot, link, pair, terms, instrument, is_exit=want.exit)
         if late is None:
             return
@@ -193,15 +221,19 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
             if not parent.live:
                 _give_up(pair, "too-small")
             return
-    _place(run, bot, link, pair, terms, "catch-up" if not parent.live else "exit" if want.exit else "entry")
+    why = "exit" if want.exit and (parent.live or lasting) else "entry" if parent.live else "catch-up"
+    _place(run, bot, link, pair, want, terms, why)
 
 
-def _turning(bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
+def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
     """The parent closed and opens the other way, and the child has not got as far: first close, then open.
 
     Two orders that cross the flat line in the wrong order would leave a reduce-only one with nothing to reduce.
     """
-    if divide(bot, pair.parent).close:
+    if not run.desk.capabilities[bot.rules.kind].nets_positions:
+        if link.book[1] is PositionSide.NET and held_for(link, pair):
+            return True
+    elif divide(bot, pair.parent).close:
         return False  # a flip is one crossing order
     sign = child_sign(link, pair)
     opposite = link.attributed * sign < 0
@@ -308,16 +340,21 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
     return floor_to(max(missing, ZERO), step)
 
 
-def _place(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, why: str) -> None:
+def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
     last = pair.last
-    if last is not None and last.state in (State.WAITING, State.MISSING):
+    unsent = last is not None and last.state in (State.WAITING, State.MISSING)
+    if last is not None and unsent and last.leg == want.leg:
         order = last  # the venue has nothing under this id: the same id goes again
         order.on(Event.SENT_AGAIN)
-        order.terms, order.absent = terms, 0
+        order.terms, order.absent, order.exit = terms, 0, want.exit
     else:
+        if last is not None and unsent:
+            last.on(Event.GIVEN_UP)
         cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, COPY, pair.earlier + len(pair.orders))
-        order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause)
+        client_id = client_order_id(link.bot, link.child.account, cause, want.leg, pair.earlier + len(pair.orders))
+        order = ChildOrder(
+            client_id=client_id, account=link.child.account, terms=terms, cause=cause, leg=want.leg, exit=want.exit
+        )
         pair.orders.append(order)
         register(run, bot, link, pair, order)
     pair.waiting = ""

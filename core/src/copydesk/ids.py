@@ -12,6 +12,8 @@ from hashlib import blake2b
 
 PREFIX = "cdk-"
 COPY = "c"
+CLOSE = "x"
+"""The first leg of a flip where the venue does not net: what is held is closed before the copy opens the other side."""
 TRIM = "t"
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE32_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)

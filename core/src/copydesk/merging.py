@@ -19,6 +19,7 @@ from copydesk.silence import infer
 from copydesk.standing import committed
 from copydesk.state import PAST_KEPT, Book, Bot, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
+from copydesk.unprotected import measure
 
 _CLOSED_BY_FILLS = frozenset(
     {"parent-ended-unfilled", "done", "overtaken", "rounded-to-nothing", "too-small", "nothing-to-reduce", "below-baseline"}
@@ -50,6 +51,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
         pair = link.pairs.get(order.venue_id)
         if pair is not None:
             follow(run, bot, link, pair)
+            measure(run, bot, link)
         if grown or not parent.live:
             settle_link(run, bot, link)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import ChildRules
 from copydesk.model import (
     ZERO,
@@ -19,6 +20,7 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
+from copydesk.protecting import held_for, outlives
 from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
 from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
 from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
@@ -26,10 +28,11 @@ from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
 
 @dataclass(slots=True, frozen=True)
 class Wanted:
-    """The child's terms. `terms.quantity` is the total over all generations of the pair, filled part included."""
+    """The child's terms. `terms.quantity` is the total over all generations and legs of the pair, filled part included."""
 
     terms: Terms
     exit: bool
+    leg: str = COPY
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,6 +47,8 @@ class Hold:
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
     """The order that the child should have for `pair.parent`, or why none."""
     parts = divide(bot, pair.parent)
+    if outlives(bot, link, pair):
+        return _exit(bot, link, pair, ZERO, instrument, desk.capabilities[bot.rules.kind])
     if parts.close and parts.open and not bot.winding:
         return _flip(bot, link, pair, parts, instrument, desk.capabilities[bot.rules.kind])
     if parts.open and not (parts.close and bot.winding):
@@ -72,8 +77,8 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
 def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     # An exit covers at the most what the child holds now, whatever it is going to hold.
-    covered = max(-link.attributed * child_sign(link, pair), ZERO) + pair.filled
-    total = min(_closing(bot, link, pair, quantity, instrument), covered)
+    covered = held_for(link, pair) + pair.filled
+    total = covered if outlives(bot, link, pair) else min(_closing(bot, link, pair, quantity, instrument), covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
@@ -87,11 +92,36 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     opening = round_to(abs(ratio) * parts.open, instrument.quantity_step, link.child.rounding)
-    total = _closing(bot, link, pair, parts.close, instrument) + opening
+    closing = _closing(bot, link, pair, parts.close, instrument)
+    if not can.nets_positions and pair.parent.order.terms.position_side is PositionSide.NET:
+        return _two_legs(link, pair, closing, opening, ratio, instrument, can)
+    # It crosses what the child holds and what market orders still bring; an entry that only rests brings nothing any more.
+    total = min(closing, held_for(link, pair) + _market_orders_against(link, pair) + pair.reduced) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=only_closes), exit=not opening)
+
+
+def _market_orders_against(link: Link, pair: Pair) -> Decimal:
+    """What market orders on their way add to the position that the pair's order closes."""
+    sign = -child_sign(link, pair)
+    orders = (order for other in link.pairs.values() if other is not pair for order in other.orders)
+    against = (o for o in orders if o.state.is_open and o.terms.type is OrderType.MARKET and o.terms.side.sign == sign)
+    return sum((order.remaining for order in against), ZERO)
+
+
+def _two_legs(
+    link: Link, pair: Pair, closing: Decimal, opening: Decimal, ratio: Decimal, instrument: Instrument, can: Capabilities
+) -> Wanted | Hold:
+    """A flip where the venue does not net: close what is held, and open only once that has happened."""
+    left = min(closing - pair.reduced, held_for(link, pair))
+    if left > 0:
+        terms = _child_terms(pair, pair.filled + left, ratio, instrument, reduce_only=can.reduce_only)
+        return Wanted(terms, exit=True, leg=CLOSE)
+    if not opening:
+        return Hold("too little to open", "rounded-to-nothing", final=not pair.parent.live)
+    return Wanted(_child_terms(pair, pair.reduced + opening, ratio, instrument, reduce_only=False), exit=False)
 
 
 def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Decimal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
+from copydesk.protecting import fall_back
 from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
@@ -74,10 +75,16 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
         order.refused = order.terms
         if pair is not None:
             pair.idle_since = link.fills
+            standing = fall_back(pair)
+            if standing is not None:
+                standing.refused = order.terms
         text = f"nothing to reduce: {outcome.message}"
         run.note(link, "info", "nothing-to-reduce", text, client_id=order.client_id, parent_order=order.cause)
         return
-    if pair is not None:
+    standing = fall_back(pair) if pair is not None else None
+    if standing is not None:
+        standing.refused = order.terms  # it stays as it is, and the same is not asked for again
+    elif pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
     text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
@@ -256,3 +263,5 @@ def due(run: Run, tracked: Tracked) -> None:
             resend_correction(run, tracked.link, order)
         else:
             follow(run, tracked.bot, tracked.link, tracked.pair)
+    elif order.op is None and tracked.bot.working:
+        settle_link(run, tracked.bot, tracked.link)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from copydesk.ids import CLOSE
 from copydesk.model import ZERO, Instrument, PositionSide
 from copydesk.sizing import ceil_to, entry_quantity, floor_to, round_to
 from copydesk.state import Bot, Link, Pair, ParentOrder, book_of, may_open
@@ -111,6 +112,9 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
     if parts.close and parts.open and pair.ratio is not None:
         opening = round_to(abs(pair.ratio) * parts.open, step, link.child.rounding)
         closing = max(ZERO, pair.total - opening)
+        legs = [order for order in pair.orders if order.leg == CLOSE]
+        if legs:
+            closing = sum((order.terms.quantity if order.state.is_open else order.filled for order in legs), ZERO)
         closed = min(done, parts.close)
         opened = max(ZERO, done - parts.close - parts.ignored)
         return closing * closed / parts.close + opening * opened / parts.open

@@ -20,13 +20,13 @@ import copy
 from collections.abc import Mapping
 from decimal import Decimal
 
-from copydesk.ids import COPY, client_order_id, is_own
+from copydesk.ids import CLOSE, COPY, client_order_id, is_own
 from copydesk.inputs import BotStarted, Decision
 from copydesk.merging import pair_up
 from copydesk.model import ZERO, Order, OrderStatus, OrderType, Position, PositionSide, Side, Snapshot, Terms
 from copydesk.planning import ratio_for
 from copydesk.sending import Run, register
-from copydesk.standing import target
+from copydesk.standing import is_exit, target
 from copydesk.state import Account, Book, Bot, ChildOrder, Desk, Link, Pair, ParentBook, ParentOrder, forget_links
 from copydesk.tracking import State
 from copydesk.trimming import settle_link
@@ -181,11 +181,11 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], befo
             found = _left(bot.rules.name, child, cause, standing)
             if found is None:
                 continue
-            number, order = found
+            number, leg, order = found
             pair.earlier = max(pair.earlier, number + 1)
             if not order.filled:
                 pair.earlier = number
-                _adopt_order(run, bot, link, pair, order)
+                _adopt_order(run, bot, link, pair, order, leg)
 
 
 def _used(earlier: Link | None, cause: str) -> int:
@@ -194,23 +194,26 @@ def _used(earlier: Link | None, cause: str) -> int:
     return pair.earlier + len(pair.orders) if pair is not None else 0
 
 
-def _left(bot: str, child: str, cause: str, standing: Mapping[str, Order]) -> tuple[int, Order] | None:
-    """The newest copy of a parent's order that stands on the child, with its generation."""
+def _left(bot: str, child: str, cause: str, standing: Mapping[str, Order]) -> tuple[int, str, Order] | None:
+    """The newest copy of a parent's order that stands on the child, with its generation and leg."""
     if not any(is_own(client_id) for client_id in standing):
         return None
     for number in reversed(range(GENERATIONS)):
-        order = standing.get(client_order_id(bot, child, cause, COPY, number))
-        if order is not None:
-            return number, order
+        for leg in (COPY, CLOSE):
+            order = standing.get(client_order_id(bot, child, cause, leg, number))
+            if order is not None:
+                return number, leg, order
     return None
 
 
-def _adopt_order(run: Run, bot: Bot, link: Link, pair: Pair, order: Order) -> None:
+def _adopt_order(run: Run, bot: Bot, link: Link, pair: Pair, order: Order, leg: str) -> None:
     mine = ChildOrder(
         client_id=order.client_id,
         account=link.child.account,
         terms=order.terms,
         cause=pair.parent.order.venue_id,
+        leg=leg,
+        exit=is_exit(bot, pair.parent),
         state=State.WORKING,
         op=None,
         venue_id=order.venue_id,

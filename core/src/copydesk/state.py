@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import (
     ZERO,
@@ -112,6 +113,8 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    leg: str = COPY
+    exit: bool = False  # it is there to close, not to open
     state: State = State.SENDING
     op: Op | None = Op.PLACE
     intent: int = 0
@@ -119,6 +122,7 @@ class ChildOrder:
     refused: Terms | None = None  # terms that the venue would not amend to: not asked for again
     venue_id: str = ""
     filled: Decimal = ZERO
+    reduced: Decimal = ZERO  # how much of that made the position smaller, by the position when it was told
     updated_ms: int = 0
     sent_ns: int = 0
     due_ns: int = 0  # when to look at it again, 0 for never
@@ -186,10 +190,15 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property
     def filled(self) -> Decimal:
         return sum((order.filled for order in self.orders), ZERO)
+
+    @property
+    def reduced(self) -> Decimal:
+        return sum((order.reduced for order in self.orders), ZERO)
 
     @property
     def last(self) -> ChildOrder | None:
@@ -227,6 +236,9 @@ class Link:
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
     said: str = ""
     since_ns: int = 0
+    naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
+    naked_ns: int = 0  # all such times that are over, together,
+    naked_longest_ns: int = 0  # and the longest of them
 
     @property
     def orders(self) -> list[ChildOrder]:
@@ -240,6 +252,7 @@ class Link:
     def move(self, order: ChildOrder, grown: Decimal) -> None:
         """Count what one of its orders filled newly."""
         if grown:
+            order.reduced += min(grown, max(ZERO, -order.terms.side.sign * self.attributed))
             self.attributed += order.terms.side.sign * grown
             self.fills += 1
 

@@ -13,6 +13,7 @@ from copydesk.standing import excess
 from copydesk.state import Bot, ChildOrder, Desk, Link
 from copydesk.stopping import FLATTEN, clear
 from copydesk.tracking import Event, State
+from copydesk.unprotected import measure
 
 TRIM_AGAIN_MS = 250
 TRIM_TRIES = 6
@@ -27,11 +28,12 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     if clearing:
         if clear(run, bot, link, clearing) and clearing == FLATTEN:
             _close(run, bot, link)
+        measure(run, bot, link)
         return
     for pair in list(link.pairs.values()):
-        if not pair.closed:
-            follow(run, bot, link, pair)
+        follow(run, bot, link, pair)
     _trim(run, bot, link)
+    measure(run, bot, link)
     _end_episode(bot, link)
     _put_by(link)
 
@@ -75,6 +77,7 @@ def _reduce(run: Run, bot: Bot, link: Link, quantity: Decimal, why: str) -> None
         account=link.child.account,
         terms=closing_terms(run.desk, bot, link, quantity),
         cause=cause,
+        exit=True,
     )
     link.corrections.append(order)
     register(run, bot, link, None, order)
@@ -87,9 +90,9 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
     if not bot.working or not all(run.desk.account(account).connected for account in accounts):
         return False
     for pair in link.pairs.values():
-        last = pair.last
-        if last is not None and last.state.is_open and (last.op or last.state in (State.SENDING, State.UNKNOWN)):
-            return False
+        for order in pair.orders:
+            if order.state.is_open and (order.op or order.state in (State.SENDING, State.UNKNOWN)):
+                return False
     return not any(order.state.is_open for order in link.corrections)
 
 

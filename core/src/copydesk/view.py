@@ -36,7 +36,11 @@ class AccountView(Record):
 
 
 class DriftView(Record):
-    """One link's position against what it should be. `cause` is empty only where `difference` is zero."""
+    """One link's position against what it should be. `cause` is empty only where `difference` is zero.
+
+    Naked: holding a position without a stop while the parent has one. `naked_since_ns` is 0 where that is not so now;
+    `naked_ns` is all such time that is over, since the bot started.
+    """
 
     bot: str
     child: str
@@ -49,6 +53,8 @@ class DriftView(Record):
     difference: Decimal
     cause: str = ""
     since_ns: int = 0
+    naked_since_ns: int = 0
+    naked_ns: int = 0
 
 
 class Latency(Record):
@@ -62,7 +68,8 @@ class Latency(Record):
 
 class ChildView(Record):
     """One child of a bot. `sent` runs from the parent's event read to the child's request handed to the venue's client,
-    `accepted` to the venue's answer."""
+    `accepted` to the venue's answer. `naked_ns`: how long in all it held something without a stop while its parent had one,
+    `naked_longest_ns` the longest time at a stretch, both of what is over."""
 
     account: str
     mode: str
@@ -70,6 +77,8 @@ class ChildView(Record):
     health: str
     copied: int = 0
     missed: int = 0
+    naked_ns: int = 0
+    naked_longest_ns: int = 0
     latency_us: int | None = None
     sent: Latency | None = None
     accepted: Latency | None = None

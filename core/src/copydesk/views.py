@@ -47,6 +47,8 @@ def drift(desk: Desk, bot: Bot, link: Link) -> DriftView | None:
         difference=difference,
         cause=_cause(desk, bot, link, instrument, difference) if difference else "",
         since_ns=link.since_ns,
+        naked_since_ns=link.naked_since_ns,
+        naked_ns=link.naked_ns,
     )
 
 
@@ -110,6 +112,10 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"
 
 
+def _links(bot: Bot | None, account: str) -> list[Link]:
+    return [link for (child, _), link in bot.links.items() if child == account] if bot is not None else []
+
+
 def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
     """A bot as people see it, but for how long its copies take."""
     bot = desk.bots.get(settings.name)
@@ -123,6 +129,8 @@ def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
             health=health(desk, bot, child.account) if bot is not None else "in sync",
             copied=copied.get(child.account, 0),
             missed=missed.get(child.account, 0),
+            naked_ns=sum(link.naked_ns for link in _links(bot, child.account)),
+            naked_longest_ns=max((link.naked_longest_ns for link in _links(bot, child.account)), default=0),
         )
         for child in settings.children
     )

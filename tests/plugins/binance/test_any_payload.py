@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
 from copydesk_binance import translate
-from copydesk_binance.errors import Reply, Unreadable, meaning, read_reply, refusal
+from copydesk_binance.errors import Reply, meaning, read_reply, refusal
+from copydesk_ccxt.errors import Unreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,8 @@ import json
 import pytest
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import Rejected, RejectReason, Unknown
-from copydesk_binance.errors import CODES, Family, meaning, raise_for, read_reply, refusal
+from copydesk_binance.errors import CODES, meaning, raise_for, read_reply, refusal
+from copydesk_ccxt.errors import Family
 
 NOW_MS = 1_700_000_000_000
 

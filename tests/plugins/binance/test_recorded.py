@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from copydesk.model import Order, Record
 from copydesk_binance import translate
-from copydesk_binance.errors import Unreadable, meaning, read_reply
+from copydesk_binance.errors import meaning, read_reply
+from copydesk_ccxt.errors import Unreadable
 
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "venue-samples" / "binance-usdm"
 

@@ -182,10 +182,10 @@ async def test_no_secret_is_ever_shown(rig: Rig, caplog: pytest.LogCaptureFixtur
 
 
 def plugin_reply(text: str) -> Any:
-    from copydesk_binance.errors import read_reply
+    from copydesk_ccxt.pool import Answer
 
     async def send(request: dict[str, Any], deadline_s: float = 1.0) -> Any:
-        return read_reply(401, text)
+        return Answer(401, text, {})
 
     return send
 

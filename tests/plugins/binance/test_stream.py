@@ -27,7 +27,8 @@ from copydesk.model import (
     StreamLost,
 )
 from copydesk_binance import stream
-from copydesk_binance.stream import Feed, Timing
+from copydesk_binance.stream import Timing
+from copydesk_ccxt.streaming import Feed
 
 from .conftest import DEADLINE_S, SYMBOL, Rig
 

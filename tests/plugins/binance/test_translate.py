@@ -20,8 +20,8 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk_binance import translate
-from copydesk_binance.errors import Unreadable
 from copydesk_binance.translate import Untranslatable
+from copydesk_ccxt.errors import Unreadable
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -184,4 +184,6 @@ def _tell(verdict: Verdict) -> None:
     print_table(("child", "mode", "orders", "copied", "missed", "twice", "drift"), rows, empty="")
     latency = verdict.copy_latency_us
     say(f"Copy latency: median {latency['p50']} µs, 99th percentile {latency['p99']} µs, longest {latency['max']} µs.")
+    naked = verdict.naked_ms
+    say(f"Time without a stop while the parent had one: {naked.total} ms in all, {naked.max} ms at the longest.")
     say("Nothing was missed or copied twice, and no drift is unexplained." if verdict.ok else "NOT everything was copied.")

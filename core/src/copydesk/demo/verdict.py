@@ -26,6 +26,13 @@ class DriftVerdict(Record):
     cause: str
 
 
+class NakedTime(Record, omit_defaults=False):
+    """Milliseconds for which a child held something without a stop while its parent had one: in all, and at a stretch."""
+
+    total: int
+    max: int
+
+
 class ChildVerdict(Record, omit_defaults=False):
     """`missed`: orders that the engine gave up; `unaccounted`: orders of the parent with neither a copy nor a line in the
     log that says why; `twice`: copies that the venue has two of, under one client id or several; `differences`: whatever
@@ -42,6 +49,7 @@ class ChildVerdict(Record, omit_defaults=False):
     corrections: int
     positions: dict[str, Decimal]
     drift: tuple[DriftVerdict, ...]
+    naked_ms: NakedTime
     sent: Latency | None
     accepted: Latency | None
 
@@ -63,6 +71,7 @@ class Verdict(Record, omit_defaults=False):
     missed: int
     twice: int
     unexplained_drift: int
+    naked_ms: NakedTime
     copy_latency_us: dict[str, int]
 
 
@@ -115,6 +124,10 @@ def judge(
         missed=missed,
         twice=twice,
         unexplained_drift=unexplained,
+        naked_ms=NakedTime(
+            total=sum(child.naked_ms.total for child in children.values()),
+            max=max((child.naked_ms.max for child in children.values()), default=0),
+        ),
         copy_latency_us={
             "p50": max((latency.p50_us for latency in sent), default=0),
             "p99": max((latency.p99_us for latency in sent), default=0),
@@ -140,6 +153,7 @@ def _child(evening: Evening, child: ChildView) -> ChildVerdict:
         corrections=len(own) - len(copies),
         positions=_held(snapshot),
         drift=_drift(evening, child),
+        naked_ms=NakedTime(total=child.naked_ns // 1_000_000, max=child.naked_longest_ns // 1_000_000),
         sent=child.sent,
         accepted=child.accepted,
     )

@@ -6,25 +6,13 @@ Source: Binance USD-M futures, "Error Codes" and "General Info / HTTP Return Cod
 
 from __future__ import annotations
 
-import json
 import re
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, NoReturn
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import Record, Rejected, RejectReason, Unknown
-
-
-class Family(StrEnum):
-    """Meanings of an error that are not a plain refusal of one order."""
-
-    AUTH = "auth"  # the login is wrong: a person has to act
-    CLOCK = "clock"  # the time stamp was outside the window: refused before anything else, measure the clock again
-    UNKNOWN = "unknown"  # the request may have been carried out
-
-
-Meaning = RejectReason | Family
+from copydesk_ccxt.errors import Family, Meaning, failure, outcome, read_json
+from copydesk_ccxt.pool import Answer
 
 _R = RejectReason
 
@@ -197,12 +185,13 @@ class Reply(Record):
 
 def read_reply(status: int, text: str, *, retry_after: str = "") -> Reply:
     """Decode what came back. `retry_after` is the header of that name, in seconds. Never raises."""
-    try:
-        body = json.loads(text, parse_float=Decimal)
-    except ValueError:
-        body = None
     wait_ms = int(Decimal(retry_after) * 1000) if re.fullmatch(r"\d+(\.\d+)?", retry_after) else 0
-    return Reply(status=status, text=text, body=body, retry_after_ms=wait_ms)
+    return Reply(status=status, text=text, body=read_json(text), retry_after_ms=wait_ms)
+
+
+def read_answer(answer: Answer) -> Reply:
+    """Decode what came back over HTTP. Never raises."""
+    return read_reply(answer.status, answer.text, retry_after=answer.header("Retry-After"))
 
 
 def meaning(reply: Reply) -> Meaning:
@@ -236,16 +225,8 @@ def retry_after_ms(reply: Reply, now_ms: int) -> int:
 
 def refusal(reply: Reply, what: str, now_ms: int) -> Rejected | Unknown:
     """The outcome that an error reply to a place, modify or cancel means. `what` names the request in the sentence."""
-    result = meaning(reply)
-    code = str(reply.code) if reply.code else str(reply.status)
-    sentence = f"{what}: Binance answered {code}: {reply.message}"
-    if result is Family.UNKNOWN:
-        return Unknown(message=sentence)
-    if isinstance(result, Family):
-        reason = RejectReason.PERMISSION if result is Family.AUTH else RejectReason.OVERLOADED
-        return Rejected(reason=reason, message=sentence, code=code)
-    wait = retry_after_ms(reply, now_ms) if result.is_transient else 0
-    return Rejected(reason=result, message=sentence, code=code, retry_after_ms=wait)
+    code, sentence = _said(reply, what)
+    return outcome(meaning(reply), sentence, code=code, wait_ms=retry_after_ms(reply, now_ms))
 
 
 def raise_for(reply: Reply, what: str, now_ms: int) -> NoReturn:
@@ -253,25 +234,10 @@ def raise_for(reply: Reply, what: str, now_ms: int) -> NoReturn:
 
     Raises `AuthFailed`, `RateLimited`, `NotReady` (overloaded, clock, unreadable, status unknown) or `Refused`.
     """
-    result = meaning(reply)
+    code, sentence = _said(reply, what)
+    raise failure(meaning(reply), sentence, code=code, wait_ms=retry_after_ms(reply, now_ms))
+
+
+def _said(reply: Reply, what: str) -> tuple[str, str]:
     code = str(reply.code) if reply.code else str(reply.status)
-    sentence = f"{what}: Binance answered {code}: {reply.message}"
-    if result is Family.AUTH:
-        raise AuthFailed(f"{sentence} Check the key, its secret and its permissions.")
-    if result is RejectReason.RATE_LIMIT:
-        raise RateLimited(sentence, retry_after_ms=retry_after_ms(reply, now_ms), code=code)
-    if isinstance(result, Family) or result is RejectReason.OVERLOADED:
-        raise NotReady(sentence)
-    raise Refused(sentence, reason=result, code=code)
-
-
-class Unreadable(NotReady):
-    """The venue sent something that does not have the documented form. Names the field; nothing is made up instead."""
-
-
-class NotSent(NotReady):
-    """The connection could not be made: nothing of the request has reached the venue."""
-
-
-class NoReply(VenueError):
-    """The request was sent, or may have been, and no reply came back."""
+    return code, f"{what}: Binance answered {code}: {reply.message}"

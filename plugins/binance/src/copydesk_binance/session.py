@@ -31,28 +31,27 @@ from copydesk.model import (
     RejectReason,
     Unknown,
 )
+from copydesk_ccxt.errors import Family, NoReply, NotSent, Unreadable
+from copydesk_ccxt.signing import Signing
+from copydesk_ccxt.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_binance import translate
 from copydesk_binance.errors import (
-    Family,
-    NoReply,
-    NotSent,
     Reply,
-    Unreadable,
     meaning,
     raise_for,
+    read_answer,
     read_reply,
     refusal,
     retry_after_ms,
 )
 from copydesk_binance.fold import Fold
-from copydesk_binance.markets import Venue, is_loopback, share_venue
-from copydesk_binance.signing import Signing
+from copydesk_binance.markets import Venue
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable, WrongMode
 
 if TYPE_CHECKING:
-    from copydesk_binance.stream import Feed
+    from copydesk_ccxt.streaming import Feed
 
 log = logging.getLogger("copydesk.binance")
 
@@ -82,7 +81,7 @@ class Session:
         self.in_step = False  # a whole snapshot was read since the stream last connected
         self.closed = False
         self._wallets: dict[str, Decimal] = {}
-        self._signer = venue.signer(key, secret)
+        self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
         self._hidden: tuple[str, ...] = (key, secret)
 
@@ -105,18 +104,19 @@ class Session:
         wait_ms = self.venue.quiet_until_ms - self.venue.now_ms()
         if wait_ms > 0:
             raise RateLimited(f"{what} was not sent: Binance asked for {wait_ms} ms of quiet.", retry_after_ms=wait_ms)
-        reply = await self.venue.send(self._sign(method, path, params, version))
+        reply = await self._send(method, path, params, version)
         if not reply.is_fine and meaning(reply) is Family.CLOCK:
             try:
                 await self.venue.measure_clock()
             except VenueError as error:
                 log.warning("%s: the clock could not be measured: %s", self.name, error)
             else:
-                reply = await self.venue.send(self._sign(method, path, params, version))
+                reply = await self._send(method, path, params, version)
         return reply if reply.is_fine else self._note_error(reply)
 
-    def _sign(self, method: str, path: str, params: Params | None, version: str) -> dict[str, Any]:
-        return self._signing.sign(method, path, params or {}, version)
+    async def _send(self, method: str, path: str, params: Params | None, version: str) -> Reply:
+        signed = self._signing.sign(method, path, [f"fapiPrivate{version}"], params or {})
+        return read_answer(await self.venue.send(signed))
 
     def _note_error(self, reply: Reply) -> Reply:
         text = reply.text
@@ -430,7 +430,7 @@ async def connect(settings: ConnectionSettings) -> Session:
     if not key or not secret:
         raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
     try:
-        venue = await share_venue(settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip())
+        venue = await share(Venue, settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip())
     except (RateLimited, Refused) as error:
         raise NotReady(f"The connection {settings.name!r}: {error}") from None
     session = Session(settings.name, venue, key, secret)

@@ -1,26 +1,20 @@
-"""The streams of one session, as events. Every private frame is read raw, in order, and none is merged.
-
-ccxt's own `watch_orders` merges and defers updates and renews its listen key only once; so the sockets are opened here, at
-the addresses that ccxt knows, and the frames are read as they come. Prices are the exception: only the latest is kept.
-"""
+"""The streams of one session, as events. The listen key is renewed here: ccxt's own renewal happens only once."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections import deque
 from collections.abc import AsyncIterator
-from decimal import Decimal
-from typing import Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, PriceEvent, Record, StreamLost, Subscription, VenueEvent
+from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, PriceEvent, Subscription, VenueEvent
+from copydesk_ccxt import streaming
+from copydesk_ccxt.errors import NoReply, Unreadable
+from copydesk_ccxt.streaming import Feed, Lost, Reconnecting, until_first
 from msgspec.structs import replace
 
 from copydesk_binance import translate
-from copydesk_binance.errors import NoReply, Unreadable
 from copydesk_binance.fold import Doubt, Told
 from copydesk_binance.session import Session
 from copydesk_binance.translate import AlgoReport, OrderReport, Payload, Quote
@@ -28,89 +22,18 @@ from copydesk_binance.translate import AlgoReport, OrderReport, Payload, Quote
 log = logging.getLogger("copydesk.binance")
 
 
-class Timing(Record):
+class Timing(streaming.Timing):
     """Deadlines and intervals of the streams, in seconds."""
 
-    connect: float = 8.0
-    heartbeat: float = 5.0  # a ping is sent after so much silence; without an answer in half of it the stream is dead
     renew: float = 25 * 60.0  # a listen key lives for 60 minutes
     renew_again: float = 30.0
-    backoff_first: float = 0.1
-    backoff_most: float = 10.0
     doubt: float = 2.0
     doubt_again: float = 0.1
 
 
 TIMING = Timing()
-BUFFER = 10_000
 IGNORED = frozenset({"TRADE_LITE", "MARGIN_CALL", "STRATEGY_UPDATE", "GRID_UPDATE", "CONDITIONAL_ORDER_TRIGGER_REJECT"})
 _DOUBT_TRIES = 3
-
-
-class _Lost(Exception):
-    """The stream is down; says why."""
-
-
-class Feed:
-    """A bounded buffer between the sockets and one reader. When it is full, all of it becomes one `Gap`: never silent."""
-
-    def __init__(self, limit: int = BUFFER) -> None:
-        self._limit = limit
-        self._events: deque[VenueEvent] = deque()
-        self._prices: dict[str, PriceEvent] = {}
-        self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._failure: BaseException | None = None
-        self._closed = False
-
-    def put(self, event: VenueEvent) -> None:
-        """Keep an event for the reader."""
-        if len(self._events) >= self._limit:
-            self._events.clear()
-            self._events.append(Gap(reason=f"More than {self._limit} events were waiting to be read; they were dropped."))
-            if isinstance(event, Gap):
-                return
-        self._events.append(event)
-        self._wake.set()
-
-    def put_price(self, event: PriceEvent) -> None:
-        """Keep the latest price of a symbol."""
-        self._prices[event.symbol] = event
-        self._wake.set()
-
-    def start(self, *loops: Any) -> None:
-        """Run the loops that fill this feed, as tasks that `close` ends."""
-        for loop in loops:
-            task = asyncio.create_task(loop)
-            task.add_done_callback(self._ended)
-            self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = task.exception()
-            self._wake.set()
-
-    async def get(self) -> VenueEvent | None:
-        """The next event; None when the feed is closed. Raises what ended a loop."""
-        while True:
-            if self._closed:
-                return None
-            if self._events:
-                return self._events.popleft()
-            if self._prices:
-                return self._prices.pop(next(iter(self._prices)))
-            if self._failure is not None:
-                raise self._failure
-            self._wake.clear()
-            await self._wake.wait()
-
-    async def close(self) -> None:
-        """End the loops and the reader's iteration."""
-        self._closed = True
-        self._wake.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
@@ -134,74 +57,22 @@ async def events(session: Session, subscription: Subscription) -> AsyncIterator[
         await feed.close()
 
 
-class _Reconnecting:
-    """A stream that connects again whenever it is lost, after a pause that grows."""
+class _Stream(Reconnecting):
+    """A stream of Binance's."""
 
     def __init__(self, session: Session, feed: Feed, *, tell: bool = True) -> None:
+        super().__init__(session.venue.http, feed, venue="Binance", account=session.name, timing=TIMING, tell=tell)
         self.session = session
-        self.feed = feed
-        self._tell = tell
-        self._delay = TIMING.backoff_first
-        self._told_lost = False  # once is enough, however often connecting again fails
 
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.listen()
-            except AuthFailed:
-                raise
-            except (_Lost, VenueError) as error:
-                reason = str(error)
-                wait = error.retry_after_ms / 1000 if isinstance(error, RateLimited) else 0.0
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
-            self.lost()
-            if self._tell and not self._told_lost:
-                self._told_lost = True
-                self.feed.put(StreamLost(reason=reason))
-            log.info("%s: stream lost: %s", self.session.name, reason)
-            await asyncio.sleep(max(wait, self._delay))
-            self._delay = min(self._delay * 2, TIMING.backoff_most)
-
-    async def listen(self) -> None:
-        """Connect and read until the stream is lost, which raises."""
-        raise NotImplementedError
-
-    def lost(self) -> None:
-        """Called whenever the stream is down."""
-
-    def listening(self, reason: str) -> None:
-        """The stream is up and nothing that happens from now on is missed."""
-        self._delay = TIMING.backoff_first
-        self._told_lost = False
-        if self._tell:
-            self.feed.put(Gap(reason=reason))
-
-    async def open(self, url: str) -> aiohttp.ClientWebSocketResponse:
-        async with asyncio.timeout(TIMING.connect):
-            return await self.session.venue.http.ws_connect(
-                url, heartbeat=TIMING.heartbeat, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
-            )
-
-    async def frames(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Payload]:
-        """Each frame's object, out of the combined stream's envelope. Raises `_Lost` at the end."""
-        async for message in socket:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            try:
-                frame = json.loads(message.data, parse_float=Decimal)
-            except ValueError:
-                raise _Lost("Binance sent a frame that is no JSON.") from None
+    async def objects(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Payload]:
+        """Each frame's object, out of the combined stream's envelope. Raises `Lost` at the end."""
+        async for frame in self.frames(socket):
             if isinstance(frame, dict):
                 data = frame.get("data")
                 yield data if isinstance(data, dict) else frame
-        failure = socket.exception()
-        if isinstance(failure, aiohttp.ServerTimeoutError | TimeoutError):
-            raise _Lost("The stream stalled: a ping was not answered.")
-        raise _Lost(f"Binance closed the stream (code {socket.close_code}).")
 
 
-class PrivateStream(_Reconnecting):
+class PrivateStream(_Stream):
     """Orders, fills, positions and balance of one account."""
 
     def __init__(self, session: Session, feed: Feed) -> None:
@@ -221,23 +92,10 @@ class PrivateStream(_Reconnecting):
             self.session.streaming, self.session.in_step = True, False
             self.session.connection += 1
             self.listening("The private stream is connected.")
-            await self._read_and_renew(socket)
+            await until_first(self._read(socket), self._renew())
         finally:
             self.lost()
             await socket.close()
-
-    async def _read_and_renew(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        reading = asyncio.ensure_future(self._read(socket))
-        renewing = asyncio.ensure_future(self._renew())
-        try:
-            await asyncio.wait((reading, renewing), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, renewing):
-                if task.done():
-                    task.result()
-        finally:
-            reading.cancel()
-            renewing.cancel()
-            await asyncio.gather(reading, renewing, return_exceptions=True)
 
     async def _renew(self) -> None:
         pause = TIMING.renew
@@ -247,13 +105,13 @@ class PrivateStream(_Reconnecting):
                 await self.session.renew_listen_key()
                 pause = TIMING.renew
             except (Refused, AuthFailed):
-                raise _Lost("Binance does not know the listen key any more.") from None
+                raise Lost("Binance does not know the listen key any more.") from None
             except (NotReady, RateLimited) as error:
                 log.warning("%s: the listen key was not renewed: %s", self.session.name, error)
                 pause = TIMING.renew_again
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in self.frames(socket):
+        async for frame in self.objects(socket):
             await self._take(frame)
 
     async def _take(self, frame: Payload) -> None:
@@ -270,7 +128,7 @@ class PrivateStream(_Reconnecting):
                     self._setting(frame)
                 case "listenKeyExpired":
                     if frame.get("listenKey", self._key) == self._key:
-                        raise _Lost("The listen key has expired.")
+                        raise Lost("The listen key has expired.")
                 case _:
                     if kind not in IGNORED and kind not in self._unknown:
                         self._unknown.add(kind)
@@ -371,7 +229,7 @@ class PrivateStream(_Reconnecting):
                 self.session.positions[place] = replace(position, leverage=leverage)
 
 
-class PriceStream(_Reconnecting):
+class PriceStream(_Stream):
     """The latest prices of some symbols, from their trades and best bids and asks."""
 
     def __init__(self, session: Session, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> None:
@@ -414,7 +272,7 @@ class PriceStream(_Reconnecting):
             )
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in self.frames(socket):
+        async for frame in self.objects(socket):
             event = translate.market_event(frame)
             if event is not None:
                 self._keep(event)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 from copydesk.errors import AuthFailed
 
-from copydesk_binance.errors import NoReply, NotSent
+from copydesk_ccxt.errors import NoReply, NotSent
 
 CONNECT_S = 4.0
 IDLE_S = 50.0
@@ -30,11 +30,15 @@ _Place = tuple[str, int, bool]
 
 
 class Answer(NamedTuple):
-    """What came back: the status, the body as text, and the `Retry-After` header."""
+    """What came back: the status, the body as text, and the headers, which `header` reads."""
 
     status: int
     text: str
-    retry_after: str
+    headers: Mapping[bytes, bytes]
+
+    def header(self, name: str) -> str:
+        """The value of a header, whatever its case; empty without it."""
+        return self.headers.get(name.lower().encode(), b"").decode("latin-1")
 
 
 class Pool:
@@ -225,8 +229,7 @@ class _Connection(asyncio.Protocol):
             self._fail(ValueError())
             return
         self.can_stay = self.can_stay and self._parser.should_keep_alive()
-        retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
-        self._waiter.set_result(Answer(status, body.decode(errors="replace"), retry_after))
+        self._waiter.set_result(Answer(status, body.decode(errors="replace"), self._headers))
 
 
 def _encode(method: str, target: str, host: str, headers: Mapping[str, str], body: str) -> bytes:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from copydesk.errors import AuthFailed
-from copydesk_binance.errors import NoReply, NotSent
-from copydesk_binance.pool import Pool
+from copydesk_ccxt.errors import NoReply, NotSent
+from copydesk_ccxt.pool import Pool
 
 Answerer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
 
