@@ -78,6 +78,10 @@ def read_account(desk: Desk, key: str, snapshot: Snapshot, at_ns: int) -> Accoun
     if snapshot.balance is not None:
         account.balance, account.balance_ns = snapshot.balance, at_ns
     account.positions = {(p.symbol, p.position_side): p for p in snapshot.positions if p.quantity}
+    for position in snapshot.positions:
+        desk.priced(key, position.symbol, position.mark_price)
+    for symbol, price in snapshot.prices.items():
+        desk.priced(key, symbol, price)
     return account
 
 
@@ -234,12 +238,11 @@ def rehearse(desk: Desk, given: BotStarted) -> tuple[list[Decision], Bot, Desk]:
     """
     old = desk.bots[given.bot]
     bot = Bot(rules=old.rules, links=old.links)
-    scratch = Desk(
-        bots={**desk.bots, given.bot: bot},
-        accounts={key: copy.copy(account) for key, account in desk.accounts.items()},
-        instruments=desk.instruments,
-        capabilities=desk.capabilities,
-    )
+    concerned = (old.rules.parent, *(child.account for child in old.rules.children))
+    scratch = copy.copy(desk)
+    scratch.bots = {**desk.bots, given.bot: bot}
+    scratch.accounts = {k: copy.deepcopy(a) if k in concerned else a for k, a in desk.accounts.items()}
+    scratch.prices, scratch.child_orders, scratch.left = dict(desk.prices), {}, {}
     run = Run(desk=scratch, due=[], at_ns=given.at_ns)
     begin(run, given)
     return run.finish(), bot, scratch

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 from copydesk_paper.serving.frontend import Frontend
-from copydesk_paper.serving.misbehaviour import Misbehaviour
+from copydesk_paper.serving.misbehaviour import Cut, Misbehaviour
 
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
@@ -26,7 +26,7 @@ _ROOTS = frozenset({"public", "market", "private"})
 
 
 class Server(Frontend):
-    """Answers every request."""
+    """Answers every request. The accounts in `cut_off` reach nothing: as if their cable were pulled."""
 
     def __init__(self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi) -> None:
         super().__init__()
@@ -35,6 +35,7 @@ class Server(Frontend):
         self._weights = weights
         self._misbehaviour = misbehaviour
         self._api = api
+        self.cut_off: set[str] = set()
 
     def drop_all(self) -> None:
         self._streams.drop_all()
@@ -86,6 +87,8 @@ class Server(Frontend):
         account = self._rest.venue.by_key.get(key)
         if account is None:
             raise check_form_of_key(key, ip)
+        if account.name in self.cut_off:
+            raise Cut
         if route.security is Security.SIGNED:
             skew = self._misbehaviour.skew_ms(account.name)
             check_time(params.integer("timestamp"), params.integer("recvWindow"), self._rest.now_ms() - skew)
