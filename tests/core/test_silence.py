@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from copydesk.drifting import drifts
 from copydesk.inputs import BotRules, Configured, EngineStarted
 from copydesk.model import OrderType
 from harness.closed_loop import KIND, PARENT, ClosedLoop, D, child
@@ -124,6 +125,8 @@ def test_what_was_flattened_is_not_bought_again_on_return():
     desk.reconnect(PARENT)
     desk.settle()
     assert desk.position("c1") == 0
+    (row,) = drifts(desk.copier.desk)
+    assert (row.difference, row.cause) == (D(2), "unmanaged")
     desk.sell("2")
     desk.settle()
     assert desk.position("c1") == 0

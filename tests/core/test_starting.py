@@ -6,10 +6,10 @@ import copy
 from decimal import Decimal
 
 import pytest
+from copydesk.drifting import drifts
 from copydesk.forecast import plan_start
 from copydesk.inputs import BotStarted, BotStopped, ChildRules, Place
 from copydesk.model import OrderType, PositionSide, Side, Terms, to_json
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 
 

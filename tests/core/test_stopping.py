@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from copydesk.drifting import drifts
 from copydesk.forecast import plan_stop
 from copydesk.inputs import BotStopped, Cancel, EngineStarted, Place
 from copydesk.model import OrderType, Rejected, RejectReason, Side, Terms, Unknown
-from copydesk.views import drifts, health
+from copydesk.views import health
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 
 

@@ -261,6 +261,7 @@ class Link:
     corrections: list[ChildOrder] = field(default_factory=list)
     trims: int = 0  # how many there were: part of their ids
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
+    released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from copydesk.drifting import watch
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
@@ -34,6 +35,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         follow(run, bot, link, pair)
     _trim(run, bot, link)
     measure(run, bot, link)
+    watch(run.desk, bot, link, run.at_ns)
     _end_episode(bot, link)
     _put_by(link)
 
@@ -66,6 +68,8 @@ def _close(run: Run, bot: Bot, link: Link) -> None:
         link.failing = ZERO
     connected = run.desk.account(link.child.account).connected
     if quantity and connected and not link.failing and _is_time(run, bot, link, quantity):
+        if bot.silent:
+            link.released = link.released or link.attributed
         _reduce(run, bot, link, quantity, "flatten")
 
 
@@ -163,6 +167,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
     link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
+    link.released = ZERO
 
 
 def _put_by(link: Link) -> None:
