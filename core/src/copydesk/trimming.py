@@ -30,6 +30,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         if clear(run, bot, link, clearing) and clearing == FLATTEN:
             _close(run, bot, link)
         measure(run, bot, link)
+        watch(run.desk, bot, link, run.at_ns)
         return
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
