@@ -9,10 +9,10 @@ import os
 from collections import Counter
 
 import msgspec
+from copydesk.drifting import drifts
 from copydesk.filters import session_of
 from copydesk.inputs import ChildRules, Filters, Limits, Place
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
 from harness.rough_loop import MID, TRANSIENT, Do, RoughLoop
 from hypothesis import HealthCheck, Phase, given, settings

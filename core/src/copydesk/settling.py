@@ -15,7 +15,10 @@ LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
 NOT_FOUND_TIMES = 4
 NOT_FOUND_MS = 1_500
-"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
+NOT_FOUND_ADDING_MS = 11_000
+"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived. Venues have
+reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
+longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
@@ -230,8 +233,10 @@ def absent(run: Run, account: str, client_id: str) -> None:
         return
     order = tracked.order
     order.absent += 1
-    if order.absent < NOT_FOUND_TIMES or run.at_ns - order.sent_ns < NOT_FOUND_MS * 1_000_000:
-        run.wake(order, LOOK_UP_AGAIN_MS)
+    age_ms = (run.at_ns - order.sent_ns) // 1_000_000
+    adds = order.state is State.UNKNOWN and not order.terms.reduce_only
+    if order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS):
+        run.wake(order, max(LOOK_UP_AGAIN_MS, age_ms // 4))
         return
     order.op = None
     if order.state is State.UNKNOWN:
