@@ -31,9 +31,11 @@ _OF_CLOSED = {
     "overtaken": "stale",
     "capped": "capped",
     "filtered": "filtered",
+    "winding-down": "unmanaged",
+    "not-adopted": "unmanaged",
 }
 _OF_WAITING = {"rounded-to-nothing": "rounding", "too-small": "rounding", "not-connected": "stale"}
-_ORDER = ("pending", "rejected", "stale", "hand-traded", "ahead", "capped", "filtered", "rounding")
+_ORDER = ("pending", "rejected", "stale", "hand-traded", "ahead", "capped", "filtered", "unmanaged", "rounding")
 """In which order causes are asked: what is under way first, then what failed by name, what is too small to copy last."""
 
 
@@ -128,6 +130,7 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int) -> dict[str, Decima
             add(cause, max(gap, ZERO))
         if pair.forgone and pair.lost in _OF_CLOSED:
             add(_OF_CLOSED[pair.lost], ceil_to(pair.forgone, step))
+    add("unmanaged", max(link.released * sign, ZERO))
     for order in link.corrections:
         if order.state.is_open:
             add("pending", max(order.terms.side.sign * order.remaining * sign, ZERO))

@@ -24,6 +24,9 @@ from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign,
 from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
+_GOES_ON = ("replace", "silence", "unfilled")
+"""What an order was cancelled for that is to be followed by another."""
+_SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
 
@@ -53,7 +56,7 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         standing = fall_back(pair)
         if standing is not None and standing.op is None and standing.state.is_live:
             _keep(run, bot, link, pair, standing)
-    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in ("replace", "unfilled"):
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in _GOES_ON:
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
     elif last.cancelled_for == "given-up":
         _leave_unfilled(run, link, pair, last)
@@ -135,7 +138,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
         else:  # what it opens is closed again
             outlived = followed * sign <= 0
-        if outlived or not parent.filled:
+        if outlived or not parent.done:
             if followed * sign < 0 and lingers(run, bot, link, pair, order):
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
@@ -143,6 +146,9 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     want = guarded(run, bot, link, pair, instrument)
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
+        return
+    if bot.shuns and not want.exit:
+        cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
     if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
@@ -200,7 +206,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     lasting = outlives(bot, link, pair)
-    if not parent.live and not parent.filled and not lasting:
+    if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
         else:
@@ -223,6 +229,11 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _wait(run, link, pair, want.level, want.kind, f"skipped: {want.reason}", limit=want.limit)
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
+        return
+    if bot.winding and not want.exit:
+        _wait(run, link, pair, "info", "winding-down", "not copied: the bot winds down and opens nothing any more")
+        if not parent.live:
+            _give_up(pair, "winding-down")
         return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
@@ -378,9 +389,11 @@ def _late(
         return market
     reference = parent.average_price or parent.terms.price
     last = pair.last
-    max_age_ms, percent = unfilled.window(link, hurried=last is not None and "unfilled" in (last.cancelled_for, last.why))
+    max_age_ms, adverse = unfilled.window(link, hurried=last is not None and "unfilled" in (last.cancelled_for, last.why))
     if age_ms <= max_age_ms and reference:
-        worst = worst_price(reference, terms.side, percent, instrument.price_tick)
+        if pair.parent.max_adverse_percent is not None:
+            adverse = pair.parent.max_adverse_percent
+        worst = worst_price(reference, terms.side, adverse, instrument.price_tick)
         return msgspec.structs.replace(market, type=OrderType.LIMIT, price=worst, time_in_force=TimeInForce.IOC)
     text = (
         f"not copied: the parent's {parent.terms.side} {pair.parent.filled} {link.book[0]} "

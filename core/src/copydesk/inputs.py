@@ -90,6 +90,8 @@ class BotRules(Record):
     kind: str
     parent: str
     children: tuple[ChildRules, ...]
+    parent_silent_after_ms: int = 30_000
+    parent_silent_action: str = "cancel_child_entries"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -118,18 +120,25 @@ class InstrumentSeen(Record, tag="instrument"):
 
 
 class BotStarted(Record, tag="bot-started"):
-    """A person started the bot. What the parent holds in `snapshot` is its baseline: not copied."""
+    """A person started the bot. `policy` says what becomes of what the parent has in `snapshot`: see `starting.py`.
+
+    `children`: what the children had when the plan was made. Not needed where the policy is `ignore`.
+    """
 
     at_ns: int
     bot: str
     snapshot: Snapshot
+    policy: str = "ignore"
+    max_adverse_percent: Decimal = ZERO
+    children: dict[str, Snapshot] = {}
 
 
 class BotStopped(Record, tag="bot-stopped"):
-    """A person stopped the bot. Its orders and positions on the children are left as they are."""
+    """A person stopped the bot. `policy` says what becomes of its orders and positions: see `stopping.py`."""
 
     at_ns: int
     bot: str
+    policy: str = "leave"
 
 
 class LimitSet(Record, tag="limit-set"):

@@ -182,7 +182,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 
@@ -271,7 +271,7 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.bot.working:
+        if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP
