@@ -110,6 +110,11 @@ class Copier:
             forget_links(self.desk, [bot.links.pop(key) for key in gone])
         for account in self.desk.accounts.values():
             equity_told(run, account)
+        for bot in self.desk.bots.values():  # what rests is looked at by the rules that are in force now
+            for link in bot.links.values():
+                accounts = (bot.rules.parent, link.child.account)
+                if bot.working and all(self.desk.account(key).connected for key in accounts):
+                    settle_link(run, bot, link)
 
     def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument

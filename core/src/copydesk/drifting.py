@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from copydesk.model import ZERO, Instrument
-from copydesk.sizing import entry_quantity, round_to
+from copydesk.sizing import ceil_to, entry_quantity, round_to
 from copydesk.standing import child_sign, still_moves, target
 from copydesk.state import Bot, Desk, Link, Pair
 from copydesk.tracking import State
@@ -128,6 +128,8 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int) -> dict[str, Decima
             if cause == "pending":
                 gap = max(gap, still_moves(bot, link, pair, step) * sign)
             add(cause, max(gap, ZERO))
+        if pair.forgone and pair.lost in _OF_CLOSED:
+            add(_OF_CLOSED[pair.lost], ceil_to(pair.forgone, step))
     add("unmanaged", max(link.released * sign, ZERO))
     for order in link.corrections:
         if order.state.is_open:

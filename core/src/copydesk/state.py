@@ -85,6 +85,7 @@ class ParentOrder:
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
+    filled_ms: int = 0  # the venue's time of its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
     told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
     absent: int = 0  # how many snapshots in a row said that the venue has no such order
@@ -92,6 +93,11 @@ class ParentOrder:
 
     @property
     def live(self) -> bool:
+        """More may come of it, as the child sees it."""
+        return self.order.is_working
+
+    @property
+    def working(self) -> bool:
         return self.order.is_working
 
     @property
@@ -106,6 +112,22 @@ class ParentOrder:
         self.closed += quantity
         start = self.closings.pop()[0] if self.closings and self.closings[-1][1] == held else held
         self.closings.append((start, held - quantity))
+
+
+class Executed(ParentOrder):
+    """What a child with `on_fill` sees of a parent's order: at any time one that has ended with what it filled so far."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: ParentOrder) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)  # the fields above are never set here
+
+    @property
+    def live(self) -> bool:
+        return False
 
 
 @dataclass(slots=True)
@@ -135,6 +157,7 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    why: str = ""
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
     partner: str = ""  # the client id of the other leg of its group
@@ -151,7 +174,7 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
-    cancelled_for: str = ""  # "replace" or "parent": why we asked to cancel it
+    cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
     executions: dict[str, Decimal] = field(default_factory=dict)
 
@@ -213,6 +236,12 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    behind_ns: int = 0  # since when the parent's order has filled more than the child's
+    hurried: int = 0  # how often it was tried at market since then
+    seen: Decimal = ZERO  # what the parent had filled of it when it was last decided upon,
+    seen_opened: Decimal = ZERO  # and opened by that
+    forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
+    lost: str = ""  # and why
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group

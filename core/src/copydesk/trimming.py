@@ -160,7 +160,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
     if link.attributed or bot.book(link.book).followed:
         return
     for pair in link.pairs.values():
-        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
+        if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
@@ -174,7 +174,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
 def _put_by(link: Link) -> None:
     """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
     for key, pair in list(link.pairs.items()):
-        if pair.closed and not pair.parent.live and not pair.open:
+        if pair.closed and not pair.parent.working and not pair.open:
             link.ended[key] = link.pairs.pop(key)
     while len(link.ended) > ENDED_KEPT:
         del link.ended[next(iter(link.ended))]
