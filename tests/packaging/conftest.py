@@ -20,6 +20,7 @@ SOURCES = {
     "copydesk_paper": "plugins/paper",
     "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
+    "copydesk_bybit": "plugins/bybit",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 
