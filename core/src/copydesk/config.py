@@ -155,6 +155,20 @@ class ChildSettings(Settings):
         return self
 
 
+class StartSettings(Settings):
+    """What becomes of what the parent has when the bot is started; `max_adverse_percent` is for `copy_if_better`."""
+
+    policy: Literal["ignore", "adopt", "copy_now", "copy_if_better"] = "ignore"
+    max_adverse_percent: Decimal = Field(default=Decimal(0), ge=0)
+
+
+class ParentSilent(Settings):
+    """What is done on the children once the parent cannot be heard for so long."""
+
+    after_s: Decimal = Field(default=Decimal(30), gt=0)
+    action: Literal["hold", "cancel_child_entries", "flatten"] = "cancel_child_entries"
+
+
 class BotSettings(Settings):
     """A bot: one parent, one or more children. `working` is its status: `Working` or `Stopped`."""
 
@@ -162,6 +176,9 @@ class BotSettings(Settings):
     parent: str
     children: tuple[ChildSettings, ...] = Field(min_length=1)
     working: bool = False
+    start: StartSettings = StartSettings()
+    stop: Literal["leave", "wind_down", "cancel_entries", "cancel_all", "flatten"] = "leave"
+    parent_silent: ParentSilent = ParentSilent()
 
     @field_validator("name")
     @classmethod

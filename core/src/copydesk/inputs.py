@@ -17,6 +17,7 @@ from copydesk.model import (
     Instrument,
     NewOrder,
     OrderChange,
+    OrderGroup,
     OrderRef,
     Outcome,
     Record,
@@ -72,6 +73,8 @@ class BotRules(Record):
     kind: str
     parent: str
     children: tuple[ChildRules, ...]
+    parent_silent_after_ms: int = 30_000
+    parent_silent_action: str = "cancel_child_entries"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -100,18 +103,25 @@ class InstrumentSeen(Record, tag="instrument"):
 
 
 class BotStarted(Record, tag="bot-started"):
-    """A person started the bot. What the parent holds in `snapshot` is its baseline: not copied."""
+    """A person started the bot. `policy` says what becomes of what the parent has in `snapshot`: see `starting.py`.
+
+    `children`: what the children had when the plan was made. Not needed where the policy is `ignore`.
+    """
 
     at_ns: int
     bot: str
     snapshot: Snapshot
+    policy: str = "ignore"
+    max_adverse_percent: Decimal = ZERO
+    children: dict[str, Snapshot] = {}
 
 
 class BotStopped(Record, tag="bot-stopped"):
-    """A person stopped the bot. Its orders and positions on the children are left as they are."""
+    """A person stopped the bot. `policy` says what becomes of its orders and positions: see `stopping.py`."""
 
     at_ns: int
     bot: str
+    policy: str = "leave"
 
 
 class LimitSet(Record, tag="limit-set"):
@@ -199,6 +209,25 @@ class Place(Record, tag="place"):
         return self.order.terms.symbol
 
 
+class PlaceGroup(Record, tag="place-group"):
+    """Place the two legs of `group` on the child as one. `cause` names the parent's order that called for it first."""
+
+    id: int
+    bot: str
+    account: str
+    cause: str
+    why: str
+    group: OrderGroup
+
+    @property
+    def client_id(self) -> str:
+        return self.group.legs[0].client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.group.legs[0].terms.symbol
+
+
 class Modify(Record, tag="modify"):
     id: int
     bot: str
@@ -253,5 +282,5 @@ class Note(Record, tag="note"):
     data: dict[str, Any] = {}
 
 
-Intent = Place | Modify | Cancel | LookUp
+Intent = Place | PlaceGroup | Modify | Cancel | LookUp
 Decision = Intent | Note

@@ -52,9 +52,9 @@ def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
     parts = divide(bot, pair.parent)
     if outlives(bot, link, pair):
         return _exit(bot, link, pair, ZERO, instrument, desk.capabilities[bot.rules.kind])
-    if parts.close and parts.open:
+    if parts.close and parts.open and not bot.winding:
         return _flip(bot, link, pair, parts, instrument, desk.capabilities[bot.rules.kind])
-    if parts.open:
+    if parts.open and not (parts.close and bot.winding):
         return _entry(link, pair, parts.open, instrument)
     if parts.close:
         return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
@@ -147,7 +147,8 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
     had = -link.attributed * child_sign(link, pair)
     should = share.of(followed)
     for other in link.pairs.values():
-        if not (other is pair or other.parent.live or other.open):
+        to_come = not (other.closed or other.orders)
+        if not (other is pair or other.parent.live or other.open or to_come):
             continue
         if child_sign(link, other) == child_sign(link, pair):
             had += other.filled

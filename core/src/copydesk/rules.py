@@ -11,7 +11,12 @@ from copydesk.model import ZERO
 def rules_of(bot: BotSettings, kind: str) -> BotRules:
     """A bot whose accounts are of `kind`."""
     return BotRules(
-        name=bot.name, kind=kind, parent=bot.parent, children=tuple(_child_rules(child) for child in bot.children)
+        name=bot.name,
+        kind=kind,
+        parent=bot.parent,
+        children=tuple(_child_rules(child) for child in bot.children),
+        parent_silent_after_ms=int(bot.parent_silent.after_s * 1000),
+        parent_silent_action=bot.parent_silent.action,
     )
 
 
