@@ -61,7 +61,9 @@ def test_a_plugins_wheel_beside_core_makes_its_kind_appear(bare: Fresh, wheels: 
 def test_a_plugin_brings_its_own_library_and_no_other_venues(wheels: dict[str, Path], tmp_path: Path) -> None:
     """Bybit's wheel brings ccxt and nothing of IB or Rithmic, and is uninstalled by itself."""
     fresh = Fresh(tmp_path)
-    fresh.install(*(wheels[package] for package in ("copydesk", "copydesk_paper", "copydesk_ccxt", "copydesk_bybit")))
+    fresh.install(
+        *(wheels[package] for package in ("copydesk", "copydesk_paper", "copydesk_wire", "copydesk_ccxt", "copydesk_bybit"))
+    )
     listed = json.loads(call([fresh.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]).stdout)
     names = {entry["name"].lower().replace("_", "-") for entry in listed}
     assert {"ccxt", "copydesk-bybit"} <= names

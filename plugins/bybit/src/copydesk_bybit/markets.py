@@ -7,9 +7,10 @@ from typing import Any
 
 from copydesk.model import Instrument
 from copydesk_ccxt import venue
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire import fields
+from copydesk_wire.errors import Unreadable
 
-from copydesk_bybit import fields, translate
+from copydesk_bybit import translate
 from copydesk_bybit.errors import Reply, raise_for, read_answer
 from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT
 

@@ -29,9 +29,9 @@ from copydesk.model import (
     RejectReason,
     Unknown,
 )
-from copydesk_ccxt.errors import Family, NoReply, NotSent
 from copydesk_ccxt.signing import Signing
-from copydesk_ccxt.venue import is_loopback, share
+from copydesk_wire.errors import Family, NoReply, NotSent
+from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_bybit import translate
@@ -41,7 +41,7 @@ from copydesk_bybit.symbols import SPOT, category_of, name_of, ours
 from copydesk_bybit.translate import Execution, Params, Untranslatable, Wallet
 
 if TYPE_CHECKING:
-    from copydesk_ccxt.streaming import Feed
+    from copydesk_wire.streaming import Feed
 
 log = logging.getLogger("copydesk.bybit")
 

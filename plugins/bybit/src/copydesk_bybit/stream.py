@@ -23,12 +23,13 @@ from copydesk.model import (
     Subscription,
     VenueEvent,
 )
-from copydesk_ccxt.errors import NoReply, Unreadable
-from copydesk_ccxt.streaming import Feed, Lost, Reconnecting, Timing, until_first
+from copydesk_wire import fields
+from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.fields import Payload
+from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
 from msgspec.structs import replace
 
-from copydesk_bybit import fields, translate
-from copydesk_bybit.fields import Payload
+from copydesk_bybit import translate
 from copydesk_bybit.session import Session
 from copydesk_bybit.symbols import CATEGORIES, category_of, name_of
 from copydesk_bybit.translate import Quote

@@ -32,10 +32,10 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire import fields
+from copydesk_wire.errors import Unreadable
+from copydesk_wire.fields import Payload
 
-from copydesk_bybit import fields
-from copydesk_bybit.fields import Payload
 from copydesk_bybit.symbols import SPOT, category_of, name_of, ours
 
 Params = dict[str, Any]

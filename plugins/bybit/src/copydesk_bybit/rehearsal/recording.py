@@ -20,8 +20,9 @@ from copydesk_paper.recording import levels
 from copydesk_paper.recording import lines as lines_of
 from copydesk_paper.records import MarketDepth, MarketEvent, MarketTrade
 from copydesk_paper.synthetic import Timed
+from copydesk_wire import fields
 
-from copydesk_bybit import fields, translate
+from copydesk_bybit import translate
 from copydesk_bybit.symbols import CATEGORIES, ours
 
 

@@ -12,7 +12,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from copydesk.model import ZERO
-from copydesk_ccxt.errors import Unreadable
+
+from copydesk_wire.errors import Unreadable
 
 Payload = Mapping[str, Any]
 V = TypeVar("V")
