@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from copydesk import silence
+from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -110,6 +111,11 @@ class Copier:
             forget_links(self.desk, [bot.links.pop(key) for key in gone])
         for account in self.desk.accounts.values():
             equity_told(run, account)
+        for bot in self.desk.bots.values():  # what rests is looked at by the rules that are in force now
+            for link in bot.links.values():
+                accounts = (bot.rules.parent, link.child.account)
+                if bot.working and all(self.desk.account(key).connected for key in accounts):
+                    settle_link(run, bot, link)
 
     def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
@@ -185,6 +191,9 @@ class Copier:
                 else:
                     parent_report(run, account, order)
             case FillEvent(fill=fill):
+                for bot in self.desk.bots.values():
+                    if bot.working and bot.rules.parent == account:
+                        count_parent_fee(self.desk, bot, fill)
                 self.desk.priced(account, fill.symbol, fill.price)
                 if is_own(fill.client_id):
                     report_fill(run, account, fill, settle=True)

@@ -27,6 +27,20 @@ from copydesk.model import (
 # --- rules in force ---------------------------------------------------------------------------------------------------
 
 
+class Unfilled(Record):
+    """What is done where the parent's order has filled and the child's copy still rests.
+
+    `action`: `wait`, `market_after`, `chase`, `cancel_after`; each `after_ms` (chase: every `after_ms`). Percents are of
+    the parent's price; exits close at market, whatever the slippage.
+    """
+
+    action: str = "wait"
+    after_ms: int = 2_000
+    max_slippage_percent: Decimal = Decimal("0.5")
+    step_percent: Decimal = Decimal("0.05")
+    steps: int = 5
+
+
 class Limits(Record):
     """A child's risk limits (rule 20); zero and empty mean none. Amounts of notional are in the quote currency, the daily
     loss in the account's. A day starts `day_starts` minutes after midnight in `zone`."""
@@ -64,6 +78,9 @@ class ChildRules(Record):
     balance_max_age_ms: int = 120_000
     catch_up_max_age_ms: int = 60_000
     catch_up_max_adverse_percent: Decimal = Decimal("0.5")
+    trigger: str = "on_submit"
+    unfilled_entry: Unfilled = Unfilled()
+    unfilled_exit: Unfilled = Unfilled(action="market_after")
     limits: Limits = Limits()
     filters: Filters = Filters()
 

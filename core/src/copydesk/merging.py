@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.dust import count_parent_fee
 from copydesk.following import follow
 from copydesk.ids import COPY, client_order_id, is_own
 from copydesk.inputs import Note
@@ -17,7 +18,7 @@ from copydesk.model import ZERO, Fill, Order, OrderRef, OrderStatus, OrderType, 
 from copydesk.sending import Run
 from copydesk.silence import infer
 from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Book, Bot, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.state import PAST_KEPT, Book, Bot, Executed, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
 from copydesk.unprotected import measure
 
@@ -85,7 +86,8 @@ def pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
         link = bot.link(child, book_of(parent.order.terms))
         pair = link.pairs.get(number) or link.ended.pop(number, None)
         if pair is None:
-            pair = Pair(parent=parent, before=before, earlier=_orders_before(run, link, number))
+            seen = Executed(parent) if child.trigger == "on_fill" else parent
+            pair = Pair(parent=seen, before=before, earlier=_orders_before(run, link, number))
         elif pair.closed in _CLOSED_BY_FILLS:
             pair.closed = pair.waiting = ""
             if pair.last is not None and pair.last.cancelled_for:
@@ -128,7 +130,7 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
     grown = order.filled - parent.filled
     if grown <= 0:
         return False
-    parent.filled = order.filled
+    parent.filled, parent.filled_ms = order.filled, order.updated_ms
     book = bot.book(book_of(order.terms))
     sign = order.terms.side.sign
     told = _told_before(book, parent, order, grown)
@@ -175,6 +177,7 @@ def parent_snapshot(run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> N
     for fill in snapshot.fills:
         if not is_own(fill.client_id):
             _inferred_fill(run, bot, fill, mentioned)
+        count_parent_fee(run.desk, bot, fill)
     for parent in list(bot.orders.values()):
         ref = _ref(parent.order)
         if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):

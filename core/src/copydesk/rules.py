@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from copydesk.config import BotSettings, ChildSettings, LimitSettings
+import msgspec
+
+from copydesk.config import BotSettings, ChildSettings, LimitSettings, UnfilledEntry, UnfilledExit
 from copydesk.filters import clock_minutes, session_of
-from copydesk.inputs import BotRules, ChildRules, Filters, Limits
+from copydesk.inputs import BotRules, ChildRules, Filters, Limits, Unfilled
 from copydesk.model import ZERO
 
 
@@ -32,6 +34,11 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         balance_max_age_ms=int(child.balance_max_age_s * 1000),
         catch_up_max_age_ms=int(child.catch_up.max_age_s * 1000),
         catch_up_max_adverse_percent=child.catch_up.max_adverse_percent,
+        trigger=child.trigger,
+        unfilled_entry=msgspec.structs.replace(
+            _unfilled(child.unfilled_entry), max_slippage_percent=child.unfilled_entry.max_slippage_percent
+        ),
+        unfilled_exit=_unfilled(child.unfilled_exit),
         limits=_limits(child.limits),
         filters=Filters(
             include=child.filters.include,
@@ -53,4 +60,13 @@ def _limits(limits: LimitSettings) -> Limits:
         zone=limits.time_zone,
         symbols=limits.symbols,
         price_band_percent=limits.price_band_percent or ZERO,
+    )
+
+
+def _unfilled(settings: UnfilledEntry | UnfilledExit) -> Unfilled:
+    return Unfilled(
+        action=settings.action,
+        after_ms=int(settings.after_s * 1000),
+        step_percent=settings.step_percent,
+        steps=settings.steps,
     )

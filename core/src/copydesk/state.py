@@ -85,13 +85,20 @@ class ParentOrder:
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
+    filled_ms: int = 0  # the venue's time of its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
+    fees: dict[str, Decimal] = field(default_factory=dict)  # in the base asset, by execution
     told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
     absent: int = 0  # how many snapshots in a row said that the venue has no such order
     seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
 
     @property
     def live(self) -> bool:
+        """More may come of it, as the child sees it."""
+        return self.order.is_working
+
+    @property
+    def working(self) -> bool:
         return self.order.is_working
 
     @property
@@ -108,6 +115,22 @@ class ParentOrder:
         self.closings.append((start, held - quantity))
 
 
+class Executed(ParentOrder):
+    """What a child with `on_fill` sees of a parent's order: at any time one that has ended with what it filled so far."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: ParentOrder) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)  # the fields above are never set here
+
+    @property
+    def live(self) -> bool:
+        return False
+
+
 @dataclass(slots=True)
 class ParentBook:
     """The parent's position in one side book; `position - baseline` is what the children follow."""
@@ -121,6 +144,7 @@ class ParentBook:
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
+    price: Decimal = ZERO  # of the latest execution with a fee in the base asset
 
     @property
     def followed(self) -> Decimal:
@@ -135,8 +159,10 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    why: str = ""
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
+    held_back: Decimal = ZERO  # of what it filled, for a fee in the base asset that was not told yet
     partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
@@ -151,7 +177,7 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
-    cancelled_for: str = ""  # "replace" or "parent": why we asked to cancel it
+    cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
     executions: dict[str, Decimal] = field(default_factory=dict)
 
@@ -213,6 +239,12 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    behind_ns: int = 0  # since when the parent's order has filled more than the child's
+    hurried: int = 0  # how often it was tried at market since then
+    seen: Decimal = ZERO  # what the parent had filled of it when it was last decided upon,
+    seen_opened: Decimal = ZERO  # and opened by that
+    forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
+    lost: str = ""  # and why
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
@@ -264,6 +296,9 @@ class Link:
     released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
+    held_back: Decimal = ZERO  # of that for fees that were not told yet
+    dust: Decimal = ZERO  # what was left of the episode before, too small to be sold
+    price: Decimal = ZERO  # of its latest execution
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
     naked_ns: int = 0  # all such times that are over, together,
     naked_longest_ns: int = 0  # and the longest of them
