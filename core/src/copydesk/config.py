@@ -153,6 +153,7 @@ class ChildSettings(Settings):
     unfilled_entry: UnfilledEntry = UnfilledEntry()
     unfilled_exit: UnfilledExit = UnfilledExit()
     on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
+    ticket_expires_s: Decimal = Field(default=Decimal(300), gt=0, le=86_400)
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk.model import ZERO, Instrument, OrderType, Rejected, RejectReason, Terms, TimeInForce
+from copydesk.model import ZERO, Instrument, OrderType, Rejected, RejectReason, Terms
 from copydesk.planning import Hold, Wanted
 from copydesk.sending import Run
 from copydesk.sizing import floor_to, size_fault
@@ -91,21 +91,6 @@ def taken(run: Run, tracked: Tracked) -> None:
         text = f"the exit is placed at last, after {pair.refusals} refusals"
         run.note(tracked.link, "info", "alarm", text, parent_order=tracked.order.cause)
     pair.refusals, pair.retry_ns, pair.alarm = 0, 0, ""
-
-
-def at_market(pair: Pair, terms: Terms) -> Terms:
-    """The exit's terms, as a market order where the venue does not take it otherwise."""
-    if not pair.at_market:
-        return terms
-    return msgspec.structs.replace(
-        terms,
-        type=OrderType.MARKET,
-        price=None,
-        trigger_price=None,
-        trail_percent=None,
-        post_only=False,
-        time_in_force=TimeInForce.GTC,
-    )
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------

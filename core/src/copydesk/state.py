@@ -24,6 +24,7 @@ from copydesk.model import (
     Terms,
 )
 from copydesk.tracking import REPORTS, Event, State, step
+from copydesk.view import Ticket
 
 Book = tuple[str, PositionSide]
 """A side book: symbol and position side."""
@@ -389,6 +390,8 @@ class Desk:
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
     intents: int = 0
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    ticket_count: int = 0  # how many were left since the journal began: part of their names
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
         """What follows from the rules in force for whole accounts."""
