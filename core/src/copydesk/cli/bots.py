@@ -184,9 +184,21 @@ def _size_text(child: ChildSettings) -> str:
 
 
 def _others_text(child: ChildSettings) -> str:
-    table = child.model_dump(exclude={"account", "mode", "value", "catch_up"}, exclude_none=True)
-    table |= {f"catch_up.{key}": value for key, value in child.catch_up.model_dump().items()}
-    return ", ".join(f"{key}={value}" for key, value in table.items())
+    table = child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True)
+    return ", ".join(f"{key}={value}" for key, value in _flat(table).items())
+
+
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are written after a child: groups by dotted names, lists parted by semicolons, none left out."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        elif isinstance(value, list | tuple):
+            flat |= {key: ";".join(map(str, value))} if value else {}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _status(bot: BotSettings) -> str:
