@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from copydesk.ids import is_own
 from copydesk.inputs import Decision, Input, LookUp, Place, Snapped
-from copydesk.model import ZERO, FillEvent, OrderEvent, OrderRef, OrderType, PositionSide, Snapshot, to_json
+from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, OrderType, PositionSide, Side, Snapshot, to_json
+from copydesk.state import Book
 from copydesk_paper.records import OrderReport, Report
 
 from harness.closed_loop import Reported
@@ -37,6 +39,8 @@ class HeldLoop(Loop):
         self.concealed: set[str] = set()  # orders of the parent that neither stream nor history tells of
         self.dead: set[str] = set()  # children that are sent to and never answer
         self.decided: list[bytes] = []  # what followed from each input
+        self.thawed: list[str] = []  # ratios that changed within an episode
+        self.opened: list[str] = []  # exits that did not only close
         self.crossings: list[str] = []  # orders through flat where the venue does not net
         self.misled = False  # something of the parent was lost, and nobody noticed
         self.too_late: list[str] = []  # risk that was added outside the window
@@ -76,9 +80,25 @@ class HeldLoop(Loop):
 
     def feed(self, given: Input) -> None:
         self.inputs.append(to_json(given))
+        before = self._ratios()
         decisions = self.copier.apply(given)
+        for place, ratio in self._ratios().items():
+            if place in before and before[place] != ratio:
+                self.thawed.append(f"{place[0]}: the ratio {before[place]} became {ratio}")
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
+
+    def _ratios(self) -> dict[tuple[str, Book, int], Decimal]:
+        """The ratio of every episode in which parent and child are on their sides, by child, book and the parent's side."""
+        found = {}
+        for bot in self.copier.desk.bots.values():
+            for (account, book), link in bot.links.items():
+                followed = bot.book(book).followed
+                sign = 1 if followed > 0 else -1
+                ratio = link.ratios.get(sign)
+                if ratio is not None and followed * ratio * link.attributed > 0:
+                    found[account, book, sign] = ratio
+        return found
 
     def _take(self, decisions: list[Decision]) -> None:
         super()._take(decisions)
@@ -104,11 +124,11 @@ class HeldLoop(Loop):
 
 @dataclass(frozen=True)
 class Meant:
-    """An order of the parent: the most that it was ever for, and what it has filled."""
+    """An order of the parent: which way, and the most that it was ever for."""
 
-    side: PositionSide
+    book: PositionSide
+    side: Side
     largest: Decimal
-    filled: Decimal
 
 
 class HeldStage(PureStage):
@@ -120,7 +140,7 @@ class HeldStage(PureStage):
         super().__init__(scenario, loop_type=HeldLoop)
         self.exchange.listen(self._measure)
         self.meant: dict[str, Meant] = {}  # by the parent's order
-        self.most_held: dict[PositionSide, Decimal] = dict.fromkeys(PositionSide, ZERO)
+        self.copied: Counter[tuple[str, PositionSide]] = Counter()  # the sum of our own fills, by account and book
         self.actions = 0
         self.refused = self.by_hand = self.resized = False
         self._opened = False
@@ -135,7 +155,6 @@ class HeldStage(PureStage):
         if self._opened:
             self.actions += 1
             self.loop.now_ns += 1_000_000
-            self.expose()
 
     async def close(self) -> None: ...
 
@@ -144,17 +163,23 @@ class HeldStage(PureStage):
             order = report.order
             known = self.meant.get(order.venue_id)
             largest = max(known.largest if known is not None else ZERO, order.terms.quantity, order.filled)
-            self.meant[order.venue_id] = Meant(order.terms.position_side, largest, order.filled)
+            self.meant[order.venue_id] = Meant(order.terms.position_side, order.terms.side, largest)
 
-    def expose(self) -> None:
-        for position in self.exchange.positions(PARENT):
-            side = position.position_side
-            self.most_held[side] = max(self.most_held[side], abs(position.quantity))
+        elif isinstance(report, OrderReport) and report.fill is not None and is_own(report.fill.client_id):
+            self._measure_fill(report.fill)
 
-    def most_meant(self, side: PositionSide) -> Decimal:
-        """The most that the parent ever held, and what its orders could have filled beyond what they did."""
-        beyond = sum((order.largest - order.filled for order in self.meant.values() if order.side is side), ZERO)
-        return self.most_held[side] + beyond
+    def _measure_fill(self, fill: Fill) -> None:
+        key = (fill.account, fill.position_side)
+        before = self.copied[key]
+        after = self.copied[key] = before + fill.side.sign * fill.quantity  # type: ignore[assignment]
+        if after * before < 0 or (after and not before):
+            why = [i.why for i in self.loop.intents if isinstance(i, Place) and i.client_id == fill.client_id]
+            if set(why) & {"exit", "trim"}:
+                self.loop.opened.append(f"{fill.account} held {before}, and {after} after {why[0]} {fill.client_id}")
+
+    def most_meant(self, book: PositionSide, side: Side) -> Decimal:
+        """The most that the parent's orders of one direction could ever have moved it."""
+        return sum((order.largest for order in self.meant.values() if (order.book, order.side) == (book, side)), ZERO)
 
     # --- how messages move ------------------------------------------------------------------------------------------
 

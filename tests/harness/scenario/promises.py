@@ -11,8 +11,9 @@ import msgspec
 from copydesk.copier import Copier
 from copydesk.ids import is_own
 from copydesk.inputs import ChildRules, Input, Place
-from copydesk.model import ZERO, PositionSide, to_json
+from copydesk.model import ZERO, OrderType, PositionSide, Side, to_json
 from copydesk.state import Link
+from copydesk.tracking import State
 from copydesk.views import drifts
 
 from harness.scenario.reading import PARENT
@@ -104,9 +105,10 @@ def one_copy_per_order(stage: HeldStage) -> None:
 
 
 def never_beyond_what_was_meant(stage: HeldStage) -> None:
-    """I2, at all times: no child ever holds more than its share of the most that the parent held and could have filled.
+    """I2, at all times: no child holds more than its share of all that the parent's orders in that direction were for.
 
-    Not where reports of the parent were lost without a trace: nobody can know better then, until its account is read.
+    Both of its sides may fill in another order than the parent's: until all is quiet no less can be promised. Not where
+    reports of the parent were lost without a trace: nobody can know better then, until its account is read.
     """
     if stage.resized or stage.by_hand or stage.loop.misled:
         return
@@ -114,11 +116,14 @@ def never_beyond_what_was_meant(stage: HeldStage) -> None:
     for child in children_of(stage):
         if child.mode != "multiplier":
             continue
-        for side in sides_of(stage):
-            held = abs(copied(stage, child.account, theirs(child, side)))
-            meant = stage.most_meant(side)
+        for book in sides_of(stage):
+            held = copied(stage, child.account, theirs(child, book))
+            towards = Side.BUY if held * child.value > 0 else Side.SELL
+            if book is not PositionSide.NET:  # what is held in a book of a hedge was opened in its own direction
+                towards = Side.BUY if book is PositionSide.LONG else Side.SELL
+            meant = stage.most_meant(book, towards)
             most = abs(child.value) * meant + step
-            _hold(held <= most, f"{child.account} holds {held}, and the parent never meant more than {meant}")
+            _hold(abs(held) <= most, f"{child.account} holds {held}, and the parent never meant more than {meant}")
 
 
 def books_agree(stage: HeldStage) -> None:
@@ -184,6 +189,51 @@ def nothing_crosses_flat(stage: HeldStage) -> None:
     _hold(not stage.loop.crossings, "; ".join(stage.loop.crossings))
 
 
+def nothing_stays_uncertain(stage: HeldStage) -> None:
+    """I4: once all is quiet, the fate of every order is known."""
+    for (account, client_id), tracked in stage.desk.child_orders.items():
+        if account not in stage.loop.dead:
+            order = tracked.order
+            known = order.op is None and (order.state.is_live or order.state.is_ended or order.state is State.MISSING)
+            _hold(known, f"{account}'s order {client_id} is {order.state}, with {order.op or 'nothing'} on its way")
+
+
+def copies_look_alike(stage: HeldStage) -> None:
+    """Rules 1 and 7: what stands at a child has the prices of the parent's order as it is now."""
+    if stage.refused:
+        return
+    theirs = {order.venue_id: order for order in stage.exchange.open_orders(PARENT)}
+    causes = {(i.account, i.order.client_id): i.cause for i in stage.loop.intents if isinstance(i, Place)}
+    for child in children_of(stage):
+        for copy in stage.exchange.open_orders(child.account):
+            order = theirs.get(causes.get((child.account, copy.client_id), ""))
+            if order is None or copy.terms.type is not order.terms.type or copy.terms.type is OrderType.TRAILING_STOP:
+                continue
+            prices = (copy.terms.price, copy.terms.trigger_price)
+            wanted = (order.terms.price, order.terms.trigger_price)
+            _hold(
+                prices == wanted, f"{child.account}'s copy of {order.venue_id} stands at {prices}, the parent's at {wanted}"
+            )
+
+
+def an_exit_never_opens(stage: HeldStage) -> None:
+    """Rule 4: no order that closes or trims ever carried a child through flat."""
+    _hold(not stage.loop.opened or stage.by_hand, "; ".join(stage.loop.opened))
+
+
+def a_ratio_stays(stage: HeldStage) -> None:
+    """The ratio of an episode is the one that it began with."""
+    _hold(not stage.loop.thawed, "; ".join(stage.loop.thawed))
+
+
+def rounding_is_less_than_a_step(stage: HeldStage) -> None:
+    """Rule 3: what rounding keeps away from a child is carried on, and never adds up."""
+    step = stage.loop.instrument.quantity_step
+    for view in drifts(stage.desk):
+        if view.cause == "rounding":
+            _hold(abs(view.difference) <= step, f"{view.child} lacks {view.difference} for rounding")
+
+
 def quiet_stays_quiet(stage: HeldStage) -> None:
     """No endless loops: reading again changes nothing, and what was sent is bounded by what happened."""
     loop = stage.loop
@@ -208,6 +258,11 @@ PROMISES: dict[str, Callable[[HeldStage], None]] = {
     "nothing differs without a name (I4)": everything_has_a_name,
     "the journal replays (I5)": replays,
     "risk is added in time only (I7)": risk_is_added_in_time,
+    "nothing stays uncertain (I4)": nothing_stays_uncertain,
+    "copies look alike": copies_look_alike,
+    "an exit never opens": an_exit_never_opens,
+    "a ratio stays": a_ratio_stays,
+    "rounding is less than a step": rounding_is_less_than_a_step,
     "nothing crosses flat in one order (I2)": nothing_crosses_flat,
     "quiet stays quiet": quiet_stays_quiet,
 }
