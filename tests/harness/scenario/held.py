@@ -82,14 +82,16 @@ class HeldLoop(Loop):
         self.inputs.append(to_json(given))
         before = self._ratios()
         decisions = self.copier.apply(given)
-        for place, ratio in self._ratios().items():
-            if place in before and before[place] != ratio:
-                self.thawed.append(f"{place[0]}: the ratio {before[place]} became {ratio}")
+        for place, (ratio, moves) in self._ratios().items():
+            first, moved = before.get(place, (ratio, moves))
+            if first != ratio and moves <= moved + 1:  # after more it may be another episode
+                self.thawed.append(f"{place[0]}: the ratio {first} became {ratio}")
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
 
-    def _ratios(self) -> dict[tuple[str, Book, int], Decimal]:
-        """The ratio of every episode in which parent and child are on their sides, by child, book and the parent's side."""
+    def _ratios(self) -> dict[tuple[str, Book, int], tuple[Decimal, int]]:
+        """The ratio of each episode in which parent and child are on their sides, by child, book and the parent's side;
+        and how often the parent's position has moved."""
         found = {}
         for bot in self.copier.desk.bots.values():
             for (account, book), link in bot.links.items():
@@ -97,7 +99,7 @@ class HeldLoop(Loop):
                 sign = 1 if followed > 0 else -1
                 ratio = link.ratios.get(sign)
                 if ratio is not None and followed * ratio * link.attributed > 0:
-                    found[account, book, sign] = ratio
+                    found[account, book, sign] = (ratio, bot.book(book).moves)
         return found
 
     def _take(self, decisions: list[Decision]) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from copydesk.copier import Copier
+from copydesk.drifting import UNEXPLAINED, drifts
 from copydesk.ids import is_own
 from copydesk.inputs import ChildRules, Input, Place
 from copydesk.model import ZERO, OrderType, PositionSide, Side, to_json
 from copydesk.state import Link
 from copydesk.tracking import State
-from copydesk.views import drifts
 
 from harness.scenario.reading import PARENT
 from harness.scenario.words import SYMBOL
@@ -175,7 +175,7 @@ def replays(stage: HeldStage) -> None:
 
 def everything_has_a_name(stage: HeldStage) -> None:
     """I4: nothing differs without a reason."""
-    nameless = [view for view in drifts(stage.desk) if view.difference and view.cause in ("", "unexplained")]
+    nameless = [view for view in drifts(stage.desk) if UNEXPLAINED in [part.cause for part in view.causes]]
     _hold(not nameless, f"drift without a cause: {nameless}")
 
 
@@ -194,7 +194,7 @@ def nothing_stays_uncertain(stage: HeldStage) -> None:
     for (account, client_id), tracked in stage.desk.child_orders.items():
         if account not in stage.loop.dead:
             order = tracked.order
-            known = order.op is None and (order.state.is_live or order.state.is_ended or order.state is State.MISSING)
+            known = order.op is None and order.state not in (State.SENDING, State.UNKNOWN)
             _hold(known, f"{account}'s order {client_id} is {order.state}, with {order.op or 'nothing'} on its way")
 
 
