@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from copydesk.dust import is_dust
 from copydesk.model import ZERO, Instrument
 from copydesk.sizing import ceil_to, entry_quantity, round_to
 from copydesk.standing import child_sign, still_moves, target
@@ -94,6 +95,9 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
         return
     if not desk.account(link.child.account).connected:
         yield DriftCause(cause="stale", quantity=difference)
+        return
+    if abs(link.attributed + difference) < abs(link.attributed) and is_dust(difference, instrument, link.price):
+        yield DriftCause(cause="dust", quantity=difference)
         return
     sign = 1 if difference > 0 else -1
     step = instrument.quantity_step

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from copydesk.drifting import watch
+from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
@@ -37,7 +38,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     _trim(run, bot, link)
     measure(run, bot, link)
     watch(run.desk, bot, link, run.at_ns)
-    _end_episode(bot, link)
+    _end_episode(run, bot, link)
     _put_by(link)
 
 
@@ -48,7 +49,10 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
     """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
     if not link.attributed or not _may_trim(run, bot, link):
         return
-    quantity = excess(bot, link, run.desk.instruments[bot.rules.kind, link.book[0]])
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    quantity = excess(bot, link, instrument)
+    if is_dust(quantity, instrument, link.price):
+        quantity = ZERO
     if quantity != link.failing:
         link.failing = ZERO
     if not quantity:
@@ -155,15 +159,16 @@ def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
 # --- the end of an episode --------------------------------------------------------------------------------------------
 
 
-def _end_episode(bot: Bot, link: Link) -> None:
+def _end_episode(run: Run, bot: Bot, link: Link) -> None:
     """From flat to flat: once parent and child are flat and nothing is open, the next order begins with a fresh ratio."""
-    if link.attributed or bot.book(link.book).followed:
+    if not is_flat(run.desk, bot, link):
         return
     for pair in link.pairs.values():
         if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
+    tell_dust(run, bot, link)
     link.pairs.clear()
     link.ended.clear()
     link.corrections.clear()
