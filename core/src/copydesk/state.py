@@ -163,6 +163,8 @@ class ChildOrder:
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
     held_back: Decimal = ZERO  # of what it filled, for a fee in the base asset that was not told yet
+    verified: bool = False  # the venue itself told that it has ended, beside the reply to a cancel
+    asked_for: int = 0  # how often it was asked whether it has
     partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
