@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copydesk import refusing
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.inputs import Settled
@@ -61,6 +62,7 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
     match outcome:
         case Accepted(order=reply):
             order.on(Event.ACCEPTED)
+            refusing.taken(run, tracked)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
                 _merge(run, tracked, reply)
@@ -108,6 +110,8 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
         standing.refused = order.terms  # it stays as it is, and the same is not asked for again
+    elif refusing.goes_on(run, tracked, outcome):
+        return
     elif pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
@@ -136,6 +140,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _again(run, order, outcome)
         case Rejected():
             order.refused, order.asked = order.asked, None
+            refusing.change_refused(tracked, outcome)
             count_missed(tracked.bot, tracked.link)
             text = f"the change was refused: {outcome.message}"
             ids = {"client_id": order.client_id, "parent_order": order.cause}
