@@ -154,6 +154,7 @@ class ChildSettings(Settings):
     unfilled_exit: UnfilledExit = UnfilledExit()
     leverage: Literal["leave", "match_parent", "fixed"] = "leave"
     leverage_value: Decimal | None = Field(default=None, ge=1)
+    on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
 
