@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from copydesk.copier import Copier
@@ -106,6 +107,7 @@ class ClosedLoop:
     price: Decimal = PRICE
     nets: bool = True
     reduce_only: bool = True
+    budget: dict[str, Any] = field(default_factory=dict)  # what the venue's limits are: fields of `Capabilities`
 
     def __post_init__(self) -> None:
         self.now_ns = START_NS
@@ -124,7 +126,13 @@ class ClosedLoop:
         for account in (PARENT, *(rules.account for rules in self.children)):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
-        can = Capabilities(amend=self.amendable, hedge_mode=True, nets_positions=self.nets, reduce_only=self.reduce_only)
+        can = Capabilities(
+            amend=self.amendable,
+            hedge_mode=True,
+            nets_positions=self.nets,
+            reduce_only=self.reduce_only,
+            **self.budget,
+        )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
         self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: can}))

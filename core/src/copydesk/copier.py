@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from copydesk.budget import BUDGET, forget_queues, served, spend_reading
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -85,6 +86,7 @@ class Copier:
         for tracked in self.desk.child_orders.values():
             restart(tracked.order)
         self._due.clear()
+        forget_queues(self.desk)
         for account in self.desk.accounts.values():
             rearm(run, account)
 
@@ -125,6 +127,7 @@ class Copier:
             bot.books[position.symbol, position.position_side] = ParentBook(
                 position=position.quantity, baseline=position.quantity
             )
+        spend_reading(run, bot.rules.parent, whole=given.snapshot.scope is Scope.ACCOUNT)
         self._read_account(bot.rules.parent, given.snapshot, given.at_ns)
 
     def _bot_stopped(self, run: Run, given: BotStopped) -> None:
@@ -164,6 +167,7 @@ class Copier:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
         whole = given.snapshot.scope is not Scope.ORDERS
         if whole:
+            spend_reading(run, given.account, whole=given.snapshot.scope is Scope.ACCOUNT)
             equity_told(run, self._read_account(given.account, given.snapshot, given.at_ns))
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
@@ -246,12 +250,24 @@ class Copier:
                     known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
                 parent_filled(bot, known, order)
 
+    def _serve(self, run: Run, name: str) -> None:
+        """There is room in a budget: whoever waits for it sends what it wants by now."""
+        window = self.desk.windows.get(name)
+        for bot_name, child, book in served(run, window) if window is not None else ():
+            bot = self.desk.bots.get(bot_name)
+            link = bot.links.get((child, book)) if bot is not None else None
+            if bot is not None and link is not None and bot.working:
+                settle_link(run, bot, link)
+
     def _settled(self, run: Run, given: Settled) -> None:
         settled(run, given)
 
     def _ticked(self, run: Run, given: Ticked) -> None:
         while self._due and self._due[0][0] <= given.at_ns:
             at_ns, account, client_id = heapq.heappop(self._due)
+            if client_id == BUDGET:
+                self._serve(run, account)
+                continue
             if not client_id:
                 account_woken(run, self.desk.account(account))
                 self._settle_account(run, account)

@@ -62,6 +62,7 @@ from copydesk.state import Desk
 from copydesk.timing import ChildTimes
 from copydesk.venue import Venue
 from copydesk.view import AccountView, ConnectionState
+from copydesk.views import budget_view
 
 log = logging.getLogger(__name__)
 
@@ -445,6 +446,7 @@ class Engine:
             balance=board.balance,
             positions=tuple(board.positions.values()),
             orders=tuple(board.orders.values()),
+            budget=budget_view(self.state, key, time.time_ns()),
         )
 
 

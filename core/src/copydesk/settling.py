@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copydesk.budget import slow_down
 from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
@@ -27,6 +28,8 @@ def settled(run: Run, given: Settled) -> None:
     if tracked is None or tracked.order.intent != given.intent:
         return
     order, outcome = tracked.order, given.outcome
+    if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
+        slow_down(run, given.account, outcome.retry_after_ms)
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
         _placed(run, tracked, outcome)
     elif order.op is Op.MODIFY:

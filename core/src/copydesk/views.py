@@ -8,7 +8,7 @@ from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
 from copydesk.standing import still_moves, target
 from copydesk.state import Bot, Desk, Link, Trading
-from copydesk.view import BotView, ChildView, DriftView, LimitView
+from copydesk.view import BotView, BudgetView, ChildView, DriftView, LimitView
 
 _CLOSED_CAUSES = {
     "rounded-to-nothing": "rounding",
@@ -72,7 +72,7 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     step = instrument.quantity_step
     moves = (still_moves(bot, link, pair, step) for pair in pairs)
     coming = sum((abs(move) for move in moves if move * difference > 0), ZERO)
-    if any(not pair.closed and pair.waiting in ("waits-for-close", "waits-for-fill") for pair in pairs):
+    if any(not pair.closed and pair.waiting in ("waits-for-close", "waits-for-fill", "waits-for-budget") for pair in pairs):
         return "pending"
     if coming and coming >= abs(difference) - step:
         return "pending"
@@ -114,6 +114,22 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
     if not off:
         return "in sync"
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"
+
+
+def budget_view(desk: Desk, account: str, at_ns: int) -> BudgetView | None:
+    """What is used of the limits that an account shares, or `None` where its venue names none."""
+    purse = desk.purses.get(account)
+    if purse is None:
+        return None
+    requests, orders = purse.requests, purse.orders
+    return BudgetView(
+        scope=purse.scope,
+        requests_used=requests.used(at_ns) if requests is not None else 0,
+        requests_per_minute=requests.limit if requests is not None else 0,
+        orders_used=orders.used(at_ns) if orders is not None else 0,
+        orders_per_second=orders.limit if orders is not None else 0,
+        waiting=sum(len(window.waiting) for window in (requests, orders) if window is not None),
+    )
 
 
 def limit_view(desk: Desk, account: str) -> LimitView:
