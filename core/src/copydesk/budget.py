@@ -15,7 +15,10 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from copydesk.model import BudgetScope, Capabilities, Costs, PositionSide
 
@@ -44,7 +47,7 @@ class Window:
     limit: int
     grain_ns: int
     slots: int
-    spent: deque[tuple[int, int]] = field(default_factory=deque)  # (slot, cost), the oldest first
+    spent: deque[list[int]] = field(default_factory=deque)  # slot and cost, the oldest first
     total: int = 0
     blocked_ns: int = 0  # the venue said to wait until then
     waiting: dict[Queued, None] = field(default_factory=dict)
@@ -52,16 +55,18 @@ class Window:
     serving: bool = False
 
     def spend(self, at_ns: int, cost: int) -> None:
-        slot = at_ns // self.grain_ns
+        slot, spent = at_ns // self.grain_ns, self.spent
         self.total += cost
-        if self.spent and self.spent[-1][0] == slot:
-            cost += self.spent.pop()[1]
-        self.spent.append((slot, cost))
+        if spent and spent[-1][0] == slot:
+            spent[-1][1] += cost
+        else:
+            self.expire(at_ns)
+            spent.append([slot, cost])
 
     def expire(self, at_ns: int) -> None:
-        oldest = at_ns // self.grain_ns - self.slots
-        while self.spent and self.spent[0][0] <= oldest:
-            self.total -= self.spent.popleft()[1]
+        oldest, spent = at_ns // self.grain_ns - self.slots, self.spent
+        while spent and spent[0][0] <= oldest:
+            self.total -= spent.popleft()[1]
 
     def used(self, at_ns: int) -> int:
         """What is spent of the limit at that time. Changes nothing."""
@@ -91,11 +96,18 @@ class Purse:
     requests: Window | None = None
     orders: Window | None = None
 
-    def windows(self, requests: int, orders: int) -> Iterator[tuple[Window, int]]:
-        if self.requests is not None and requests:
-            yield self.requests, requests
-        if self.orders is not None and orders:
-            yield self.orders, orders
+
+def scaled(can: Capabilities, percent: Decimal) -> Capabilities:
+    """With that share of the venue's limits: where something else uses them too, or where the venue granted more."""
+    return msgspec.structs.replace(
+        can,
+        requests_per_minute=_share(can.requests_per_minute, percent),
+        orders_per_second=_share(can.orders_per_second, percent),
+    )
+
+
+def _share(limit: int, percent: Decimal) -> int:
+    return max(1, int(limit * percent / 100)) if limit else 0
 
 
 def purse_of(account: str, kind: str, can: Capabilities, windows: dict[str, Window]) -> Purse | None:
@@ -104,17 +116,18 @@ def purse_of(account: str, kind: str, can: Capabilities, windows: dict[str, Wind
         return None
     purse = Purse(scope=can.requests_scope, costs=can.costs)
     if can.requests_per_minute:
-        name = f"requests/{_scope(can.requests_scope, account, kind)}"
+        name = f"requests/{scope_name(can.requests_scope, account, kind)}"
         purse.requests = windows.setdefault(name, Window(name, can.requests_per_minute, 1_000_000_000, 61))
         purse.requests.limit = can.requests_per_minute
     if can.orders_per_second:
-        name = f"orders/{_scope(can.orders_scope, account, kind)}"
+        name = f"orders/{scope_name(can.orders_scope, account, kind)}"
         purse.orders = windows.setdefault(name, Window(name, can.orders_per_second, 100_000_000, 11))
         purse.orders.limit = can.orders_per_second
     return purse
 
 
-def _scope(scope: BudgetScope, account: str, kind: str) -> str:
+def scope_name(scope: BudgetScope, account: str, kind: str) -> str:
+    """What all that share a limit have in common."""
     if scope is BudgetScope.MACHINE:
         return kind
     return account.partition("/")[0] if scope is BudgetScope.CONNECTION else account
@@ -163,16 +176,28 @@ def look_up_after_ms(run: Run, account: str) -> int:
 
 
 def _may(run: Run, purse: Purse, link: Link, percent: int, requests: int, orders: int) -> bool:
-    key = (link.bot, link.child.account, link.book)
-    for window, cost in purse.windows(requests, orders):
-        turn = percent > NORMAL or window.serving or not window.waiting or next(iter(window.waiting)) == key
-        if not (turn and window.has_room(run.at_ns, percent, cost)):
-            if not window.waiting and link.bot in run.desk.bots:
-                run.desk.bots[link.bot].turn = link.child.account
-            window.waiting[key] = None
-            _arm(run, window)
-            return False
-    return True
+    short = purse.requests
+    if short is None or not requests or _fits(run, short, link, percent, requests):
+        short = purse.orders
+        if short is None or not orders or _fits(run, short, link, percent, orders):
+            return True
+    if not short.waiting and link.bot in run.desk.bots:
+        run.desk.bots[link.bot].turn = link.child.account
+    short.waiting[_queued(link)] = None
+    _arm(run, short)
+    return False
+
+
+def _fits(run: Run, window: Window, link: Link, percent: int, cost: int) -> bool:
+    """There is room, and nobody has waited for it longer."""
+    waiting = window.waiting
+    if waiting and percent == NORMAL and not window.serving and next(iter(waiting)) != _queued(link):
+        return False
+    return window.has_room(run.at_ns, percent, cost)
+
+
+def _queued(link: Link) -> Queued:
+    return (link.bot, link.child.account, link.book)
 
 
 def _arm(run: Run, window: Window) -> None:
@@ -217,17 +242,19 @@ def spend_reading(run: Run, account: str, *, whole: bool) -> None:
 
 
 def _spend(run: Run, purse: Purse, requests: int, orders: int) -> None:
-    for window, cost in purse.windows(requests, orders):
-        window.expire(run.at_ns)
-        window.spend(run.at_ns, cost)
+    if requests and purse.requests is not None:
+        purse.requests.spend(run.at_ns, requests)
+    if orders and purse.orders is not None:
+        purse.orders.spend(run.at_ns, orders)
 
 
 def slow_down(run: Run, account: str, after_ms: int) -> None:
     """The venue said to wait: all that shares its windows does, but for what closes."""
     purse = run.desk.purses.get(account)
     if purse is not None and after_ms:
-        for window, _ in purse.windows(1, 1):
-            window.blocked_ns = max(window.blocked_ns, run.at_ns + after_ms * 1_000_000)
+        for window in (purse.requests, purse.orders):
+            if window is not None:
+                window.blocked_ns = max(window.blocked_ns, run.at_ns + after_ms * 1_000_000)
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
