@@ -6,9 +6,10 @@ from collections import Counter, deque
 
 import pytest
 from copydesk.budget import NORMAL, RESERVED, Window, may_read
+from copydesk.drifting import drifts
 from copydesk.inputs import Decision, EngineStarted, LookUp, Note
 from copydesk.model import BudgetScope, Costs, OrderType, Rejected, RejectReason, Unknown
-from copydesk.views import budget_view, drifts
+from copydesk.views import budget_view
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
 SECOND_NS = 1_000_000_000

@@ -94,7 +94,7 @@ def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, 
 
 
 def send(run: Run, link: Link, order: ChildOrder, why: str, *, paid: bool = False) -> None:
-    order.op, order.intent, order.sent_ns = Op.PLACE, run.number(), run.at_ns
+    order.op, order.intent, order.sent_ns, order.why = Op.PLACE, run.number(), run.at_ns, why
     if not paid:
         spend_place(run, order.account)
     run.decisions.append(

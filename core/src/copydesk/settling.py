@@ -16,7 +16,10 @@ LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
 NOT_FOUND_TIMES = 4
 NOT_FOUND_MS = 1_500
-"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
+NOT_FOUND_ADDING_MS = 11_000
+"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived. Venues have
+reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
+longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
@@ -182,7 +185,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 
@@ -206,7 +209,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
             tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
-    elif looked_up and ours.op is Op.LOOK_UP:
+    elif looked_up and ours.op in (Op.LOOK_UP, None):
         ours.op, ours.asked, ours.cancelled_for = None, None, ""
     elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:
         ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
@@ -233,8 +236,10 @@ def absent(run: Run, account: str, client_id: str) -> None:
         return
     order = tracked.order
     order.absent += 1
-    if order.absent < NOT_FOUND_TIMES or run.at_ns - order.sent_ns < NOT_FOUND_MS * 1_000_000:
-        run.wake(order, LOOK_UP_AGAIN_MS)
+    age_ms = (run.at_ns - order.sent_ns) // 1_000_000
+    adds = order.state is State.UNKNOWN and not order.terms.reduce_only
+    if order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS):
+        run.wake(order, max(LOOK_UP_AGAIN_MS, age_ms // 4))
         return
     order.op = None
     if order.state is State.UNKNOWN:
@@ -262,8 +267,6 @@ def restart(order: ChildOrder) -> None:
     if order.state is State.SENDING:
         order.on(Event.LOST)
     order.op, order.asked, order.due_ns, order.intent = None, None, 0, 0
-    if order.cancelled_for and order.state.is_open:
-        order.cancelled_for = ""
 
 
 def due(run: Run, tracked: Tracked) -> None:
@@ -271,7 +274,7 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.pair is None or order.partner:
+        if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP

@@ -51,8 +51,15 @@ class AccountView(Record):
     budget: BudgetView | None = None
 
 
+class DriftCause(Record):
+    """How much of a difference one cause explains, with the sign of the difference."""
+
+    cause: str
+    quantity: Decimal
+
+
 class DriftView(Record):
-    """One link's position against what it should be. `cause` is empty only where `difference` is zero.
+    """One link's position against what it should be, since when. `causes` add up to `difference`; `cause` is the first.
 
     Naked: holding a position without a stop while the parent has one. `naked_since_ns` is 0 where that is not so now;
     `naked_ns` is all such time that is over, since the bot started.
@@ -68,6 +75,7 @@ class DriftView(Record):
     in_flight: Decimal
     difference: Decimal
     cause: str = ""
+    causes: tuple[DriftCause, ...] = ()
     since_ns: int = 0
     naked_since_ns: int = 0
     naked_ns: int = 0
