@@ -12,6 +12,7 @@ from typing import Any
 
 from copydesk import silence
 from copydesk.budget import BUDGET, forget_queues, served, spend_reading
+from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -195,6 +196,9 @@ class Copier:
                 else:
                     parent_report(run, account, order)
             case FillEvent(fill=fill):
+                for bot in self.desk.bots.values():
+                    if bot.working and bot.rules.parent == account:
+                        count_parent_fee(self.desk, bot, fill)
                 self.desk.priced(account, fill.symbol, fill.price)
                 if is_own(fill.client_id):
                     report_fill(run, account, fill, settle=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from copydesk.dust import is_dust
 from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import ChildRules
 from copydesk.model import (
@@ -21,7 +22,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.protecting import held_for, outlives
-from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, nearest_to, passive_price, round_to
+from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, floor_to, nearest_to, passive_price, round_to
 from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
@@ -86,6 +87,9 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     # An exit covers at the most what the child holds now, whatever it is going to hold.
     covered = held_for(link, pair) + pair.filled
     total = covered if outlives(bot, link, pair) else min(_closing(bot, link, pair, quantity, instrument), covered)
+    total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
+    if is_dust(total - pair.filled, instrument, link.price):
+        return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust", final=not pair.parent.live)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
