@@ -6,23 +6,11 @@ Source: FTX API documentation, "Errors", and the sentences that its clients met.
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
-from enum import StrEnum
 from typing import Any, NoReturn
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import Record, Rejected, RejectReason, Unknown
-
-
-class Family(StrEnum):
-    """Meanings of an error that are not a plain refusal of one order."""
-
-    AUTH = "auth"  # the login is wrong: a person has to act
-    UNKNOWN = "unknown"  # the request may have been carried out
-
-
-Meaning = RejectReason | Family
+from copydesk_wire.errors import Family, Meaning, failure, outcome, read_json
+from copydesk_wire.pool import Answer
 
 _R = RejectReason
 
@@ -107,13 +95,9 @@ class Reply(Record):
         return self.body["result"] if isinstance(self.body, dict) and "result" in self.body else None
 
 
-def read_reply(status: int, text: str) -> Reply:
+def read_reply(answer: Answer) -> Reply:
     """Decode what came back. Never raises."""
-    try:
-        body = json.loads(text, parse_float=Decimal)
-    except ValueError:
-        body = None
-    return Reply(status=status, text=text, body=body)
+    return Reply(status=answer.status, text=answer.text, body=read_json(answer.text))
 
 
 def meaning(reply: Reply) -> Meaning:
@@ -122,41 +106,20 @@ def meaning(reply: Reply) -> Meaning:
     for part, result in SENTENCES:
         if part in words:
             return result
-    if reply.status >= 500 or (reply.status < 400 and reply.body is None):
+    if reply.status >= 500 or reply.status < 400:
         return Family.UNKNOWN
     return _STATUS.get(reply.status, RejectReason.OTHER if reply.body is not None else Family.UNKNOWN)
 
 
 def refusal(reply: Reply, what: str) -> Rejected | Unknown:
     """The outcome that an error reply to a place or cancel means. `what` names the request in the sentence."""
-    result = meaning(reply)
-    sentence = f"{what}: FTX answered {reply.status}: {reply.message}"
-    if result is Family.UNKNOWN:
-        return Unknown(message=sentence)
-    reason = RejectReason.PERMISSION if isinstance(result, Family) else result
-    return Rejected(reason=reason, message=sentence, code=str(reply.status))
+    return outcome(meaning(reply), _sentence(reply, what), code=str(reply.status))
 
 
 def raise_for(reply: Reply, what: str) -> NoReturn:
     """Raise the error that an error reply to a read means: `AuthFailed`, `RateLimited`, `NotReady` or `Refused`."""
-    result = meaning(reply)
-    sentence = f"{what}: FTX answered {reply.status}: {reply.message}"
-    if result is Family.AUTH:
-        raise AuthFailed(f"{sentence} Check the key, its secret and the subaccount.")
-    if result is RejectReason.RATE_LIMIT:
-        raise RateLimited(sentence)
-    if isinstance(result, Family) or result is RejectReason.OVERLOADED:
-        raise NotReady(sentence)
-    raise Refused(sentence, reason=result, code=str(reply.status))
+    raise failure(meaning(reply), _sentence(reply, what), code=str(reply.status))
 
 
-class Unreadable(NotReady):
-    """The venue sent something that does not have the documented form. Names the field; nothing is made up instead."""
-
-
-class NotSent(NotReady):
-    """The connection could not be made: nothing of the request has reached the venue."""
-
-
-class NoReply(VenueError):
-    """The request was sent, or may have been, and no reply came back."""
+def _sentence(reply: Reply, what: str) -> str:
+    return f"{what}: FTX answered {reply.status}: {reply.message}"

@@ -31,8 +31,7 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-
-from copydesk_ftx.errors import Unreadable
+from copydesk_wire.errors import Unreadable
 
 Payload = Mapping[str, Any]
 
