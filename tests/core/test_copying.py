@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from copydesk import state
+from copydesk.drifting import drifts
 from copydesk.inputs import BotStopped, Snapped
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from copydesk.drifting import drifts
 from copydesk.inputs import Cancel, Modify, Place
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side
-from copydesk.views import drifts
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
 

@@ -14,6 +14,7 @@ from copydesk.bots import BotStore
 from copydesk.config import BotSettings, Config, account_of, connection_of
 from copydesk.connection import Connection
 from copydesk.connections import check_bot_accounts
+from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
 from copydesk.inputs import BotStarted, BotStopped, LimitSet
@@ -42,7 +43,7 @@ from copydesk.view import (
     LogEntry,
     LogQuery,
 )
-from copydesk.views import bot_view, drifts, limit_view
+from copydesk.views import bot_view, limit_view
 
 REFRESH_S = 0.1
 """How often bots and drift are told to whoever watches, at the most."""
@@ -132,7 +133,7 @@ class LiveDesk:
             gone = self._drift[key]
             zero = gone.target * 0
             rows[key] = msgspec.structs.replace(
-                gone, target=zero, attributed=zero, in_flight=zero, difference=zero, cause=""
+                gone, target=zero, attributed=zero, in_flight=zero, difference=zero, cause="", causes=(), since_ns=0
             )
         for key, row in rows.items():
             if self._drift.get(key) != row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from copydesk.drifting import watch
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
@@ -27,6 +28,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         follow(run, bot, link, pair)
     _trim(run, bot, link)
     measure(run, bot, link)
+    watch(run.desk, bot, link, run.at_ns)
     _end_episode(bot, link)
     _put_by(link)
 

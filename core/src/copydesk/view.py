@@ -35,8 +35,15 @@ class AccountView(Record):
     orders: tuple[Order, ...] = ()
 
 
+class DriftCause(Record):
+    """How much of a difference one cause explains, with the sign of the difference."""
+
+    cause: str
+    quantity: Decimal
+
+
 class DriftView(Record):
-    """One link's position against what it should be. `cause` is empty only where `difference` is zero.
+    """One link's position against what it should be, since when. `causes` add up to `difference`; `cause` is the first.
 
     Naked: holding a position without a stop while the parent has one. `naked_since_ns` is 0 where that is not so now;
     `naked_ns` is all such time that is over, since the bot started.
@@ -52,6 +59,7 @@ class DriftView(Record):
     in_flight: Decimal
     difference: Decimal
     cause: str = ""
+    causes: tuple[DriftCause, ...] = ()
     since_ns: int = 0
     naked_since_ns: int = 0
     naked_ns: int = 0
@@ -94,7 +102,8 @@ class Latency(Record):
 class ChildView(Record):
     """One child of a bot. `sent` runs from the parent's event read to the child's request handed to the venue's client,
     `accepted` to the venue's answer. `naked_ns`: how long in all it held something without a stop while its parent had one,
-    `naked_longest_ns` the longest time at a stretch, both of what is over."""
+    `naked_longest_ns` the longest time at a stretch, both of what is over.
+    `oco`: whether its venue links a stop and a target itself (`native`) or the engine does (`emulated`)."""
 
     account: str
     mode: str
@@ -104,6 +113,7 @@ class ChildView(Record):
     missed: int = 0
     naked_ns: int = 0
     naked_longest_ns: int = 0
+    oco: str = "emulated"
     latency_us: int | None = None
     sent: Latency | None = None
     accepted: Latency | None = None
