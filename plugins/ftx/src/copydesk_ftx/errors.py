@@ -6,6 +6,7 @@ Source: FTX API documentation, "Errors", and the sentences that its clients met.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 from copydesk.model import Record, Rejected, RejectReason, Unknown
@@ -111,14 +112,23 @@ def meaning(reply: Reply) -> Meaning:
     return _STATUS.get(reply.status, RejectReason.OTHER if reply.body is not None else Family.UNKNOWN)
 
 
+_PER = re.compile(r"per (\d+) ?ms")
+
+
+def retry_after_ms(reply: Reply) -> int:
+    """When to try again: FTX named the time in which it counted, and sent no header."""
+    found = _PER.search(reply.message)
+    return int(found[1]) if found else 1_000
+
+
 def refusal(reply: Reply, what: str) -> Rejected | Unknown:
     """The outcome that an error reply to a place or cancel means. `what` names the request in the sentence."""
-    return outcome(meaning(reply), _sentence(reply, what), code=str(reply.status))
+    return outcome(meaning(reply), _sentence(reply, what), code=str(reply.status), wait_ms=retry_after_ms(reply))
 
 
 def raise_for(reply: Reply, what: str) -> NoReturn:
     """Raise the error that an error reply to a read means: `AuthFailed`, `RateLimited`, `NotReady` or `Refused`."""
-    raise failure(meaning(reply), _sentence(reply, what), code=str(reply.status))
+    raise failure(meaning(reply), _sentence(reply, what), code=str(reply.status), wait_ms=retry_after_ms(reply))
 
 
 def _sentence(reply: Reply, what: str) -> str:

@@ -38,7 +38,7 @@ from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
-from copydesk_ftx.errors import Reply, raise_for, refusal
+from copydesk_ftx.errors import Reply, meaning, raise_for, refusal, retry_after_ms
 from copydesk_ftx.translate import TRIGGER_PREFIX, TriggerOrder, Untranslatable
 from copydesk_ftx.triggers import Triggers
 from copydesk_ftx.venue import Signer, Venue
@@ -46,6 +46,7 @@ from copydesk_ftx.venue import Signer, Venue
 log = logging.getLogger("copydesk.ftx")
 
 REMEMBERED = 20_000
+RATE_WAITS = 3
 CLOSED = (
     "FTX closed in November 2022: there is no such venue any more. To rehearse on it, start `copydesk rehearse ftx` and "
     "give the connection the `url` that it prints."
@@ -64,6 +65,7 @@ class Session:
         self.rehearsal = is_loopback(venue.url)
         self.triggers = Triggers()
         self.feeds: set[Feed] = set()
+        self.listeners: set[Feed] = set()  # those of the private stream
         self.positions: dict[str, Position] = {}
         self.balance: Balance | None = None
         self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
@@ -81,7 +83,7 @@ class Session:
 
     def tell(self, event: VenueEvent) -> None:
         """Give an event to whoever listens to the private stream."""
-        for feed in self.feeds:
+        for feed in self.listeners:
             feed.put(event)
 
     # --- requests ---
@@ -104,13 +106,19 @@ class Session:
         return reply.result, isinstance(reply.body, dict) and reply.body.get("hasMoreData") is True
 
     async def _reply(self, path: str, query: dict[str, str]) -> Reply:
-        try:
-            reply = await self.request("GET", f"{path}?{urlencode(query)}" if query else path)
-        except NoReply as error:
-            raise NotReady(str(error)) from None
-        if not reply.is_fine:
-            raise_for(reply, f"GET {path}")
-        return reply
+        """A whole snapshot is ten reads or so, of the thirty that FTX took in a second: a few waits are part of it."""
+        waits = 0
+        while True:
+            try:
+                reply = await self.request("GET", f"{path}?{urlencode(query)}" if query else path)
+            except NoReply as error:
+                raise NotReady(str(error)) from None
+            if reply.is_fine:
+                return reply
+            if waits == RATE_WAITS or meaning(reply) is not RejectReason.RATE_LIMIT:
+                raise_for(reply, f"GET {path}")
+            waits += 1
+            await asyncio.sleep(retry_after_ms(reply) / 1000)
 
     async def _trade(self, method: str, path: str, what: str, body: str = "") -> Reply | Rejected | Unknown:
         try:
@@ -126,6 +134,9 @@ class Session:
     async def place(self, order: NewOrder) -> Outcome:
         """Place an order. An ordinary one goes under its client id; of a trigger order only this session knows it."""
         what = f"place {order.client_id}"
+        if order.terms.type.is_conditional and self.triggers.is_waiting(order.client_id):
+            message = f"{what}: there is a trigger order of that name already."
+            return Rejected(reason=RejectReason.DUPLICATE_ID, message=message)
         try:
             path, body = translate.place_body(order.client_id, order.terms, last_price=await self._last_price(order))
         except Untranslatable as error:

@@ -45,11 +45,12 @@ async def events(session: Session, subscription: Subscription) -> AsyncIterator[
     With `private` only the private stream's state is told so; prices then come and go silently.
     """
     feed = Feed()
+    session.feeds.add(feed)
     try:
         if session.closed:
             return
         if subscription.private:
-            session.feeds.add(feed)
+            session.listeners.add(feed)
             feed.start(PrivateStream(session, feed).run())
         if subscription.symbols:
             feed.start(PriceStream(session, feed, subscription.symbols, tell=not subscription.private).run())
@@ -57,6 +58,7 @@ async def events(session: Session, subscription: Subscription) -> AsyncIterator[
             yield event
     finally:
         session.feeds.discard(feed)
+        session.listeners.discard(feed)
         await feed.close()
 
 

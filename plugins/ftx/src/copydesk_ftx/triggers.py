@@ -40,6 +40,11 @@ class Triggers:
         """The venue id of our order of that name; empty where none is known."""
         return next((venue_id for venue_id, name in self._names.items() if name == client_id), "")
 
+    def is_waiting(self, client_id: str) -> bool:
+        """Whether our order of that name is at the venue, as far as is known."""
+        venue_id = self.named(client_id)
+        return venue_id in self._known and self.state(venue_id).is_working
+
     def match(self, terms: Terms, sent_ms: int, found: Iterable[TriggerOrder]) -> TriggerOrder | None:
         """The oldest of `found` that nobody has named, and that could be what was asked for then."""
         fitting = [

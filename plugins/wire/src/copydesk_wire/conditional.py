@@ -1,7 +1,7 @@
 """A conditional order and the ordinary order that it becomes, as one order for life. Pure.
 
-Some venues keep conditional orders in a service of their own; when one is triggered, an ordinary order with another id comes
-into being. Here the conditional order keeps its names; what the ordinary one does shows in its status and fills.
+Some venues keep conditional orders in a service of their own; when one is triggered, an ordinary order with another id
+comes into being. Here the conditional order keeps its names; what the ordinary one does shows in its status and fills.
 """
 
 from __future__ import annotations

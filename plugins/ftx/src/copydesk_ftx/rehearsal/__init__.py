@@ -20,7 +20,7 @@ from copydesk_paper.synthetic import Character
 from copydesk_ftx.rehearsal.recording import Recording
 from copydesk_ftx.rehearsal.server import Server
 from copydesk_ftx.rehearsal.streams import Streams
-from copydesk_ftx.rehearsal.venue import Account, Refusal, Venue
+from copydesk_ftx.rehearsal.venue import Account, Refusal, Venue, as_told
 from copydesk_ftx.translate import USD
 
 __all__ = ["Rehearsal", "start"]
@@ -92,7 +92,9 @@ class Rehearsal:
         self.server = Server(
             self.venue, self.streams, misbehaviour, now_ms, requests_per_second=options.requests_per_second
         )
-        self.server.control = Control(self.exchange, misbehaviour, counters=lambda: {"requests": self.server.requests})
+        self.server.control = Control(
+            self.exchange, misbehaviour, counters=lambda: {"requests": self.server.requests}, as_told=as_told
+        )
         self._running = Running(self.exchange, market, self.server)
         self._open_accounts(options, keys)
         market.prime(self.exchange)

@@ -181,7 +181,7 @@ class Streams:
         if isinstance(report, Trade):
             frame = _named({"type": "update"}, "trades", report.symbol) | {"data": [wire.trade(report)]}
             self._publish("trades", report.symbol, frame)
-        elif isinstance(report, Quote):
+        if isinstance(report, Trade | Quote):
             self._moved[report.symbol] = None
             if self._flush is None:
                 self._flush = asyncio.get_running_loop().call_soon(self._tell_moved)

@@ -6,12 +6,13 @@ ordinary order with another id came into being. Here that id is the trigger orde
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from copydesk.model import Contract, Fill, Instrument, Order, OrderType, RejectReason, Side, Terms, TimeInForce
+from copydesk.model import Contract, Fill, Instrument, Order, OrderStatus, OrderType, RejectReason, Side, Terms, TimeInForce
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import AccountReport, Execution, OrderReport, Report
 from copydesk_paper.refusal import ExchangeRefusal
@@ -19,8 +20,9 @@ from msgspec.structs import replace
 
 from copydesk_ftx.rehearsal import wire
 from copydesk_ftx.rehearsal.wire import Json
+from copydesk_ftx.translate import TRIGGER_PREFIX
 
-TRIGGERED = 50_000_000_000
+TRIGGERED, STILLBORN = 50_000_000_000, 20_000_000_000
 LEVERAGES = frozenset({1, 3, 5, 10, 20, 50, 100, 101})
 
 
@@ -66,6 +68,7 @@ class Account:
     identifier: int = 0
     leverage: int = 10
     client_ids: dict[str, str] = field(default_factory=dict)  # every client id ever used -> exchange's venue id
+    stillborn: dict[str, Order] = field(default_factory=dict)  # post-only orders that would have taken, by venue id
     details: dict[str, Json] = field(default_factory=dict)  # of trigger orders, by venue id
 
     def __repr__(self) -> str:
@@ -81,6 +84,7 @@ class Venue:
         self.told: Callable[[str, str, Json], None] = lambda account, channel, payload: None
         self._now_ms = now_ms
         self._fees = {False: taker_fee, True: maker_fee}
+        self._numbers = itertools.count(1)
 
     def add(self, account: Account) -> None:
         self.accounts[account.name] = account
@@ -112,6 +116,8 @@ class Venue:
         if not number.isdecimal():
             raise Refusal("Order not found", 404)
         value = int(number)
+        if number in account.stillborn:
+            return account.stillborn[number]
         try:
             order = self.exchange.find(account.name, venue_id=str(value - TRIGGERED if value >= TRIGGERED else value))
         except ExchangeRefusal:
@@ -124,7 +130,7 @@ class Venue:
         venue_id = account.client_ids.get(client_id)
         if venue_id is None:
             raise Refusal("Order not found", 404)
-        return self.exchange.find(account.name, venue_id=venue_id)
+        return account.stillborn.get(venue_id) or self.exchange.find(account.name, venue_id=venue_id)
 
     def client_id(self, account: Account, order: Order) -> str | None:
         named = order.client_id if order.client_id in account.client_ids else None
@@ -139,12 +145,30 @@ class Venue:
         try:
             placed = self.exchange.place(account.name, terms, client_id)
         except ExchangeRefusal as error:
-            raise refusal(error) from None
+            if error.detail != "post-only":
+                raise refusal(error) from None
+            placed = self._still_born(account, terms, client_id)
         if client_id:
             account.client_ids[client_id] = placed.venue_id
         # The reply tells of the order as it was taken: what it traded is told by the stream.
-        taken = replace(placed, status=type(placed.status).NEW, filled=Decimal(0), average_price=None)
+        taken = replace(placed, status=OrderStatus.NEW, filled=Decimal(0), average_price=None)
         return self._rest(account, taken) | {"status": "new"}
+
+    def _still_born(self, account: Account, terms: Terms, client_id: str) -> Order:
+        """FTX took a post-only order that would have taken liquidity, and cancelled it at once."""
+        now = self._now_ms()
+        order = Order(
+            venue_id=str(STILLBORN + next(self._numbers)),
+            client_id=client_id,
+            terms=terms,
+            status=OrderStatus.CANCELLED,
+            created_ms=now,
+            updated_ms=now,
+        )
+        account.stillborn[order.venue_id] = order
+        self.told(account.name, "orders", self._stream(account, replace(order, status=OrderStatus.NEW)) | {"status": "new"})
+        self.told(account.name, "orders", self._stream(account, order))
+        return order
 
     def cancel(self, account: Account, order: Order) -> str:
         """Raises `Refusal`."""
@@ -183,6 +207,8 @@ class Venue:
             else self.exchange.orders(account.name, market, since_ms)
         )
         plain = [order for order in orders if order.triggered or not wire.is_trigger(order)]
+        if not open_:
+            plain += [order for order in account.stillborn.values() if market in ("", order.terms.symbol)]
         return sorted(plain, key=lambda order: (order.created_ms, int(order.venue_id)), reverse=True)
 
     # --- trigger orders ---
@@ -344,6 +370,13 @@ class Venue:
         if client_id is None and order.client_id and not order.client_id.startswith("auto-"):
             client_id = order.client_id  # reported before `place` has returned
         return wire.order(order, self.number(order), client_id)
+
+
+def as_told(order: Order) -> Order:
+    """An order of the exchange as FTX's client tells of it: trigger orders have ids of their own, and no client id."""
+    if not wire.is_trigger(order):
+        return order
+    return replace(order, venue_id=TRIGGER_PREFIX + order.venue_id, client_id="")
 
 
 def terms_of(
