@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Server(Frontend):
-    """Answers every request. `requests_per_second`: more than so many of one address are refused."""
+    """Answers every request. More than `requests_per_second` of one key (without one: of one address) are refused."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Server(Frontend):
         return _reply({"success": True, "result": result})
 
     async def _call(self, request: web.BaseRequest, path: str, query: str, body: str) -> Any:
-        if not self._limits[request.remote or ""].take(1, self._now_ms()):
+        if not self._limits[request.headers.get("FTX-KEY") or request.remote or ""].take(1, self._now_ms()):
             raise Refusal("Do not send more than 30 requests per second", 429)
         route, named = find(request.method, unquote(path))
         owner = self._authenticate(request, path, query, body) if route.private else None
