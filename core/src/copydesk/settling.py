@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
@@ -61,7 +62,7 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
             order.on(Event.ACCEPTED)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Unknown():
             order.on(Event.LOST)
             if order.state is State.UNKNOWN:
@@ -122,7 +123,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _amend_holds(order)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Rejected(reason=RejectReason.UNCHANGED):
             _amend_holds(order)
         case Rejected(reason=RejectReason.NOT_FOUND) | Unknown():
@@ -146,7 +147,7 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
         case Accepted(order=reply):
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
             if order.state.is_open:
                 run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
@@ -172,9 +173,10 @@ def _amend_holds(order: ChildOrder) -> None:
         order.tries = 0
 
 
-def _merge(tracked: Tracked, reply: Order) -> None:
+def _merge(run: Run, tracked: Tracked, reply: Order) -> None:
     order = tracked.order
     tracked.link.move(order, order.merge(reply))
+    hold_back(run.desk, tracked)
 
 
 def _go_on(run: Run, tracked: Tracked) -> None:
@@ -182,7 +184,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 
@@ -196,7 +198,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
         return
     ours = tracked.order
     was_open = ours.state.is_open
-    _merge(tracked, order)
+    _merge(run, tracked, order)
     ours.absent = 0
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
@@ -206,7 +208,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
             tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
-    elif looked_up and ours.op is Op.LOOK_UP:
+    elif looked_up and ours.op in (Op.LOOK_UP, None):
         ours.op, ours.asked, ours.cancelled_for = None, None, ""
     elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:
         ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
@@ -222,8 +224,9 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
     grown = tracked.order.merge_fill(fill)
     if grown:
         tracked.link.move(tracked.order, grown)
-        if settle:
-            _go_on(run, tracked)
+    hold_back(run.desk, tracked)
+    if (count_fee(run.desk, tracked, fill) or grown) and settle:
+        _go_on(run, tracked)
 
 
 def absent(run: Run, account: str, client_id: str) -> None:
@@ -264,8 +267,6 @@ def restart(order: ChildOrder) -> None:
     if order.state is State.SENDING:
         order.on(Event.LOST)
     order.op, order.asked, order.due_ns, order.intent = None, None, 0, 0
-    if order.cancelled_for and order.state.is_open:
-        order.cancelled_for = ""
 
 
 def due(run: Run, tracked: Tracked) -> None:
@@ -273,7 +274,7 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.pair is None or order.partner:
+        if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP
