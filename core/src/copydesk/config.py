@@ -256,6 +256,7 @@ class EngineSettings(Settings):
     connect_timeout_s: Decimal = Field(default=Decimal(30), gt=0)
     place_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
     snapshot_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
+    budget_percent: Decimal = Field(default=Decimal(100), gt=0)
 
 
 class ControlSettings(Settings):

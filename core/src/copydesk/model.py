@@ -443,6 +443,26 @@ Outcome = Accepted | Rejected | Unknown
 # --- what a plugin says of itself ---------------------------------------------------------------------------
 
 
+class BudgetScope(StrEnum):
+    """Who shares a limit of a venue: one account, all accounts of a login, everything of a kind on this machine."""
+
+    ACCOUNT = "account"
+    CONNECTION = "connection"
+    MACHINE = "machine"
+
+
+class Costs(Record):
+    """What each kind of request costs of `requests_per_minute`: `look_up` per order, `account` for reading everything,
+    `symbols` for reading what the bots trade."""
+
+    place: int = 1
+    modify: int = 1
+    cancel: int = 1
+    look_up: int = 1
+    account: int = 5
+    symbols: int = 5
+
+
 class Capabilities(Record):
     """What a connection kind can do. The engine plans by this and by nothing else that it knows of a venue."""
 
@@ -458,6 +478,9 @@ class Capabilities(Record):
     one_account_per_connection: bool = True
     orders_per_second: int = 0
     requests_per_minute: int = 0
+    orders_scope: BudgetScope = BudgetScope.ACCOUNT
+    requests_scope: BudgetScope = BudgetScope.CONNECTION
+    costs: Costs = Costs()
 
 
 class Field(Record):

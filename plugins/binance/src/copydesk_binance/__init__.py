@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from copydesk.hookspecs import API, RunningRehearsal, hookimpl
 from copydesk.model import (
+    BudgetScope,
     Candle,
     CandleRequest,
     Capabilities,
     ConnectionSettings,
+    Costs,
     Description,
     Field,
     KindInfo,
@@ -49,8 +51,11 @@ FUTURES = KindInfo(
         client_id_text=True,
         client_id_length=36,
         one_account_per_connection=True,
-        orders_per_second=30,  # 300 per 10 s
-        requests_per_minute=2400,  # weight, per address
+        orders_per_second=20,  # 1200 per minute; the other limit, 300 per 10 s, lies above it
+        orders_scope=BudgetScope.ACCOUNT,
+        requests_per_minute=2400,  # weight, per address: of all connections together
+        requests_scope=BudgetScope.MACHINE,
+        costs=Costs(place=0, modify=0, cancel=1, look_up=1, account=90, symbols=28),  # as `reading.py` reads
     ),
     fields=(
         Field(name="key", title="API key", secret=True),
