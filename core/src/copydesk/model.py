@@ -188,13 +188,19 @@ class OrderGroup(Record):
 
 
 class OrderRef(Record):
-    """Names one order at the venue: by `client_id`, by `venue_id`, or both. `type` tells which service holds it."""
+    """Names one order at the venue: by `client_id`, by `venue_id`, or both. `type` tells which service holds it.
+
+    `terms` and `sent_ms` say what was asked for, and when by this machine's clock, where the venue's own id is not known: a
+    venue that keeps no client id of such an order can be searched for it.
+    """
 
     account: str = ""
     symbol: str
     type: OrderType
     client_id: str = ""
     venue_id: str = ""
+    terms: Terms | None = None
+    sent_ms: int = 0
 
 
 class OrderChange(Record):

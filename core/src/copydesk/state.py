@@ -191,7 +191,15 @@ class ChildOrder:
 
     @property
     def ref(self) -> OrderRef:
-        return OrderRef(symbol=self.terms.symbol, type=self.terms.type, client_id=self.client_id, venue_id=self.venue_id)
+        searched = not self.venue_id
+        return OrderRef(
+            symbol=self.terms.symbol,
+            type=self.terms.type,
+            client_id=self.client_id,
+            venue_id=self.venue_id,
+            terms=self.terms if searched else None,
+            sent_ms=self.sent_ns // 1_000_000 if searched else 0,
+        )
 
     def on(self, event: Event) -> None:
         """Move by the table of order states."""
