@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copydesk import refusing, tickets
+from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.ids import TICKET
@@ -13,6 +14,7 @@ from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
 from copydesk.trimming import resend_correction, settle_link
+from copydesk.verifying import ask, await_word, hear, is_unverified
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
@@ -33,6 +35,8 @@ def settled(run: Run, given: Settled) -> None:
     if tracked is None or tracked.order.intent != given.intent:
         return
     order, outcome = tracked.order, given.outcome
+    if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
+        slow_down(run, given.account, outcome.retry_after_ms)
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
         for leg in _legs(run, tracked):
             _placed(run, leg, _outcome_of(leg.order, outcome))
@@ -161,6 +165,8 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
                 _merge(run, tracked, reply)
             if order.state.is_open:
                 run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
+            else:
+                await_word(run, order)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.cancelled_for = ""
             _again(run, order, outcome)
@@ -211,6 +217,9 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     was_open = ours.state.is_open
     _merge(run, tracked, order)
     ours.absent = 0
+    hear(run, tracked, order, looked_up=looked_up)
+    if ours.state.is_ended and ours.op is Op.CANCEL and not was_open and not order.status.is_final:
+        return  # it was found to stand although it was thought to have ended: it is cancelled again
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
             count_copied(tracked.bot, tracked.link)  # the report came before the reply
@@ -243,9 +252,13 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
 def absent(run: Run, account: str, client_id: str) -> None:
     """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
     tracked = run.desk.child_orders.get((account, client_id))
-    if tracked is None or tracked.order.op is not Op.LOOK_UP or tracked.order.state.is_ended:
+    if tracked is None:
         return
     order = tracked.order
+    if order.state.is_ended:
+        order.verified = True
+    if order.op is not Op.LOOK_UP or order.state.is_ended:
+        return
     order.absent += 1
     age_ms = (run.at_ns - order.sent_ns) // 1_000_000
     adds = order.state is State.UNKNOWN and not order.terms.reduce_only
@@ -285,6 +298,8 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
+        if is_unverified(order):
+            ask(run, tracked)
         if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
