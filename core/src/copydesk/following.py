@@ -281,6 +281,8 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         if refusing.is_too_early(run, pair):
             return
         terms = as_market(terms) if pair.at_market else terms
+        if pair.may_take:
+            terms = msgspec.structs.replace(terms, post_only=False)
         _cancel_outlived(run, bot, link, pair, terms)
     why = _why(pair, want, lasting=lasting, hurried=bool(missing))
     if missing:

@@ -2,7 +2,8 @@
 
 An entry that is too large for the venue or for the margin is made smaller where its child's setting says so; any other is
 not tried again. An exit is never dropped: it is tried again after twice as long each time, then as a reduce-only market
-order, then it raises an alarm and is tried on at a slow pace while the child holds what it is to close.
+order, then it raises an alarm and is tried on at a slow pace while the child holds what it is to close. One that the venue
+does not let rest, because it would trade at once, is placed so that it may.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ def _exit_refused(run: Run, tracked: Tracked, pair: Pair, refusal: Rejected) -> 
     if refusal.reason is RejectReason.PRICE and order.terms.type.is_conditional:
         # It would trigger at once: the market is there already, so what it was to do is done now.
         pair.at_market, wait_ms = True, EXIT_AGAIN_MS
+    elif refusal.reason is RejectReason.POST_ONLY and order.terms.post_only:
+        pair.may_take, wait_ms = True, EXIT_AGAIN_MS  # it has its price there; that it comes first is what copying may cost
     elif pair.refusals <= 2 * EXIT_TRIES:
         pair.at_market = pair.at_market or (pair.refusals >= EXIT_TRIES and bool(pair.parent.filled))
         wait_ms = EXIT_AGAIN_MS * 2 ** ((pair.refusals - 1) % EXIT_TRIES)
-    else:
-        wait_ms = SLOWLY_MS
+    else:  # what the parent still waits for itself is tried less and less often, what it has closed is not
+        wait_ms = SLOWLY_MS * (2 ** min(pair.refusals - 2 * EXIT_TRIES, 7) if pair.parent.live else 1)
     pair.retry_ns = run.at_ns + wait_ms * 1_000_000
     run.wake(order, wait_ms)
     if pair.refusals >= 2 * EXIT_TRIES:

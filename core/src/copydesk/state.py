@@ -262,6 +262,7 @@ class Pair:
     refusals: int = 0  # how often in a row the venue refused the exit,
     retry_ns: int = 0  # when it is tried again,
     at_market: bool = False  # it is tried as a market order by now,
+    may_take: bool = False  # or not as post-only any more,
     alarm: str = ""  # and what a person was told of it
     cap: Decimal | None = None  # the most that the venue takes of an entry,
     shrinks: int = 0  # and how often that was found out
