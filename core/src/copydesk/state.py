@@ -415,6 +415,9 @@ class Desk:
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
+    strangers: dict[tuple[str, str], None] = field(
+        default_factory=dict
+    )  # open orders that no bot knows and that were told of
     intents: int = 0
     tickets: dict[str, Ticket] = field(default_factory=dict)
     ticket_count: int = 0  # how many were left since the journal began: part of their names
