@@ -9,7 +9,8 @@ import os
 from collections import Counter
 
 import msgspec
-from copydesk.inputs import ChildRules, Place
+from copydesk.filters import session_of
+from copydesk.inputs import ChildRules, Filters, Limits, Place
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
 from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
@@ -112,6 +113,7 @@ trouble = st.one_of(
     do("conceal", st.just(0)),
     do("reveal"),
 )
+states = do("limit", small, st.sampled_from(["all", "close_only", "none"]))
 final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_from(["refuse", *TRANSIENT]))
 hands = st.one_of(
     do("hand_trade", small, sides, quantities),
@@ -128,10 +130,32 @@ ratios = st.sampled_from(["0.5", "3", "0.33", "-1", "1", ""])
 roundings = st.sampled_from(["floor", "floor", "nearest", "min_one"])
 
 
+limits = st.one_of(
+    st.just(Limits()),
+    st.builds(
+        Limits,
+        over=st.sampled_from(["refuse", "shrink"]),
+        max_order=st.sampled_from([D(0), D(4)]),
+        max_position=st.sampled_from([D(0), D(7)]),
+        max_position_notional=st.sampled_from([D(0), D(9000)]),
+        daily_loss=st.sampled_from([D(0), D(2)]),
+        price_band_percent=st.sampled_from([D(0), D("0.3")]),
+    ),
+)
+filters = st.sampled_from(
+    [Filters(), Filters(), Filters(exclude=("BTC*",)), Filters(sessions=(session_of("mon-sun 00:00-11:08 UTC"),))]
+)
+
+
 @st.composite
 def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
-    pairs = draw(st.lists(st.tuples(ratios, roundings), min_size=1, max_size=4))
-    return tuple(child(f"c{n}", k=k or None, rounding=rounding) for n, (k, rounding) in enumerate(pairs, 1))
+    sizes = draw(st.lists(st.tuples(ratios, roundings), min_size=1, max_size=4))
+    guarded = draw(st.booleans())
+    guards = [(draw(limits), draw(filters)) if guarded else (Limits(), Filters()) for _ in sizes]
+    return tuple(
+        child(f"c{n}", k=k or None, rounding=rounding, limits=limit, filters=filter_)
+        for n, ((k, rounding), (limit, filter_)) in enumerate(zip(sizes, guards, strict=True), 1)
+    )
 
 
 amendables = st.sampled_from([frozenset({OrderType.LIMIT}), frozenset[OrderType](), frozenset(OrderType)])
@@ -249,7 +273,7 @@ def check_all(desk: RoughLoop, story: list[Do]) -> None:
 
 
 @told
-@given(families(), stories(trouble, trouble), amendables, st.booleans(), st.booleans())
+@given(families(), stories(trouble, trouble, states), amendables, st.booleans(), st.booleans())
 def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets):
     desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge)
     desk.happen(story).calm()

@@ -162,7 +162,7 @@ def test_the_control_port_is_taken(folder: Path, taken: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "remedy"), [("binance-futures", "give another --port, or 0 for any"), ("paper", "try port 0")]
+    ("kind", "remedy"), [("binance-futures", "give another --port, or 0 for any"), ("paper", "0 for any that is free")]
 )
 def test_the_rehearsals_port_is_taken(kind: str, remedy: str, folder: Path, taken: int) -> None:
     assert_refused(folder, ["rehearse", kind, "--port", str(taken)], "127.0.0.1", f"port {taken}", remedy)

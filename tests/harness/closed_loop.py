@@ -65,6 +65,9 @@ KIND = "paper"
 PARENT = "parent"
 START_NS = 1_795_000_000_000_000_000
 
+SOON_MS = 30 * 60_000
+"""What is due later than that is not waited for."""
+
 SYMBOL = "BTCUSDT"
 PRICE, PLENTY = D(60_000), D(10_000)
 
@@ -243,15 +246,28 @@ class ClosedLoop:
         )
 
     def settle(self, rounds: int = 200) -> ClosedLoop:
-        """Let reports, intents and timers run until nothing moves any more."""
+        """Let reports, intents and timers run until nothing moves any more, or not before a session or a day turns."""
         for _ in range(rounds):
             self.deliver()
             self.carry_out()
             if not self.reports and not self.queue:
-                if not self.copier.next_due_ns:
+                if not 0 < self.copier.next_due_ns <= self.now_ns + SOON_MS * 1_000_000:
                     return self
                 self.pass_time(max(1, (self.copier.next_due_ns - self.now_ns) // 1_000_000 + 1))
         raise AssertionError(f"still not quiet: {self.queue} {self.copier.next_due_ns - self.now_ns}")
+
+    def live(self, milliseconds: int) -> None:
+        """Let reports, intents and timers run for a while, and no longer."""
+        end_ns = self.now_ns + milliseconds * 1_000_000
+        while True:
+            self.deliver()
+            self.carry_out()
+            if self.reports or self.queue:
+                continue
+            if not 0 < self.copier.next_due_ns <= end_ns:
+                break
+            self.pass_time(max(0, -((self.now_ns - self.copier.next_due_ns) // 1_000_000)))
+        self.now_ns = end_ns
 
     def reread(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> None:
         snapshot = self.snapshot(account, look_up, since_ms)

@@ -23,6 +23,7 @@ from copydesk.inputs import (
     Decision,
     EngineStarted,
     Input,
+    LimitSet,
     LookUp,
     Modify,
     Note,
@@ -351,6 +352,10 @@ class RoughLoop(ClosedLoop):
         self.by_hand = True
         for order in self.exchange.open_orders(self.child(number)):
             self._try(lambda order=order: self.exchange.cancel(self.child(number), venue_id=order.venue_id))  # type: ignore[misc]
+
+    def limit(self, number: int, state: str) -> None:
+        """A person says what may be traded on a child."""
+        self.feed(LimitSet(at_ns=self.now_ns, account=self.child(number), state=state, actor="test"))
 
     # --- how time goes on ---------------------------------------------------------------------------------------------
 

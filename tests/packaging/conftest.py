@@ -18,6 +18,7 @@ SOURCES = {
     "copydesk": "core",
     "copydesk_panel": "panel",
     "copydesk_paper": "plugins/paper",
+    "copydesk_wire": "plugins/wire",
     "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
 }

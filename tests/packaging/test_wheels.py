@@ -39,7 +39,7 @@ def test_a_plugins_wheel_beside_core_makes_its_kind_appear(bare: Fresh, wheels: 
     fresh = Fresh(tmp_path)
     fresh.install(wheels["copydesk"])
     assert not [kind for kind in fresh.kinds().values() if kind["installed"]]
-    fresh.install(wheels["copydesk_paper"], wheels["copydesk_ccxt"], wheels["copydesk_binance"])
+    fresh.install(*(wheels[f"copydesk_{name}"] for name in ("paper", "wire", "ccxt", "binance")))
     kinds = fresh.kinds()
     assert {name for name, kind in kinds.items() if kind["installed"]} == {"binance-futures", "paper"}
     assert kinds["binance-futures"]["title"] == "Binance USD-M futures"

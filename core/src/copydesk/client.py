@@ -43,6 +43,8 @@ from copydesk.view import (
     EventPage,
     Failure,
     Health,
+    LimitChange,
+    LimitView,
     LogEntry,
     LogQuery,
     TicketOutcome,
@@ -114,6 +116,11 @@ class _Calls:
     kinds = Call("GET", "/kinds", _as(list[KindInfo]))
     accounts = Call("GET", "/accounts", _as(list[AccountView]))
     drift = Call("GET", "/drift", _as(list[DriftView]))
+    limits = Call("GET", "/limits", _as(list[LimitView]))
+
+    @staticmethod
+    def set_limit(account: str, change: LimitChange) -> Call[LimitView]:
+        return Call("PUT", _account(account, "limits"), _as(LimitView), body=to_json(change))
 
     @staticmethod
     def events(after: int, limit: int) -> Call[EventPage]:
@@ -302,6 +309,12 @@ class ControlClient(_Client):
     def drift(self) -> list[DriftView]:
         return self._do(_Calls.drift)
 
+    def limits(self) -> list[LimitView]:
+        return self._do(_Calls.limits)
+
+    def set_limit(self, account: str, change: LimitChange) -> LimitView:
+        return self._do(_Calls.set_limit(account, change))
+
     def instruments(self, account: str) -> list[Instrument]:
         return self._do(_Calls.instruments(account))
 
@@ -382,6 +395,12 @@ class AsyncControlClient(_Client):
 
     async def drift(self) -> list[DriftView]:
         return await self._do(_Calls.drift)
+
+    async def limits(self) -> list[LimitView]:
+        return await self._do(_Calls.limits)
+
+    async def set_limit(self, account: str, change: LimitChange) -> LimitView:
+        return await self._do(_Calls.set_limit(account, change))
 
     async def instruments(self, account: str) -> list[Instrument]:
         return await self._do(_Calls.instruments(account))

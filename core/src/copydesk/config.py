@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from copydesk.errors import ConfigError, UsageError
+from copydesk.filters import clock_minutes, session_of, zone_of
 
 CONFIG_NAME = "copydesk.toml"
 SMALLEST_VALUE, LARGEST_VALUE = Decimal("0.000001"), Decimal(1_000_000)
@@ -45,6 +46,63 @@ class CatchUp(Settings):
     max_adverse_percent: Decimal = Field(default=Decimal("0.5"), gt=0)
 
 
+def _unset(value: Any) -> Any:
+    """`none` takes a limit away."""
+    return None if value == "none" else value
+
+
+def _parted(value: Any) -> Any:
+    """A list as it is written on a command line, parted by semicolons; `none` empties it."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(";") if part.strip() and value != "none")
+
+
+Amount = Annotated[Decimal | None, Field(gt=0), BeforeValidator(_unset)]
+Parted = Annotated[tuple[str, ...], BeforeValidator(_parted)]
+
+
+class LimitSettings(Settings):
+    """Risk limits of a child. What closes goes beyond all of them."""
+
+    over: Literal["refuse", "shrink"] = "refuse"
+    max_order: Amount = None
+    max_order_notional: Amount = None
+    max_position: Amount = None
+    max_position_notional: Amount = None
+    daily_loss: Amount = None
+    day_starts: str = "00:00"
+    time_zone: str = "UTC"
+    symbols: Parted = ()
+    price_band_percent: Amount = None
+
+    @field_validator("day_starts")
+    @classmethod
+    def _clock(cls, text: str) -> str:
+        clock_minutes(text)
+        return text
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        return zone_of(name).key
+
+
+class FilterSettings(Settings):
+    """What a child follows at all: patterns of symbols, and sessions for its entries."""
+
+    include: Parted = ()
+    exclude: Parted = ()
+    sessions: Parted = ()
+
+    @field_validator("sessions")
+    @classmethod
+    def _sessions(cls, sessions: tuple[str, ...]) -> tuple[str, ...]:
+        for text in sessions:
+            session_of(text)
+        return sessions
+
+
 class ChildSettings(Settings):
     """One child account of a bot.
 
@@ -61,6 +119,8 @@ class ChildSettings(Settings):
     fixed_balance: Decimal | None = Field(default=None, gt=0)
     balance_max_age_s: Decimal = Field(default=Decimal(120), gt=0)
     catch_up: CatchUp = CatchUp()
+    limits: LimitSettings = LimitSettings()
+    filters: FilterSettings = FilterSettings()
 
     @field_validator("account")
     @classmethod

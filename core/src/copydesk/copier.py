@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
     AccountDown,
@@ -20,6 +21,7 @@ from copydesk.inputs import (
     EngineStarted,
     Input,
     InstrumentSeen,
+    LimitSet,
     Reported,
     Settled,
     Snapped,
@@ -56,6 +58,7 @@ class Copier:
             InstrumentSeen: self._instrument_seen,
             BotStarted: self._bot_started,
             BotStopped: self._bot_stopped,
+            LimitSet: self._limit_set,
             Snapped: self._snapped,
             AccountDown: self._account_down,
             Reported: self._reported,
@@ -82,9 +85,11 @@ class Copier:
         for tracked in self.desk.child_orders.values():
             restart(tracked.order)
         self._due.clear()
+        for account in self.desk.accounts.values():
+            rearm(run, account)
 
     def _configured(self, run: Run, given: Configured) -> None:
-        self.desk.capabilities = dict(given.capabilities)
+        self.desk.take_rules(given.bots, given.capabilities)
         rules = {bot.name: bot for bot in given.bots}
         for name in [name for name in self.desk.bots if name not in rules]:
             self._forget(self.desk.bots.pop(name).links.values())
@@ -96,6 +101,8 @@ class Copier:
                 link.child = children.get(link.child.account, link.child)
             gone = [key for key in bot.links if key[0] not in children]
             self._forget([bot.links.pop(key) for key in gone])
+        for account in self.desk.accounts.values():
+            equity_told(run, account)
 
     def _forget(self, links: Iterable[Link]) -> None:
         gone = {id(link) for link in links}
@@ -123,6 +130,18 @@ class Copier:
     def _bot_stopped(self, run: Run, given: BotStopped) -> None:
         self.desk.bots[given.bot].working = False
 
+    def _limit_set(self, run: Run, given: LimitSet) -> None:
+        set_limit(run, given)
+        self._settle_account(run, given.account)
+
+    def _settle_account(self, run: Run, account: str) -> None:
+        """Look at every link of an account."""
+        for bot in self.desk.bots.values():
+            if bot.working:
+                for (child, _), link in list(bot.links.items()):
+                    if child == account:
+                        settle_link(run, bot, link)
+
     # --- accounts -------------------------------------------------------------------------------------------------
 
     def _read_account(self, key: str, snapshot: Snapshot, at_ns: int) -> Account:
@@ -132,6 +151,10 @@ class Copier:
         if snapshot.balance is not None:
             account.balance, account.balance_ns = snapshot.balance, at_ns
         account.positions = {(p.symbol, p.position_side): p for p in snapshot.positions if p.quantity}
+        for position in snapshot.positions:
+            self.desk.priced(key, position.symbol, position.mark_price)
+        for symbol, price in snapshot.prices.items():
+            self.desk.priced(key, symbol, price)
         return account
 
     def _account_down(self, run: Run, given: AccountDown) -> None:
@@ -141,7 +164,7 @@ class Copier:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
         whole = given.snapshot.scope is not Scope.ORDERS
         if whole:
-            self._read_account(given.account, given.snapshot, given.at_ns)
+            equity_told(run, self._read_account(given.account, given.snapshot, given.at_ns))
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
                 parent_snapshot(run, bot, given.snapshot, whole=whole)
@@ -173,17 +196,21 @@ class Copier:
         match event:
             case OrderEvent(order=order):
                 self.desk.account(account).venue_ms = max(self.desk.account(account).venue_ms, order.updated_ms)
+                self.desk.priced(account, order.terms.symbol, order.average_price)
                 if is_own(order.client_id):
                     self._own_order(run, account, order)
                 else:
                     parent_report(run, account, order)
             case FillEvent(fill=fill):
+                self.desk.priced(account, fill.symbol, fill.price)
                 if is_own(fill.client_id):
                     report_fill(run, account, fill, settle=True)
             case PositionEvent(position=position):
+                self.desk.priced(account, position.symbol, position.mark_price)
                 self._position(account, position)
             case BalanceEvent(balance=balance):
-                self._balance(account, balance, given.at_ns)
+                if self._balance(run, account, balance, given.at_ns):
+                    self._settle_account(run, account)
 
     def _position(self, account: str, position: Position) -> None:
         positions = self.desk.account(account).positions
@@ -201,9 +228,11 @@ class Copier:
         held = self.desk.account(link.child.account).positions.get(book)
         link.foreign = (held.quantity if held is not None else ZERO) - link.attributed
 
-    def _balance(self, account: str, balance: Balance, at_ns: int) -> None:
+    def _balance(self, run: Run, account: str, balance: Balance, at_ns: int) -> bool:
+        """True where the account became close-only by it."""
         known = self.desk.account(account)
         known.balance, known.balance_ns = balance, at_ns
+        return equity_told(run, known)
 
     # --- the children's orders ------------------------------------------------------------------------------------
 
@@ -223,6 +252,10 @@ class Copier:
     def _ticked(self, run: Run, given: Ticked) -> None:
         while self._due and self._due[0][0] <= given.at_ns:
             at_ns, account, client_id = heapq.heappop(self._due)
+            if not client_id:
+                account_woken(run, self.desk.account(account))
+                self._settle_account(run, account)
+                continue
             tracked = self.desk.child_orders.get((account, client_id))
             if tracked is not None and tracked.order.due_ns == at_ns:
                 due(run, tracked)

@@ -10,10 +10,11 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.guarding import guarded
 from copydesk.ids import CLOSE, client_order_id
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, Wanted, ratio_for, wanted
+from copydesk.planning import Hold, Wanted, ratio_for
 from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, register, send
 from copydesk.sizing import floor_to, size_fault, worst_price
@@ -63,7 +64,7 @@ def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
     """The pair's newest order, which never arrived, would be placed again."""
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     current = pair.parent.live or outlives(bot, link, pair)
-    return current and isinstance(wanted(run.desk, bot, link, pair, instrument), Wanted)
+    return current and isinstance(guarded(run, bot, link, pair, instrument), Wanted)
 
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
@@ -99,6 +100,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     parent = pair.parent
     if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
         return
+    if not order.remaining:
+        return  # its last fill was told, and that it has ended comes next
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     if parent.live or outlives(bot, link, pair):
         pair.ended_ns = 0
@@ -113,7 +116,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    want = wanted(run.desk, bot, link, pair, instrument)
+    want = guarded(run, bot, link, pair, instrument)
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
@@ -177,12 +180,12 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not _has_ratio(run, bot, link, pair):
         return
-    want = wanted(run.desk, bot, link, pair, instrument)
+    want = guarded(run, bot, link, pair, instrument)
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
             return
-        _wait(run, link, pair, "info", want.kind, f"skipped: {want.reason}")
+        _wait(run, link, pair, want.level, want.kind, f"skipped: {want.reason}", limit=want.limit)
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
@@ -356,11 +359,12 @@ def _give_up(pair: Pair, why: str) -> None:
     pair.closed = why
 
 
-def _wait(run: Run, link: Link, pair: Pair, level: str, kind: str, text: str) -> None:
+def _wait(run: Run, link: Link, pair: Pair, level: str, kind: str, text: str, *, limit: str = "") -> None:
     """Say once why nothing is sent now."""
-    if pair.waiting != kind:
-        pair.waiting = kind
-        run.note(link, level, kind, text, parent_order=pair.parent.order.venue_id)
+    if pair.waiting != (limit or kind):
+        pair.waiting = limit or kind
+        named = {"limit": limit} if limit else {}
+        run.note(link, level, kind, text, parent_order=pair.parent.order.venue_id, **named)
 
 
 def _miss(run: Run, bot: Bot, link: Link, pair: Pair, kind: str, text: str, ticket: Terms | None = None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from copydesk.filters import Session
 from copydesk.model import (
     ZERO,
     AccountEvent,
@@ -25,6 +26,30 @@ from copydesk.model import (
 # --- rules in force ---------------------------------------------------------------------------------------------------
 
 
+class Limits(Record):
+    """A child's risk limits (rule 20); zero and empty mean none. Amounts of notional are in the quote currency, the daily
+    loss in the account's. A day starts `day_starts` minutes after midnight in `zone`."""
+
+    over: str = "refuse"
+    max_order: Decimal = ZERO
+    max_order_notional: Decimal = ZERO
+    max_position: Decimal = ZERO
+    max_position_notional: Decimal = ZERO
+    daily_loss: Decimal = ZERO
+    day_starts: int = 0
+    zone: str = "UTC"
+    symbols: tuple[str, ...] = ()
+    price_band_percent: Decimal = ZERO
+
+
+class Filters(Record):
+    """What a child follows at all (rule 22): patterns of symbols, and the sessions in which it may open."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sessions: tuple[Session, ...] = ()
+
+
 class ChildRules(Record):
     """How one child follows. `value` is K for `multiplier`, percent of the same share (100 = the same) for `percentage`."""
 
@@ -38,6 +63,8 @@ class ChildRules(Record):
     balance_max_age_ms: int = 120_000
     catch_up_max_age_ms: int = 60_000
     catch_up_max_adverse_percent: Decimal = Decimal("0.5")
+    limits: Limits = Limits()
+    filters: Filters = Filters()
 
 
 class BotRules(Record):
@@ -87,6 +114,17 @@ class BotStopped(Record, tag="bot-stopped"):
     bot: str
 
 
+class LimitSet(Record, tag="limit-set"):
+    """A person set what copydesk may trade on a child: `all`, `close_only` or `none`, until `until_ns` (zero: for good)."""
+
+    at_ns: int
+    account: str
+    state: str
+    reason: str = ""
+    actor: str = ""
+    until_ns: int = 0
+
+
 class Snapped(Record, tag="snapshot"):
     """An account was read in full; it is connected."""
 
@@ -131,6 +169,7 @@ Input = (
     | InstrumentSeen
     | BotStarted
     | BotStopped
+    | LimitSet
     | Snapped
     | AccountDown
     | Reported

@@ -16,7 +16,7 @@ from copydesk.connection import Connection
 from copydesk.connections import check_bot_accounts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
-from copydesk.inputs import BotStarted, BotStopped
+from copydesk.inputs import BotStarted, BotStopped, LimitSet
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -30,8 +30,19 @@ from copydesk.model import (
 )
 from copydesk.plugins import describe_kind, installed_kinds
 from copydesk.venue import Venue
-from copydesk.view import AccountView, BotView, ConnectionState, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
-from copydesk.views import bot_view, drifts
+from copydesk.view import (
+    AccountView,
+    BotView,
+    ConnectionState,
+    DeskEvent,
+    DeskView,
+    DriftView,
+    LimitChange,
+    LimitView,
+    LogEntry,
+    LogQuery,
+)
+from copydesk.views import bot_view, drifts, limit_view
 
 REFRESH_S = 0.1
 """How often bots and drift are told to whoever watches, at the most."""
@@ -234,6 +245,31 @@ class LiveDesk:
                 self._engine.read(key, await connection.snapshot(key))
             except NotReady as error:
                 self._engine.chronicle.say("warn", "connection", f"{key} could not be read: {error}", account=key)
+
+    # --- limits -----------------------------------------------------------------------------------------------------
+
+    def limits(self) -> tuple[LimitView, ...]:
+        children = {child.account for bot in self._store.bots.values() for child in bot.children}
+        return tuple(limit_view(self._engine.state, account) for account in sorted(children))
+
+    async def set_limit(self, account: str, change: LimitChange) -> LimitView:
+        if all(view.account != account for view in self.limits()):
+            raise UnknownName(f"no bot has a child {account!r}: limits are set on children")
+        at_ns = time.time_ns()
+        if change.until_ns and change.until_ns <= at_ns:
+            raise UsageError("the time at which the limit ends has passed already: choose a later one, or none")
+        self._engine.feed(
+            LimitSet(
+                at_ns=at_ns,
+                account=account,
+                state=change.state,
+                reason=change.reason,
+                actor=change.actor,
+                until_ns=change.until_ns,
+            )
+        )
+        self._refresh_soon()
+        return limit_view(self._engine.state, account)
 
     # --- accounts -------------------------------------------------------------------------------------------------
 

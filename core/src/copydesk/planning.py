@@ -32,6 +32,7 @@ class Wanted:
 
     terms: Terms
     exit: bool
+    opening: Decimal = ZERO  # how much of the quantity opens
     leg: str = COPY
 
 
@@ -42,6 +43,8 @@ class Hold:
     reason: str
     kind: str
     final: bool = False
+    level: str = "info"
+    limit: str = ""  # the name of the limit that made it so
 
 
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
@@ -71,7 +74,7 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
     rounded = entry_quantity(abs(ratio) * pair.before, exact, instrument.quantity_step, link.child.rounding)
     if not rounded:
         return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
-    return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False)
+    return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False, opening=rounded)
 
 
 def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
@@ -100,7 +103,8 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
-    return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=only_closes), exit=not opening)
+    terms = _child_terms(pair, total, ratio, instrument, reduce_only=only_closes)
+    return Wanted(terms, exit=not opening, opening=opening)
 
 
 def _market_orders_against(link: Link, pair: Pair) -> Decimal:
@@ -121,7 +125,8 @@ def _two_legs(
         return Wanted(terms, exit=True, leg=CLOSE)
     if not opening:
         return Hold("too little to open", "rounded-to-nothing", final=not pair.parent.live)
-    return Wanted(_child_terms(pair, pair.reduced + opening, ratio, instrument, reduce_only=False), exit=False)
+    terms = _child_terms(pair, pair.reduced + opening, ratio, instrument, reduce_only=False)
+    return Wanted(terms, exit=False, opening=opening)
 
 
 def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Decimal:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from copydesk.config import BotSettings, ChildSettings
-from copydesk.inputs import BotRules, ChildRules
+from copydesk.config import BotSettings, ChildSettings, LimitSettings
+from copydesk.filters import clock_minutes, session_of
+from copydesk.inputs import BotRules, ChildRules, Filters, Limits
 from copydesk.model import ZERO
 
 
@@ -26,4 +27,25 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         balance_max_age_ms=int(child.balance_max_age_s * 1000),
         catch_up_max_age_ms=int(child.catch_up.max_age_s * 1000),
         catch_up_max_adverse_percent=child.catch_up.max_adverse_percent,
+        limits=_limits(child.limits),
+        filters=Filters(
+            include=child.filters.include,
+            exclude=child.filters.exclude,
+            sessions=tuple(session_of(text) for text in child.filters.sessions),
+        ),
+    )
+
+
+def _limits(limits: LimitSettings) -> Limits:
+    return Limits(
+        over=limits.over,
+        max_order=limits.max_order or ZERO,
+        max_order_notional=limits.max_order_notional or ZERO,
+        max_position=limits.max_position or ZERO,
+        max_position_notional=limits.max_position_notional or ZERO,
+        daily_loss=limits.daily_loss or ZERO,
+        day_starts=clock_minutes(limits.day_starts),
+        zone=limits.time_zone,
+        symbols=limits.symbols,
+        price_band_percent=limits.price_band_percent or ZERO,
     )

@@ -47,6 +47,10 @@ class Run:
         order.due_ns = self.at_ns + after_ms * 1_000_000
         heapq.heappush(self.due, (order.due_ns, order.account, order.client_id))
 
+    def wake_at(self, at_ns: int, account: str) -> None:
+        """Look at the links of an account at that time."""
+        heapq.heappush(self.due, (at_ns, account, ""))
+
     def look_up(self, order: ChildOrder) -> None:
         """Ask the venue what became of `order`; ask again should no answer come."""
         order.op = Op.LOOK_UP

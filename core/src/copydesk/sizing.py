@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from copydesk.model import ZERO, Instrument, Side
+from copydesk.model import ZERO, Contract, Instrument, Side
 
 HAIR = Decimal("1e-12")
 """A third of 3 is 1 although `Decimal` has it as 0.99…: what is this close to a whole number of steps is one."""
@@ -67,6 +67,17 @@ def worst_price(reference: Decimal, side: Side, percent: Decimal, tick: Decimal)
     """The worst price that is at most `percent` worse than `reference` for a taker of `side`, on the tick."""
     factor = 1 + side.sign * percent / 100
     return passive_price(reference * factor, side, tick)
+
+
+def notional(quantity: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
+    """What a quantity is worth in the quote currency. An inverse contract is worth its face value, whatever the price."""
+    worth = quantity * instrument.contract_size
+    return worth if instrument.contract is Contract.INVERSE else worth * price
+
+
+def quantity_worth(amount: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
+    """The quantity that is worth `amount` of the quote currency; the reverse of `notional`. Not rounded."""
+    return amount / notional(Decimal(1), price, instrument)
 
 
 def size_fault(quantity: Decimal, price: Decimal | None, instrument: Instrument) -> str:

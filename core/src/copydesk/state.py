@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from copydesk.ids import COPY
-from copydesk.inputs import BotRules, ChildRules
+from copydesk.inputs import BotRules, ChildRules, Limits
 from copydesk.model import (
     ZERO,
     Balance,
@@ -39,6 +39,25 @@ class Op(StrEnum):
 
 
 @dataclass(slots=True)
+class Trading:
+    """What may be traded on an account: `all`, `close_only` or `none`; why, by whom, until when (zero: for good)."""
+
+    state: str = "all"
+    reason: str = ""
+    actor: str = ""
+    since_ns: int = 0
+    until_ns: int = 0
+
+
+@dataclass(slots=True)
+class Day:
+    """A trading day of an account: its name, and the equity at its start."""
+
+    name: str
+    equity: Decimal
+
+
+@dataclass(slots=True)
 class Account:
     """What is known of one account at its venue."""
 
@@ -48,6 +67,9 @@ class Account:
     balance_ns: int = 0
     positions: dict[Book, Position] = field(default_factory=dict)
     venue_ms: int = 0  # the latest venue time seen: from here on a snapshot has to reach back
+    trading: Trading = field(default_factory=Trading)
+    days: dict[tuple[int, str], Day] = field(default_factory=dict)  # by when and where a day starts
+    wakes: set[int] = field(default_factory=set)  # times at which its links are looked at again
 
 
 @dataclass(slots=True)
@@ -184,6 +206,8 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
+    limit: str = ""  # and the limit or filter that makes it so
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property
@@ -291,8 +315,26 @@ class Desk:
     accounts: dict[str, Account] = field(default_factory=dict)
     instruments: dict[tuple[str, str], Instrument] = field(default_factory=dict)
     capabilities: dict[str, Capabilities] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # of the accounts that bots use
+    daily: dict[str, list[Limits]] = field(default_factory=dict)  # by account: the limits that ask for its equity
+    prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # by kind and symbol: the last known one
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     intents: int = 0
+
+    def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
+        """What follows from the rules in force for whole accounts."""
+        self.capabilities = dict(capabilities)
+        self.kinds, self.daily = {}, {}
+        for bot in bots:
+            self.kinds.update(dict.fromkeys((bot.parent, *(child.account for child in bot.children)), bot.kind))
+            for child in bot.children:
+                if child.limits.daily_loss:
+                    self.daily.setdefault(child.account, []).append(child.limits)
+
+    def priced(self, account: str, symbol: str, price: Decimal | None) -> None:
+        """A price of a symbol was told on an account."""
+        if price:
+            self.prices[self.kinds.get(account, ""), symbol] = price
 
     def account(self, key: str) -> Account:
         if key not in self.accounts:

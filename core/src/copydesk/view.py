@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from copydesk.model import Balance, Fill, Order, Outcome, Position, PriceEvent, Record
 
@@ -55,6 +55,31 @@ class DriftView(Record):
     since_ns: int = 0
     naked_since_ns: int = 0
     naked_ns: int = 0
+
+
+class LimitView(Record):
+    """What may be traded on a child account: `all`, `close_only` or `none`, why, by whom, and until when (0: for good).
+
+    `day` and `day_equity` say from when and what a daily loss is counted, where one is limited.
+    """
+
+    account: str
+    state: str
+    reason: str = ""
+    actor: str = ""
+    since_ns: int = 0
+    until_ns: int = 0
+    day: str = ""
+    day_equity: Decimal | None = None
+
+
+class LimitChange(Record):
+    """A trading state to be set. Exits go in each of them."""
+
+    state: Literal["all", "close_only", "none"]
+    reason: str = ""
+    actor: str = ""
+    until_ns: int = 0
 
 
 class Latency(Record):

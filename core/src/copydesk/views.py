@@ -7,8 +7,8 @@ from decimal import Decimal
 from copydesk.config import BotSettings
 from copydesk.model import ZERO, Instrument
 from copydesk.standing import still_moves, target
-from copydesk.state import Bot, Desk, Link
-from copydesk.view import BotView, ChildView, DriftView
+from copydesk.state import Bot, Desk, Link, Trading
+from copydesk.view import BotView, ChildView, DriftView, LimitView
 
 _CLOSED_CAUSES = {
     "rounded-to-nothing": "rounding",
@@ -21,6 +21,8 @@ _CLOSED_CAUSES = {
     "expired": "rejected",
     "ahead": "ahead",
     "unfilled": "stale",
+    "capped": "capped",
+    "filtered": "filtered",
 }
 
 
@@ -80,7 +82,8 @@ def _cause(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference:
     if holds_more and link.child.ahead != "trim":
         return "ahead"
     causes = [_CLOSED_CAUSES[pair.closed] for pair in pairs if pair.closed in _CLOSED_CAUSES]
-    for cause in ("rejected", "stale", "hand-traded", "ahead"):
+    causes += [pair.guard for pair in pairs if pair.guard]
+    for cause in ("rejected", "stale", "hand-traded", "ahead", "capped", "filtered"):
         if cause in causes:
             return cause
     if abs(difference) <= step:
@@ -103,11 +106,31 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
         return "unmanaged" if held else "in sync"
     if not desk.account(account).connected:
         return "stale"
+    trading = desk.account(account).trading.state
+    if trading != "all":
+        return "close-only" if trading == "close_only" else "locked"
     views = [drift(desk, bot, link) for (child, _), link in bot.links.items() if child == account]
     off = [view for view in views if view is not None and view.difference and view.cause not in ("rounding", "pending")]
     if not off:
         return "in sync"
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"
+
+
+def limit_view(desk: Desk, account: str) -> LimitView:
+    """What may be traded on an account now."""
+    known = desk.accounts.get(account)
+    trading = known.trading if known is not None else Trading()
+    day = next(iter(known.days.values()), None) if known is not None and account in desk.daily else None
+    return LimitView(
+        account=account,
+        state=trading.state,
+        reason=trading.reason,
+        actor=trading.actor,
+        since_ns=trading.since_ns,
+        until_ns=trading.until_ns,
+        day=day.name if day is not None else "",
+        day_equity=day.equity if day is not None else None,
+    )
 
 
 def _links(bot: Bot | None, account: str) -> list[Link]:

@@ -29,7 +29,17 @@ from copydesk.model import (
     RejectReason,
     Terms,
 )
-from copydesk.view import AccountView, ConnectionState, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
+from copydesk.view import (
+    AccountView,
+    ConnectionState,
+    DeskEvent,
+    DeskView,
+    DriftView,
+    LimitChange,
+    LimitView,
+    LogEntry,
+    LogQuery,
+)
 
 TOKEN = "a-token-that-only-the-tests-know"
 
@@ -54,6 +64,7 @@ class MemoryDesk:
         self.stored: dict[str, BotSettings] = {}
         self.lines: list[LogEntry] = []
         self.placed: dict[str, Order] = {}
+        self.limited: dict[str, LimitView] = {}
         self._numbers = count(1)
         self._orders = count(1)
 
@@ -92,6 +103,15 @@ class MemoryDesk:
 
     def account_views(self) -> tuple[AccountView, ...]:
         return self.view().accounts
+
+    def limits(self) -> tuple[LimitView, ...]:
+        return tuple(self.limited.values())
+
+    async def set_limit(self, account: str, change: LimitChange) -> LimitView:
+        self.limited[account] = LimitView(
+            account=account, state=change.state, reason=change.reason, actor=change.actor, until_ns=change.until_ns
+        )
+        return self.limited[account]
 
     def drift_views(self) -> tuple[DriftView, ...]:
         return self.view().drift

@@ -14,7 +14,7 @@ from copydesk.client import AsyncControlClient, ControlClient
 from copydesk.datafolder import CONTROL_NAME, ControlFile, lock_folder, write_control
 from copydesk.errors import Conflict, CopydeskError, NotAllowed, NotReady, RateLimited, UnknownName, UsageError
 from copydesk.model import CandleRequest, OrderChange, OrderRef, OrderType, Side, Terms
-from copydesk.view import LogQuery
+from copydesk.view import LimitChange, LogQuery
 
 TERMS = Terms(symbol="BTCUSDT", side=Side.SELL, type=OrderType.LIMIT, quantity=Decimal("0.5"), price=Decimal(50_000))
 
@@ -41,6 +41,8 @@ def everything(client: ControlClient, desk, bot) -> None:
     assert [kind.kind for kind in client.kinds()] == ["paper"]
     assert [account.key for account in client.accounts()] == ["demo/parent", "real"]
     assert client.drift() == []
+    limited = client.set_limit("real", LimitChange(state="close_only", reason="news", actor="me"))
+    assert (limited.state, client.limits()) == ("close_only", [limited])
     assert client.instruments("demo/parent")[0].symbol == "BTCUSDT"
     assert len(client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=7))) == 7
     placed = client.place("demo/parent", TERMS)
@@ -72,6 +74,8 @@ async def test_the_asynchronous_client_does_everything(folder, desk, new_bot):
         assert len(await client.kinds()) == 1
         assert len(await client.accounts()) == 2
         assert await client.drift() == []
+        limited = await client.set_limit("real", LimitChange(state="none"))
+        assert (limited.state, await client.limits()) == ("none", [limited])
         assert await client.instruments("demo/parent") == list(desk.instruments("demo/parent"))
         assert len(await client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=2))) == 2
         placed = await client.place("demo/parent", TERMS)

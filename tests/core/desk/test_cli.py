@@ -27,6 +27,8 @@ from .conftest import Run, assert_refused
         (),
         ("bots",),
         *[("bots", word) for word in ("list", "add", "start", "stop", "remove", "settings")],
+        ("limits",),
+        *[("limits", word) for word in ("show", "set", "reset")],
         ("secrets",),
         *[("secrets", word) for word in ("set", "list", "remove")],
         ("journal",),

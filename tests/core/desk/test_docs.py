@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from copydesk.config import CatchUp, ChildSettings, Config, load_config
+from copydesk.config import ChildSettings, Config, Settings, load_config
 
 from .conftest import Run
 
@@ -29,12 +29,15 @@ def test_the_configuration_in_the_guide_shows_every_setting_with_its_default(tmp
 
 
 def test_the_guide_lists_every_setting_of_a_child_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.:]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
     child = {name: field.default for name, field in ChildSettings.model_fields.items()}
-    for name in ("account", "mode", "value", "catch_up"):
+    for name in ("account", "mode", "value"):
         del child[name]
-    child |= {f"catch_up.{name}": field.default for name, field in CatchUp.model_fields.items()}
-    assert rows == {name: "" if default is None else str(default) for name, default in child.items()}
+    for group, settings in list(child.items()):
+        if isinstance(settings, Settings):
+            del child[group]
+            child |= {f"{group}.{name}": field.default for name, field in type(settings).model_fields.items()}
+    assert rows == {name: "" if default in (None, ()) else str(default) for name, default in child.items()}
 
 
 @pytest.mark.parametrize(

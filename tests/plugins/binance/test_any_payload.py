@@ -13,7 +13,7 @@ import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
 from copydesk_binance import translate
 from copydesk_binance.errors import Reply, meaning, read_reply, refusal
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire.errors import Unreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

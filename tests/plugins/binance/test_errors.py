@@ -8,7 +8,7 @@ import pytest
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import Rejected, RejectReason, Unknown
 from copydesk_binance.errors import CODES, meaning, raise_for, read_reply, refusal
-from copydesk_ccxt.errors import Family
+from copydesk_wire.errors import Family
 
 NOW_MS = 1_700_000_000_000
 

@@ -12,7 +12,7 @@ import pytest
 from copydesk.model import Order, Record
 from copydesk_binance import translate
 from copydesk_binance.errors import meaning, read_reply
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire.errors import Unreadable
 
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "venue-samples" / "binance-usdm"
 

@@ -182,7 +182,7 @@ async def test_no_secret_is_ever_shown(rig: Rig, caplog: pytest.LogCaptureFixtur
 
 
 def plugin_reply(text: str) -> Any:
-    from copydesk_ccxt.pool import Answer
+    from copydesk_wire.pool import Answer
 
     async def send(request: dict[str, Any], deadline_s: float = 1.0) -> Any:
         return Answer(401, text, {})

@@ -28,7 +28,7 @@ from copydesk.model import (
 )
 from copydesk_binance import stream
 from copydesk_binance.stream import Timing
-from copydesk_ccxt.streaming import Feed
+from copydesk_wire.streaming import Feed
 
 from .conftest import DEADLINE_S, SYMBOL, Rig
 

@@ -21,7 +21,7 @@ from copydesk.model import (
 )
 from copydesk_binance import translate
 from copydesk_binance.translate import Untranslatable
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire.errors import Unreadable
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from copydesk.cli import accounts, bots, demo, doctor, init, journal, plugins, rehearse, run, secrets
+from copydesk.cli import accounts, bots, demo, doctor, init, journal, limits, plugins, rehearse, run, secrets
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
 
@@ -39,6 +39,7 @@ def _register() -> None:
     app.command("run")(run.run)
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
+    app.add_typer(limits.app, name="limits")
     app.add_typer(secrets.app, name="secrets")
     app.add_typer(journal.app, name="journal")
 

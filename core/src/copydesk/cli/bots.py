@@ -49,7 +49,7 @@ def add_bot(
     from copydesk.botdesk import open_desk
     from copydesk.config import check_bot
 
-    bot = check_bot({"name": name, "parent": parent, "children": [_child_table(text) for text in child]})
+    bot = check_bot({"name": name, "parent": parent, "children": [child_table(text) for text in child]})
     with open_desk(folder_of(context)) as desk:
         desk.add(bot)
         say(f"Added the bot {bot.name}.")
@@ -100,7 +100,7 @@ def settings(
         bot = desk.get(name)
         if rename or parent or child or remove_child:
             table = _plain(bot) | {"name": rename or bot.name, "parent": parent or bot.parent}
-            bot = check_bot(table | {"children": _changed_children(bot, child, remove_child)})
+            bot = check_bot(table | {"children": changed_children(bot, child, remove_child)})
             desk.change(name, bot)
             bot = desk.get(bot.name)
     if as_json:
@@ -124,7 +124,7 @@ def _set_working(context: typer.Context, names: list[str], working: bool) -> Non
 # --- children in words --------------------------------------------------------------------------------------
 
 
-def _child_table(text: str) -> dict[str, Any]:
+def child_table(text: str) -> dict[str, Any]:
     """`acc=x0.5,rounding=nearest` as plain data. Raises `UsageError`."""
     from copydesk.errors import UsageError
 
@@ -155,7 +155,7 @@ def _size_table(account: str, size: str) -> dict[str, str]:
     )
 
 
-def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -> list[dict[str, Any]]:
+def changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -> list[dict[str, Any]]:
     from copydesk.errors import UsageError
 
     children = {child.account: child.model_dump(exclude_unset=True) for child in bot.children}
@@ -164,7 +164,7 @@ def _changed_children(bot: BotSettings, changed: list[str], removed: list[str]) 
             raise UsageError(f"bot {bot.name!r} has no child {account!r} to take out (its children: {', '.join(children)})")
         del children[account]
     for text in changed:
-        table = _child_table(text)
+        table = child_table(text)
         children[table["account"]] = _merged(children.get(table["account"], {}), table)
     return list(children.values())
 
@@ -184,9 +184,21 @@ def _size_text(child: ChildSettings) -> str:
 
 
 def _others_text(child: ChildSettings) -> str:
-    table = child.model_dump(exclude={"account", "mode", "value", "catch_up"}, exclude_none=True)
-    table |= {f"catch_up.{key}": value for key, value in child.catch_up.model_dump().items()}
-    return ", ".join(f"{key}={value}" for key, value in table.items())
+    table = child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True)
+    return ", ".join(f"{key}={value}" for key, value in _flat(table).items())
+
+
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are written after a child: groups by dotted names, lists parted by semicolons, none left out."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        elif isinstance(value, list | tuple):
+            flat |= {key: ";".join(map(str, value))} if value else {}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _status(bot: BotSettings) -> str:

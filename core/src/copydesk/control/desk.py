@@ -7,7 +7,7 @@ from typing import Protocol
 
 from copydesk.config import BotSettings
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
-from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LogEntry, LogQuery
+from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
 
 
 class Desk(Protocol):
@@ -61,6 +61,12 @@ class Desk(Protocol):
     def instruments(self, account: str) -> tuple[Instrument, ...]:
         """The instruments of an account (by its key), in order of their symbols."""
         ...
+
+    def limits(self) -> tuple[LimitView, ...]:
+        """What may be traded on each child of a bot."""
+        ...
+
+    async def set_limit(self, account: str, change: LimitChange) -> LimitView: ...
 
     async def candles(self, account: str, request: CandleRequest) -> tuple[Candle, ...]: ...
 

@@ -34,6 +34,8 @@ from copydesk.view import (
     DriftView,
     EventPage,
     Health,
+    LimitChange,
+    LimitView,
     LogEntry,
     LogQuery,
     TicketOutcome,
@@ -240,6 +242,20 @@ async def accounts(desk: TheDesk) -> Response:
 async def drift(desk: TheDesk) -> Response:
     """What each child holds against what it should, with the cause of each difference."""
     return _json(desk.drift_views())
+
+
+@router.get("/limits", **answers(list[LimitView]))
+async def limits(desk: TheDesk) -> Response:
+    """What may be traded on each child, why, who decided so, and until when."""
+    return _json(desk.limits())
+
+
+@router.put("/accounts/{key:path}/limits", **answers(LimitView, body=LimitChange, refusals=(404,)))
+async def set_limit(desk: TheDesk, key: str, request: Request) -> Response:
+    """Let a child trade `all`, `close_only` or `none`, until a time or for good. Exits go in each of them."""
+    change = await _body(request, LimitChange)
+    _account(desk, key)
+    return _json(await desk.set_limit(key, change))
 
 
 @router.get("/accounts/{key:path}/instruments", **answers(list[Instrument], venue=True))

@@ -31,9 +31,9 @@ from copydesk.model import (
     RejectReason,
     Unknown,
 )
-from copydesk_ccxt.errors import Family, NoReply, NotSent, Unreadable
 from copydesk_ccxt.signing import Signing
-from copydesk_ccxt.venue import is_loopback, share
+from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
+from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_binance import translate
@@ -51,7 +51,7 @@ from copydesk_binance.markets import Venue
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable, WrongMode
 
 if TYPE_CHECKING:
-    from copydesk_ccxt.streaming import Feed
+    from copydesk_wire.streaming import Feed
 
 log = logging.getLogger("copydesk.binance")
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, PriceEvent, Subscription, VenueEvent
-from copydesk_ccxt import streaming
-from copydesk_ccxt.errors import NoReply, Unreadable
-from copydesk_ccxt.streaming import Feed, Lost, Reconnecting, until_first
+from copydesk_wire import streaming
+from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 from msgspec.structs import replace
 
 from copydesk_binance import translate

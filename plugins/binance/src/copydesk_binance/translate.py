@@ -33,7 +33,7 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk_ccxt.errors import Unreadable
+from copydesk_wire.errors import Unreadable
 
 Payload = Mapping[str, Any]
 Params = dict[str, str]

@@ -237,6 +237,15 @@ class Exchange:
         self._settle(order.symbol)
         return order.record()
 
+    def fill(self, account: str, quantity: Decimal, *, venue_id: str = "", client_id: str = "") -> Order:
+        """Somebody trades with exactly this order of the book. Raises `ExchangeRefusal` where it is not there."""
+        order = self._working(account, venue_id, client_id)
+        if order.is_dormant:
+            raise ExchangeRefusal(RejectReason.OTHER, "not-in-book", f"order {order.venue_id} waits for its trigger")
+        self._matching.fill(order, quantity)
+        self._settle(order.symbol)
+        return order.record()
+
     def _amend(self, order: WorkingOrder, changes: dict[str, Decimal]) -> None:
         before = order.terms
         book_side = self._floor.books[order.symbol].side(order.side)

@@ -176,6 +176,10 @@ class Matching:
         if left > 0:
             self._print_outside(event, left)
 
+    def fill(self, order: WorkingOrder, quantity: Decimal) -> None:
+        """Somebody trades with exactly this resting order, whatever stands before it."""
+        self._fill_resting(order, min(quantity, order.remaining), order.side.opposite)
+
     def _print_outside(self, event: MarketTrade, quantity: Decimal) -> None:
         trade_id = next(self._floor.trade_ids)
         self._floor.print(event.symbol, trade_id, event.price, quantity, buyer_is_maker=event.buyer_is_maker)

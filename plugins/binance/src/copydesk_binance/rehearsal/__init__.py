@@ -7,14 +7,15 @@ websocket API (`/ws-fapi/v1`), and beside them the rehearsal's own control (`/re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from copydesk.model import Contract, Order, Record, RehearsalReady, RehearsalSettings, RehearsedAccount
 from copydesk_paper.exchange import Exchange
-from copydesk_paper.market import open_market
+from copydesk_paper.market import Market, open_market
 from copydesk_paper.serving.control import Control
 from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.misbehaviour import Misbehaviour
@@ -24,7 +25,7 @@ from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.answers import ANSWERS
-from copydesk_binance.rehearsal.codes import FUTURES
+from copydesk_binance.rehearsal.codes import FUTURES, Refusal
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import MarketData
@@ -59,8 +60,14 @@ class Options(Record, forbid_unknown_fields=True):
 class Rehearsal:
     """A running rehearsal venue. `exchange`, `venue` and `server` are for those who live in the same process."""
 
-    def __init__(self, settings: RehearsalSettings, options: Options, keys: Mapping[str, Mapping[str, str]]) -> None:
-        market = open_market(settings.market)
+    def __init__(
+        self,
+        settings: RehearsalSettings,
+        options: Options,
+        keys: Mapping[str, Mapping[str, str]],
+        market: Market | None = None,
+    ) -> None:
+        market = market if market is not None else open_market(settings.market)
         self._settings = settings
         self._options = options
         self.exchange = Exchange(market.instruments, now_ms=now_ms)
@@ -70,7 +77,7 @@ class Rehearsal:
         listing = Listing(traded, market.raw_exchange_info)
         self._limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
         weights = RequestWeight(options.weight_per_minute, now_ms)
-        misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
+        self.misbehaviour = misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
         self.venue = Venue(self.exchange, listing, now_ms, old_conditional=options.legacy_conditional)
         data = MarketData(self.exchange, listing, now_ms)
         self.streams = Streams(data, listing, faults, now_ms, listen_key_seconds=options.listen_key_seconds)
@@ -85,6 +92,20 @@ class Rehearsal:
         self._open_accounts(keys)
         market.prime(self.exchange)
         self.ready: RehearsalReady
+
+    @property
+    def away(self) -> Set[str]:
+        """The accounts that are cut off."""
+        return self.server.cut_off
+
+    def cut_off(self, account: str) -> None:
+        """Drop the account's streams and answer none of its requests, until `let_in`."""
+        self.server.cut_off.add(account)
+        with contextlib.suppress(Refusal):  # no listen key in force
+            self.streams.delete_key(self.venue.accounts[account])
+
+    def let_in(self, account: str) -> None:
+        self.server.cut_off.discard(account)
 
     def _leave(self, seconds: float) -> None:
         self.server.leave(seconds)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 from copydesk_paper.serving.frontend import Frontend
+from copydesk_paper.serving.misbehaviour import Cut
 
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.parameters import Params
@@ -30,13 +31,14 @@ class Api(Protocol):
 
 
 class Server(Frontend, Generic[Desk, HolderType]):
-    """Answers every request."""
+    """Answers every request. The accounts in `cut_off` reach nothing: as if their cable were pulled."""
 
     def __init__(self, service: Service[Desk, HolderType], streams: PublicStreams, api: Api) -> None:
         super().__init__()
         self._service = service
         self._streams = streams
         self._api = api
+        self.cut_off: set[str] = set()
 
     def drop_all(self) -> None:
         self._streams.drop_all()
@@ -79,6 +81,8 @@ class Server(Frontend, Generic[Desk, HolderType]):
         if route.security is not Security.NONE:
             key = request.headers.get("X-MBX-APIKEY", "")
             account = service.authenticate(key, route.security, params, query, body, ip)
+            if account.name in self.cut_off:
+                raise Cut
             if route.orders is not None:
                 try:
                     account.orders.add(route.orders(params))

@@ -16,6 +16,7 @@ from copydesk.model import Record
 EVERY: Mapping[str, int] = {
     "drop-stream": 97,
     "lose-reply": 7,
+    "lose-request": 7,
     "duplicate-events": 5,
     "reorder": 6,
     "stall": 29,
@@ -26,6 +27,11 @@ EVERY: Mapping[str, int] = {
     "-1007": 17,
     "clock-skew": 1,
     "go-away": 97,
+    "refuse-margin": 7,
+    "refuse-notional": 7,
+    "refuse-price": 7,
+    "refuse-permission": 7,
+    "refuse-reduce-only": 7,
 }
 """The faults that exist, and that one fires on every n-th opportunity by default. A server offers those it can commit."""
 COUNT = 25

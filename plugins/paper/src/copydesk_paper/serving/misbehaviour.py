@@ -9,8 +9,6 @@ from typing import Any
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.serving.faults import SLICES, Fault, Faults
 
-REFUSING = ("429", "overload")
-"""Faults whose answer says no: nothing is done."""
 DOUBTFUL = ("-1007", "5xx")
 """Faults whose answer says nothing: every second such request is carried out, the first one included."""
 
@@ -22,7 +20,8 @@ class Cut(Exception):
 class Misbehaviour:
     """Carries out requests with the faults in force. `leave` makes the whole server go away for some seconds.
 
-    `answers` makes the venue's own error for each fault of `REFUSING` and `DOUBTFUL` that it can commit.
+    `answers` makes the venue's own error for each fault that it can commit by an answer: those of `DOUBTFUL` leave open
+    what happened, the others say no, and nothing is done.
     """
 
     def __init__(
@@ -72,9 +71,11 @@ class Misbehaviour:
         if away is not None:
             self._leave(away.seconds)
             raise Cut
-        for name in REFUSING:
-            if fires(name, account):
-                raise self._answers[name]()
+        for name, answer in self._answers.items():
+            if name not in DOUBTFUL and fires(name, account):
+                raise answer()
+        if fires("lose-request", account):
+            raise Cut
         self._set_slices(now=fires("partial-fills", account) is not None)
         for name in DOUBTFUL:
             if fires(name, account):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 from copydesk.errors import AuthFailed
 
-from copydesk_ccxt.errors import NoReply, NotSent
+from copydesk_wire.errors import NoReply, NotSent
 
 CONNECT_S = 4.0
 IDLE_S = 50.0

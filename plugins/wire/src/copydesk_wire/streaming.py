@@ -16,7 +16,7 @@ import aiohttp
 from copydesk.errors import AuthFailed, RateLimited, VenueError
 from copydesk.model import Gap, PriceEvent, Record, StreamLost, VenueEvent
 
-from copydesk_ccxt.errors import read_json
+from copydesk_wire.errors import read_json
 
 log = logging.getLogger("copydesk.ccxt")
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from copydesk.errors import AuthFailed
-from copydesk_ccxt.errors import NoReply, NotSent
-from copydesk_ccxt.pool import Pool
+from copydesk_wire.errors import NoReply, NotSent
+from copydesk_wire.pool import Pool
 
 Answerer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
 

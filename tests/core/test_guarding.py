@@ -1,0 +1,445 @@
+"""What may be opened on a child: trading states, limits and filters (rules 20 and 22). Exits go whatever they say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from copydesk.config import ChildSettings
+from copydesk.filters import day_of, in_session, matches, next_turn_ns, session_of
+from copydesk.inputs import ChildRules, Configured, Filters, Limits, LimitSet
+from copydesk.model import BalanceEvent, Contract, OrderType, PositionSide
+from copydesk.rules import rules_of
+from copydesk.sizing import notional, quantity_worth
+from copydesk.views import drifts, health, limit_view
+from harness.closed_loop import KIND, PARENT, SYMBOL, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
+
+DAY_MS = 24 * 3600 * 1000
+
+
+def loop(*children: ChildRules, **more: object) -> ClosedLoop:
+    more.setdefault("instrument", instrument("1", tick="1"))
+    return ClosedLoop(children, price=D(100), **more).start()  # type: ignore[arg-type]
+
+
+def limited(k: str = "1", **limits: object) -> ChildRules:
+    return child("c1", k=k, limits=Limits(**limits))  # type: ignore[arg-type]
+
+
+def set_limit(desk: ClosedLoop, state: str, *, for_ms: int = 0, account: str = "c1") -> None:
+    until = desk.now_ns + for_ms * 1_000_000 if for_ms else 0
+    desk.feed(LimitSet(at_ns=desk.now_ns, account=account, state=state, reason="news", actor="somebody", until_ns=until))
+    desk.settle()
+
+
+def cause(desk: ClosedLoop) -> list[str]:
+    return [view.cause for view in drifts(desk.copier.desk)]
+
+
+def named(desk: ClosedLoop, kind: str) -> list[str]:
+    """The limits that the log names."""
+    return [note.data["limit"] for note in desk.notes if note.kind == kind and "limit" in note.data]
+
+
+def health_of(desk: ClosedLoop) -> str:
+    return health(desk.copier.desk, desk.copier.desk.bots["bot"], "c1")
+
+
+# --- 20: trading states -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("state", "word"), [("close_only", "close-only"), ("none", "locked")])
+def test_20_nothing_is_opened_and_exits_go(state, word):
+    desk = loop(child("c1", k="1"), child("c2", k="1"))
+    desk.buy("10")
+    desk.settle()
+    set_limit(desk, state)
+    desk.buy("4")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (10, 14)
+    assert (cause(desk), named(desk, "capped"), health_of(desk)) == (["capped", ""], ["trading-state"], word)
+    desk.sell("7")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (5, 7)
+    desk.sell("7")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (0, 0)
+
+
+def test_20_a_flip_under_close_only_closes_and_does_not_open():
+    desk = loop(child("c1", k="1"))
+    desk.buy("10")
+    desk.settle()
+    set_limit(desk, "close_only")
+    desk.sell("25")
+    desk.settle()
+    assert (desk.position(PARENT), desk.position("c1")) == (-15, 0)
+    assert cause(desk) == ["capped"]
+    assert desk.placed("c1")[-1].reduce_only
+    desk.buy("15")
+    desk.settle()
+    assert (desk.position("c1"), drifts(desk.copier.desk)) == (0, ())
+
+
+def test_20_resting_entries_are_taken_out_and_come_back_when_the_time_is_over():
+    desk = loop(child("c1", k="1"))
+    desk.buy("5")
+    desk.buy("10", price="90")
+    stop = desk.sell("5", type=OrderType.STOP_MARKET, trigger="80", reduce_only=True)
+    desk.settle()
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only", until_ns=desk.now_ns + 60_000 * 1_000_000))
+    desk.deliver()
+    desk.carry_out()
+    desk.deliver()
+    assert [terms.type for terms in desk.working("c1")] == [OrderType.STOP_MARKET]
+    assert limit_view(desk.copier.desk, "c1").state == "close_only"
+    desk.cancel(stop)
+    desk.settle()  # lets the minute pass
+    assert limit_view(desk.copier.desk, "c1").state == "all"
+    assert [(terms.quantity, terms.price) for terms in desk.working("c1")] == [(10, 90)]
+    desk.trade("90", "100")
+    desk.settle()
+    assert desk.position("c1") == desk.position(PARENT) == 15
+
+
+def test_20_a_state_outlives_a_restart_and_so_does_its_end():
+    from copydesk.inputs import EngineStarted
+
+    desk = loop(child("c1", k="1"))
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="none", until_ns=desk.now_ns + 10**9))
+    desk.feed(EngineStarted(at_ns=desk.now_ns))
+    assert limit_view(desk.copier.desk, "c1").state == "none"
+    desk.pass_time(1500)
+    assert limit_view(desk.copier.desk, "c1").state == "all"
+
+
+# --- 20: sizes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "name", "bought"),
+    [
+        ({"max_order": D(6)}, "max-order", 6),
+        ({"max_order_notional": D(650)}, "max-order-notional", 6),
+        ({"max_position": D(7)}, "max-position", 7),
+        ({"max_position_notional": D(750)}, "max-position-notional", 7),
+    ],
+)
+def test_20_an_entry_over_a_limit_is_refused_or_shrunk(limits, name, bought):
+    for over, expected in (("refuse", 0), ("shrink", bought)):
+        desk = loop(limited(over=over, **limits))
+        waits = ["price-unknown"] if "notional" in name else []  # a market order has no price until it is filled
+        desk.buy("10")
+        desk.settle()
+        assert (desk.position("c1"), cause(desk), named(desk, "capped")) == (expected, ["capped"], [*waits, name])
+        desk.sell("10")
+        desk.settle()
+        assert desk.position("c1") == 0
+        assert drifts(desk.copier.desk) == ()
+        desk.buy("5")
+        desk.settle()
+        assert desk.position("c1") == 5
+
+
+def test_20_the_position_counts_what_is_held_and_what_other_entries_will_add():
+    desk = loop(limited(over="shrink", max_position=D(10)))
+    desk.buy("4")
+    desk.buy("4", price="90")
+    desk.settle()
+    last = desk.buy("5", price="80")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [4, 2]
+    assert named(desk, "capped") == ["max-position"]
+    desk.trade("80", "100")
+    desk.settle()
+    assert (desk.position("c1"), desk.position(PARENT), cause(desk)) == (10, 13, ["capped"])
+    assert last.venue_id
+    # Room that a close makes is not for orders that are over: what the parent closed is not bought back.
+    desk.sell("13", price="120")
+    desk.settle()
+    desk.trade("120", "1")
+    desk.sell("6")
+    desk.settle()
+    assert desk.position("c1") <= 6
+
+
+def test_20_a_resting_entry_that_was_refused_is_placed_once_there_is_room():
+    desk = loop(limited(max_position=D(10)))
+    desk.buy("8")
+    desk.buy("5", price="90")
+    desk.settle()
+    assert desk.working("c1") == []
+    desk.sell("4")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [5]
+
+
+def test_20_a_partly_filled_entry_keeps_what_it_filled():
+    desk = loop(child("c1", k="1"))
+    desk.buy("10", price="90")
+    desk.settle()
+    desk.trade("90", "15")
+    desk.settle()
+    filled = desk.position("c1")
+    assert 0 < filled < 10
+    rules = desk.children[0]
+    bot = desk.copier.desk.bots["bot"].rules
+    tight = replace(rules, limits=Limits(max_order=D(2), over="shrink"))
+    desk.feed(
+        Configured(
+            at_ns=desk.now_ns,
+            bots=(replace(bot, children=(tight,)),),
+            capabilities=dict(desk.copier.desk.capabilities),
+        )
+    )
+    desk.reread("c1")
+    desk.settle()
+    assert (desk.position("c1"), desk.working("c1")) == (filled, [])
+
+
+def test_20_without_a_price_a_notional_limit_waits_for_the_parents_fill():
+    desk = loop(limited(over="shrink", max_order_notional=D(350)))
+    desk.copier.desk.prices.clear()
+    desk.buy("10")
+    desk.settle()
+    assert desk.position("c1") == 3
+
+
+@pytest.mark.parametrize(
+    ("contract", "size", "worth"), [("linear", "1", "600"), ("linear", "10", "6000"), ("inverse", "10", "60")]
+)
+def test_20_notional_of_linear_and_inverse_contracts(contract, size, worth):
+    one = replace(instrument("1"), contract=Contract(contract), contract_size=D(size))
+    assert notional(D(6), D(100), one) == D(worth)
+    assert quantity_worth(D(worth), D(100), one) == 6
+
+
+def test_20_an_inverse_contract_is_limited_by_its_face_value():
+    inverse = replace(instrument("1", tick="1"), contract=Contract.INVERSE, contract_size=D(10))
+    desk = loop(limited(over="shrink", max_position_notional=D(75)), instrument=inverse)
+    desk.buy("10", price="50")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [7]
+
+
+def test_20_allowed_symbols():
+    desk = loop(limited(symbols=("ETH*",)), child("c2", k="1", limits=Limits(symbols=("eth*", "btc*"))))
+    desk.buy("5")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (0, 5)
+    assert named(desk, "capped") == ["allowed-symbols"]
+
+
+def test_20_price_band():
+    desk = loop(limited(price_band_percent=D(5)))
+    desk.buy("1")
+    desk.settle()
+    far = desk.buy("5", price="90")
+    desk.buy("3", price="96")
+    desk.settle()
+    assert [terms.price for terms in desk.working("c1")] == [96]
+    assert named(desk, "capped") == ["price-band"]
+    desk.prices(D(97))
+    desk.amend(far, price="95")
+    desk.settle()
+    assert sorted(terms.price for terms in desk.working("c1")) == [95, 96]
+
+
+# --- 20: daily loss ---------------------------------------------------------------------------------------------------
+
+
+def lose(desk: ClosedLoop, amount: str, account: str = "c1") -> None:
+    desk.exchange.deposit(account, -D(amount))
+    desk.settle()
+
+
+def test_20_a_daily_loss_makes_the_child_close_only_until_the_next_day():
+    desk = loop(limited(daily_loss=D(500)), child("c2", k="1"), cash={"c1": D(100_000), "c2": D(100_000)})
+    desk.buy("5")
+    desk.buy("5", price="90")
+    desk.settle()
+    lose(desk, "400")
+    assert limit_view(desk.copier.desk, "c1").state == "all"
+    desk.exchange.deposit("c1", D(-150))
+    desk.deliver()
+    desk.carry_out()
+    desk.deliver()
+    view = limit_view(desk.copier.desk, "c1")
+    assert (view.state, view.actor, health_of(desk), desk.working("c1")) == ("close_only", "daily-loss", "close-only", [])
+    assert "500" in view.reason
+    assert datetime.fromtimestamp(view.until_ns / 1e9, UTC).time().isoformat() == "00:00:00"
+    assert len(desk.working("c2")) == 1
+    desk.sell("5")
+    desk.deliver()
+    desk.carry_out()
+    desk.deliver()
+    assert desk.position("c1") == 0
+    desk.pass_time(DAY_MS)
+    assert limit_view(desk.copier.desk, "c1").state == "all"
+
+
+def test_20_a_reset_counts_the_loss_anew():
+    desk = loop(limited(daily_loss=D(500)), cash={"c1": D(100_000)})
+    desk.exchange.deposit("c1", D(-600))
+    desk.deliver()
+    assert limit_view(desk.copier.desk, "c1").state == "close_only"
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="all", actor="somebody"))
+    for lost, state in ((400, "all"), (150, "close_only")):
+        desk.exchange.deposit("c1", D(-lost))
+        desk.deliver()
+        assert limit_view(desk.copier.desk, "c1").state == state
+
+
+def test_20_a_new_day_begins_with_its_own_equity():
+    desk = loop(limited(daily_loss=D(500), day_starts=17 * 60, zone="America/Chicago"), cash={"c1": D(100_000)})
+    lose(desk, "400")
+    desk.pass_time(DAY_MS)
+    lose(desk, "10")
+    lose(desk, "400")
+    view = limit_view(desk.copier.desk, "c1")
+    assert (view.state, view.day_equity) == ("all", D(99_590))
+
+
+def test_20_a_balance_that_is_read_counts_like_one_that_is_told():
+    desk = loop(limited(daily_loss=D(500)), cash={"c1": D(100_000)})
+    desk.exchange.deposit("c1", D(-600))
+    desk.reports = [report for report in desk.reports if not isinstance(report.event, BalanceEvent)]
+    desk.reread("c1")
+    assert limit_view(desk.copier.desk, "c1").state == "close_only"
+
+
+# --- 22: filters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("filters", "copied"),
+    [
+        (Filters(include=("BTC*",)), 5),
+        (Filters(include=("ETH*", "SOL*")), 0),
+        (Filters(exclude=("btc????",)), 0),
+        (Filters(include=("BTC*",), exclude=("*USDT",)), 0),
+        (Filters(exclude=("ETH*",)), 5),
+    ],
+)
+def test_22_symbols(filters, copied):
+    desk = loop(child("c1", k="1", filters=filters))
+    desk.buy("5")
+    desk.settle()
+    assert (desk.position("c1"), cause(desk)) == (copied, [""] if copied else ["filtered"])
+    assert named(desk, "filtered") == ([] if copied else ["symbols"])
+
+
+def test_22_entries_wait_for_a_session_and_exits_do_not():
+    start = datetime.fromtimestamp(loop(child("c1", k="1")).now_ns / 1e9, UTC)
+    until, again = start.hour * 60 + start.minute + 2, start.hour * 60 + start.minute + 5
+    clock = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in (until, again)]
+    sessions = tuple(session_of(f"mon-sun {text} UTC") for text in (f"00:00-{clock[0]}", f"{clock[1]}-24:00"))
+    desk = loop(child("c1", k="1", filters=Filters(sessions=sessions)))
+    desk.buy("4")
+    desk.buy("6", price="90")
+    desk.live(1_000)
+    assert (desk.position("c1"), len(desk.working("c1"))) == (4, 1)
+    desk.live(130_000)
+    assert desk.working("c1") == []  # the session is over
+    desk.buy("2")
+    desk.live(1_000)
+    assert (desk.position("c1"), cause(desk), named(desk, "filtered")) == (4, ["filtered"], ["sessions", "sessions"])
+    desk.sell("3")
+    desk.live(1_000)
+    assert desk.position("c1") == 2
+    desk.live(180_000)
+    assert [terms.quantity for terms in desk.working("c1")] == [6]  # the next one has begun
+    desk.sell("3")
+    desk.live(1_000)
+    assert desk.position("c1") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "inside"),
+    [
+        ("mon-fri 09:30-16:00 America/New_York", "2026-11-23T14:30:00Z", True),
+        ("mon-fri 09:30-16:00 America/New_York", "2026-11-23T14:29:59Z", False),
+        ("mon-fri 09:30-16:00 America/New_York", "2026-11-23T20:59:59Z", True),
+        ("mon-fri 09:30-16:00 America/New_York", "2026-11-23T21:00:00Z", False),
+        ("mon-fri 09:30-16:00 America/New_York", "2026-06-22T13:30:00Z", True),  # daylight saving
+        ("mon-fri 09:30-16:00 America/New_York", "2026-11-21T15:00:00Z", False),  # a Saturday
+        ("sun-thu 18:00-17:00 America/New_York", "2026-11-23T05:00:00Z", True),  # over midnight, begun on Sunday
+        ("sun-thu 18:00-17:00 America/New_York", "2026-11-27T22:30:00Z", False),
+        ("sun 18:00-17:00 America/New_York", "2026-11-23T21:59:00Z", True),
+        ("sat-sun 00:00-24:00 UTC", "2026-11-22T23:59:59Z", True),
+        ("sat-sun 00:00-24:00 UTC", "2026-11-23T00:00:00Z", False),
+        ("fri-mon 00:00-24:00 UTC", "2026-11-23T12:00:00Z", True),
+    ],
+)
+def test_22_sessions_are_those_of_the_wall_clock(text, at, inside):
+    assert in_session((session_of(text),), nanoseconds(at)) is inside
+
+
+def test_22_the_next_turn_of_several_sessions():
+    sessions = (session_of("mon-fri 09:30-16:00 America/New_York"), session_of("mon 20:00-21:00 UTC"))
+    turns = [nanoseconds("2026-11-23T10:00:00Z")]
+    for _ in range(5):
+        turns.append(next_turn_ns(sessions, turns[-1]))
+    read = [datetime.fromtimestamp(at / 1e9, UTC).strftime("%a %H:%M") for at in turns[1:]]
+    assert read == ["Mon 14:30", "Mon 20:00", "Mon 21:00", "Tue 14:30", "Tue 21:00"]
+
+
+def test_22_a_day_that_starts_at_a_time_of_its_zone():
+    name, ends = day_of(nanoseconds("2026-11-23T22:59:00Z"), 17 * 60, "America/Chicago")
+    assert (name, datetime.fromtimestamp(ends / 1e9, UTC).isoformat()) == ("2026-11-22", "2026-11-23T23:00:00+00:00")
+
+
+def test_22_patterns():
+    assert matches("BTCUSDT", ("eth*", "btc*"))
+    assert not matches("BTCUSDT", ("BTC",))
+
+
+def nanoseconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp()) * 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"filters": {"sessions": "mon-fri 9-17 UTC"}}, "is not a session"),
+        ({"filters": {"sessions": "mon-fri 09:00-09:00 UTC"}}, "is not a session"),
+        ({"filters": {"sessions": "mon-fri 09:00-25:00 UTC"}}, "is not a session"),
+        ({"filters": {"sessions": "mon-fri 09:00-17:00 Mars/Base"}}, "is not a time zone"),
+        ({"limits": {"time_zone": "New York"}}, "is not a time zone"),
+        ({"limits": {"day_starts": "24:00"}}, "is not a time of day"),
+        ({"limits": {"max_order": "0"}}, "greater than 0"),
+    ],
+)
+def test_wrong_limits_and_filters_are_refused_in_words(table, words):
+    with pytest.raises(ValueError, match=words):
+        ChildSettings.model_validate({"account": "c1", "mode": "multiplier", "value": "1"} | table)
+
+
+def test_settings_become_rules():
+    from copydesk.config import check_bot
+
+    table = {
+        "account": "c1",
+        "mode": "multiplier",
+        "value": "1",
+        "limits": {"max_order": "5", "max_position": "none", "symbols": "BTC*; ETH*", "day_starts": "17:00"},
+        "filters": {"sessions": "mon-fri 09:30-16:00 America/New_York; sun 18:00-24:00 UTC", "exclude": "none"},
+    }
+    (rules,) = rules_of(check_bot({"name": "b", "parent": "p", "children": [table]}), KIND).children
+    assert rules.limits == Limits(max_order=D(5), symbols=("BTC*", "ETH*"), day_starts=17 * 60)
+    assert [session.opens for session in rules.filters.sessions] == [570, 1080]
+    assert rules.filters.exclude == ()
+
+
+# --- the same in hedge mode -------------------------------------------------------------------------------------------
+
+
+def test_20_hedge_mode_limits_each_side_by_itself():
+    desk = loop(limited(k="-1", over="shrink", max_position=D(4)), hedge=True)
+    desk.buy("6", position_side=PositionSide.LONG)
+    desk.sell("3", position_side=PositionSide.SHORT)
+    desk.settle()
+    assert desk.position("c1", PositionSide.SHORT) == -4
+    assert desk.position("c1", PositionSide.LONG) == 3
+    assert SYMBOL

@@ -1,0 +1,274 @@
+"""The pure engine and the matching engine in a closed loop: no sockets, and a clock that the scenario moves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from copydesk.copier import Copier
+from copydesk.inputs import (
+    BotStarted,
+    BotStopped,
+    Cancel,
+    Configured,
+    EngineStarted,
+    Input,
+    LookUp,
+    Modify,
+    Place,
+    Reported,
+)
+from copydesk.model import (
+    Capabilities,
+    FillEvent,
+    Order,
+    OrderEvent,
+    OrderRef,
+    OrderType,
+    Outcome,
+    Rejected,
+    RejectReason,
+    Snapshot,
+    Terms,
+    Unknown,
+    to_json,
+)
+from copydesk.rules import rules_of
+from copydesk.state import Desk
+from copydesk_paper.exchange import Exchange
+from copydesk_paper.records import OrderReport, Report
+
+from harness.closed_loop import KIND, ClosedLoop
+from harness.scenario.reading import PARENT, Scenario
+from harness.scenario.stage import BOT, CASH, Said, Stage, child_rules, instrument_of
+
+REST_MS = 20_000
+"""Nothing that is uncertain is waited for any longer than this."""
+EVER_MS = 1
+
+
+@dataclass
+class Loop(ClosedLoop):
+    """The closed loop with a venue that misbehaves on request, and an engine that can be killed."""
+
+    trouble: dict[str, deque[Outcome | str]] = field(default_factory=dict)
+    hidden: dict[str, int] = field(default_factory=dict)  # account: until when its orders are not to be seen, in ms
+    withheld: list[Reported] = field(default_factory=list)
+    killed: bool = False
+
+    def _hear(self, report: Report) -> None:
+        if self.killed:
+            return
+        account = getattr(report, "account", "")
+        before = len(self.reports)
+        super()._hear(report)
+        if self.now_ms < self.hidden.get(account, 0):
+            self.withheld += self.reports[before:]
+            del self.reports[before:]
+
+    @property
+    def now_ms(self) -> int:
+        return self.now_ns // 1_000_000
+
+    def snapshot(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> Snapshot:
+        seen = super().snapshot(account, look_up, since_ms)
+        if self.now_ms >= self.hidden.get(account, 0):
+            return seen
+        withheld = {report.event.order.venue_id for report in self.withheld if isinstance(report.event, OrderEvent)}
+        orders = tuple(order for order in seen.orders if order.venue_id not in withheld)
+        absent = tuple(ref.client_id for ref in look_up if ref.client_id not in {order.client_id for order in orders})
+        fills = tuple(fill for fill in seen.fills if fill.venue_id not in withheld)
+        return msgspec.structs.replace(seen, orders=orders, absent=absent, fills=fills, positions=(), balance=None)
+
+    def reveal(self) -> None:
+        """Tell what was withheld, once its time has come."""
+        late = [report for report in self.withheld if self.now_ms >= self.hidden.get(report.account, 0)]
+        self.withheld = [report for report in self.withheld if self.now_ms < self.hidden.get(report.account, 0)]
+        self.reports += late
+
+    def verdict(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+        waiting = self.trouble.get(intent.account)
+        return waiting.popleft() if waiting else None
+
+
+class PureStage(Stage):
+    """Runner A."""
+
+    runner = "pure engine"
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario)
+        market = scenario.market
+        self.loop = Loop(
+            children=child_rules(self.settings, KIND),
+            instrument=instrument_of(market),
+            cash={name: scenario.cash.get(name, CASH) for name in scenario.accounts},
+            hedge=scenario.hedge,
+            amendable=frozenset(OrderType(word) for word in scenario.amends),
+            price=market.price,
+        )
+        self.loop.fault = self._count
+        self.loop.exchange.listen(self.hear)
+        self.said: list[Said] = []
+        for name, leverage in scenario.leverage.items():
+            self.exchange.set_leverage(name, self.loop.instrument.symbol, leverage)
+
+    @property
+    def exchange(self) -> Exchange:  # type: ignore[override]
+        return self.loop.exchange
+
+    @property
+    def desk(self) -> Desk:
+        return self.loop.copier.desk
+
+    def log(self) -> Sequence[Said]:
+        return [Said(note.kind, note.text, note.account, note.data) for note in self.loop.notes]
+
+    def _count(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+        self.requests[intent.account] += 1
+        return self.loop.verdict(intent)
+
+    async def open(self) -> None:
+        self.show_market()
+        for name in self.scenario.accounts:
+            self.loop.reread(name)
+        if not self.scenario.stopped:
+            await self.bot_starts()
+
+    async def close(self) -> None:
+        """What was decided follows from the journalled inputs alone (I5)."""
+        again = Copier()
+        intents: list[bytes] = []
+        decode = msgspec.json.Decoder(Input).decode
+        for given in self.loop.inputs:
+            intents += [to_json(d) for d in again.apply(decode(given)) if isinstance(d, Place | Modify | Cancel | LookUp)]
+        assert intents == [to_json(intent) for intent in self.loop.intents], "the journal replays to other decisions"
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    async def rest(self) -> None:
+        end_ms = self.loop.now_ms + REST_MS
+        self._flow()
+        while self._uncertain() and 0 < (due_ms := self._next_ms()) <= end_ms:
+            self._advance(due_ms)
+
+    async def time_passes(self, time: int) -> None:
+        self._flow()
+        end_ms = self.loop.now_ms + time
+        while 0 < (due_ms := self._next_ms()) <= end_ms:
+            self._advance(due_ms)
+        self._advance(end_ms)
+
+    def _advance(self, to_ms: int) -> None:
+        self.loop.pass_time(max(1, to_ms - self.loop.now_ms))
+        self.loop.reveal()
+        self._flow()
+
+    def _next_ms(self) -> int:
+        """When something is due next; 0 for never."""
+        due_ns = 0 if self.loop.killed else self.loop.copier.next_due_ns
+        times = [due_ns // 1_000_000 + 1] if due_ns else []
+        times += [self.loop.hidden[report.account] for report in self.loop.withheld]
+        return min(times, default=0)
+
+    def _flow(self) -> None:
+        """Deliver and carry out whatever can be without time passing."""
+        if self.loop.killed:
+            return
+        for _ in range(500):
+            if not self.loop.reports and not self.loop.queue:
+                return
+            self.loop.deliver()
+            self.loop.carry_out()
+        raise AssertionError(f"never at rest: {self.loop.intents[-3:]}")
+
+    def _uncertain(self) -> bool:
+        """Something of ours is on its way or its fate is not known."""
+        return bool(self.loop.withheld) or self.uncertain()
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    async def place(self, account: str, terms: Terms) -> Order:
+        return self.exchange.place(account, terms)
+
+    async def amend(self, account: str, order: Order, terms: Terms) -> None:
+        self.exchange.modify(
+            account,
+            venue_id=order.venue_id,
+            quantity=terms.quantity,
+            price=terms.price,
+            trigger_price=terms.trigger_price,
+        )
+
+    async def cancel(self, account: str, order: Order) -> None:
+        self.exchange.cancel(account, venue_id=order.venue_id)
+
+    # --- trouble ----------------------------------------------------------------------------------------------------
+
+    def _trouble(self, account: str, *verdicts: Outcome | str) -> None:
+        self.loop.trouble.setdefault(account, deque()).extend(verdicts)
+
+    async def venue_loses_reply(self, account: str, count: int = 1) -> None:
+        self._trouble(account, *["lose-reply"] * count)
+
+    async def venue_loses_request(self, account: str) -> None:
+        self._trouble(account, Unknown(message="no answer"))
+
+    async def venue_hides(self, account: str, time: int) -> None:
+        self.loop.hidden[account] = self.loop.now_ms + time
+        self._trouble(account, "lose-reply")
+
+    async def venue_is_busy(self, account: str, count: int) -> None:
+        self._trouble(account, *[Rejected(reason=RejectReason.RATE_LIMIT, message="too many requests")] * count)
+
+    async def venue_refuses(self, account: str, reason: RejectReason, count: int = 1) -> None:
+        self._trouble(account, *[Rejected(reason=reason, message=f"refused for {reason}")] * count)
+
+    async def venue_repeats(self, account: str, count: int) -> None:
+        old: list[OrderReport] = [report for report in self.fills if report.account == account][-count:]
+        for report in old:
+            assert report.fill is not None
+            for event in (OrderEvent(order=report.order), FillEvent(fill=report.fill)):
+                self.loop.reports.append(Reported(at_ns=self.loop.now_ns, account=account, event=event))
+
+    async def goes_down(self, account: str) -> None:
+        self._flow()
+        self.loop.disconnect(account)
+
+    async def comes_back(self, account: str) -> None:
+        self.loop.down.discard(account)
+        self.loop.reread(account, since_ms=EVER_MS)
+
+    # --- the engine -------------------------------------------------------------------------------------------------
+
+    async def engine_crashes(self) -> None:
+        """It dies with what it was about to send and what it had not heard."""
+        self.loop.killed = True
+        self.loop.queue.clear()
+        self.loop.reports.clear()
+
+    async def engine_starts(self) -> None:
+        self.loop.killed = False
+        self.loop.copier = Copier()
+        decode = msgspec.json.Decoder(Input).decode
+        for given in self.loop.inputs:
+            self.loop.copier.apply(decode(given))
+        self.loop.feed(EngineStarted(at_ns=self.loop.now_ns))
+        await self.configure()
+        for name in self.scenario.accounts:
+            if name not in self.loop.down:
+                self.loop.reread(name, since_ms=EVER_MS)
+
+    async def bot_starts(self) -> None:
+        self.loop.feed(BotStarted(at_ns=self.loop.now_ns, bot=BOT, snapshot=self.loop.snapshot(PARENT)))
+        self.loop.pass_time(1)
+
+    async def bot_stops(self) -> None:
+        self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT))
+
+    async def configure(self) -> None:
+        can = Capabilities(amend=self.loop.amendable, hedge_mode=True)
+        rules = rules_of(self.settings, KIND)
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: can}))

@@ -1,0 +1,210 @@
+"""Scenario files: a title, why it matters, the desk, the story. Read strictly: an error names file, line and remedy.
+
+    33 %: buy 10, sell 5
+    What is rounded is the whole position, so the child holds 3, then 1, in one step each.
+
+    Desk
+      rule     3
+      market   price 100, step 1, tick 0.1
+      child a  x0.33,rounding=floor
+
+    Story
+      parent   buys 10
+      child a  shall hold 3
+
+A line of the story that begins with `and` happens in the same moment as the one before it; before any other, everything
+comes to rest. `#` begins a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from copydesk.cli.bots import child_table
+from copydesk.config import BotSettings, check_bot
+from copydesk.errors import UsageError
+
+from harness.scenario.phrases import Phrase, read_step
+from harness.scenario.words import NAME, Unreadable, read_decimal
+
+PARENT = "parent"
+RUNNERS = ("pure engine", "binance-futures")
+
+
+class ScenarioError(Exception):
+    """A file that cannot be read: `04-flip.scenario, line 7: ...`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    line: int
+    text: str
+    phrase: Phrase
+    values: dict[str, Any]
+    together: bool  # in the same moment as the one before
+
+
+@dataclass
+class Market:
+    price: Decimal = Decimal(100)
+    step: Decimal = Decimal(1)
+    tick: Decimal = Decimal("0.1")
+    minimum: Decimal = Decimal(0)  # smallest quantity; zero is one step
+    notional: Decimal = Decimal(0)  # smallest value of an order
+
+
+@dataclass
+class Scenario:
+    path: Path
+    title: str = ""
+    why: list[str] = field(default_factory=list)
+    rules: tuple[int, ...] = ()
+    market: Market = field(default_factory=Market)
+    children: dict[str, str] = field(default_factory=dict)  # as `copydesk bots add --child` takes it
+    bot: dict[str, str] = field(default_factory=dict)
+    engine: dict[str, str] = field(default_factory=dict)
+    cash: dict[str, Decimal] = field(default_factory=dict)
+    leverage: dict[str, int] = field(default_factory=dict)
+    hedge: bool = False
+    stopped: bool = False  # the bot is not started before the story begins
+    amends: tuple[str, ...] = ("limit",)
+    skips: dict[str, str] = field(default_factory=dict)  # runner: why it cannot run there
+    desk: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return (PARENT, *self.children)
+
+    def settings(self) -> BotSettings:
+        """The bot, checked as everywhere. Raises `UsageError`."""
+        children = [child_table(f"{name}={text}") for name, text in self.children.items()]
+        return check_bot({"name": "bot", "parent": PARENT, "children": children, **self.bot})
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read a file. Raises `ScenarioError`."""
+    return read_text(path.read_text(encoding="utf-8"), path)
+
+
+def read_text(text: str, path: Path) -> Scenario:
+    scenario = Scenario(path)
+    part, line = "Title", 0
+    try:
+        for line, raw in enumerate(text.splitlines(), start=1):
+            words = re.sub(r"(^|\s)#.*", "", raw).strip()
+            if words in ("Desk", "Story"):
+                part = words
+            elif words or part == "Title":
+                part = _take(scenario, part, words, line)
+        line = 0
+        _check(scenario)
+    except (Unreadable, UsageError) as error:
+        where = f"{path.name}, line {line}" if line else path.name
+        raise ScenarioError(f"{where}: {error}") from None
+    return scenario
+
+
+def _take(scenario: Scenario, part: str, words: str, line: int) -> str:
+    """Take one line in; return the part of the file that the next one belongs to."""
+    match part:
+        case "Title":
+            if not words:
+                raise Unreadable("the first line is the scenario's title")
+            scenario.title = words
+            return "Why"
+        case "Why":
+            scenario.why.append(words)
+        case "Desk":
+            scenario.desk.append(" ".join(words.split()))
+            _setting(scenario, scenario.desk[-1])
+        case "Story":
+            together = words.startswith("and ")
+            phrase, values = read_step(words.removeprefix("and ").strip())
+            _known(scenario, values)
+            scenario.steps.append(Step(line, " ".join(words.split()), phrase, values, together))
+    return part
+
+
+_DESK = {
+    "rule": re.compile(r"rules? (?P<rules>\d+(?:, \d+)*)"),
+    "market": re.compile(r"market (?P<market>.+)"),
+    "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S+)"),
+    "accounts": re.compile(rf"(?P<account>{NAME}) has (?P<cash>[\d.,]+)(?: and (?P<leverage>\d+)x leverage)?"),
+    "bot": re.compile(r"bot (?P<bot>\w+)=(?P<value>.+)"),
+    "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
+    "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
+    "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
+    "amends": re.compile(r"venue amends (?P<amends>.+)"),
+    "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
+}
+_DESK_HELP = (
+    "expected one of: rule 3 | market price 100, step 1, tick 0.1, minimum 5, notional 50 | child NAME SETTINGS as in "
+    "`--child`, such as x0.5,rounding=nearest | NAME has 1000 and 20x leverage | bot SETTING=VALUE | engine SETTING=VALUE "
+    "| bot is stopped | all accounts are in hedge mode | venue amends nothing | not on binance-futures: REASON"
+)
+
+
+def _setting(scenario: Scenario, text: str) -> None:
+    for pattern in _DESK.values():
+        match = pattern.fullmatch(text)
+        if match is not None:
+            _set(scenario, match.groupdict())
+            return
+    raise Unreadable(f"{text!r} is no setting of a desk; {_DESK_HELP}")
+
+
+def _set(scenario: Scenario, found: dict[str, str]) -> None:
+    match found:
+        case {"rules": rules}:
+            scenario.rules = tuple(int(rule) for rule in rules.split(", "))
+        case {"market": text}:
+            for part in text.split(", "):
+                name, _, value = part.partition(" ")
+                if name not in Market.__dataclass_fields__:
+                    raise Unreadable(f"{name!r} is nothing of a market: {', '.join(Market.__dataclass_fields__)}")
+                setattr(scenario.market, name, read_decimal(value))
+        case {"child": name, "settings": settings}:
+            scenario.children[name] = settings
+        case {"account": name, "cash": cash}:
+            scenario.cash[name] = read_decimal(cash)
+            if found["leverage"]:
+                scenario.leverage[name] = int(found["leverage"])
+        case {"bot": name, "value": value}:
+            scenario.bot[name] = value
+        case {"engine": name, "value": value}:
+            scenario.engine[name] = value
+        case {"stopped": _}:
+            scenario.stopped = True
+        case {"hedge": _}:
+            scenario.hedge = True
+        case {"amends": text}:
+            scenario.amends = () if text == "nothing" else tuple(text.split(", "))
+        case {"skip": runner, "reason": reason}:
+            scenario.skips[runner] = reason
+
+
+def _known(scenario: Scenario, values: dict[str, Any]) -> None:
+    account = values.get("account")
+    if account is not None and account != "every child" and account not in scenario.accounts:
+        raise Unreadable(f"there is no account {account!r}: {', '.join(scenario.accounts)}")
+
+
+def _check(scenario: Scenario) -> None:
+    if not scenario.rules:
+        raise Unreadable("the desk names no rule: add a line such as 'rule 3'")
+    if not scenario.children:
+        raise Unreadable("the desk has no child: add a line such as 'child a x0.5'")
+    if not any(step.phrase.is_check for step in scenario.steps):
+        raise Unreadable("the story checks nothing: add a line such as 'child a shall hold 3'")
+    if set(RUNNERS) <= set(scenario.skips):
+        raise Unreadable("it runs nowhere")
+    scenario.settings()
