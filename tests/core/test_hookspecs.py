@@ -61,6 +61,7 @@ SIGNATURES = {
     "cancel": "(self, session: 'Session', order: 'OrderRef') -> 'Awaitable[Outcome]'",
     "snapshot": "(self, session: 'Session', request: 'SnapshotRequest') -> 'Awaitable[Snapshot]'",
     "close": "(self, session: 'Session') -> 'Awaitable[None]'",
+    "place_group": "(self, session: 'Session', group: 'OrderGroup') -> 'Awaitable[Outcome]'",
     "candles": "(self, session: 'Session', request: 'CandleRequest') -> 'Awaitable[tuple[Candle, ...]]'",
     "rehearse": "(self, settings: 'RehearsalSettings') -> 'Awaitable[RunningRehearsal]'",
 }

@@ -64,7 +64,7 @@ entries = st.one_of(
     ),
     do("order", sides, quantities, st.just(OrderType.LIMIT), offsets, books, post_only=st.booleans()),
     do("order", sides, quantities, stops, st.integers(1, 8), books, reduce_only=st.booleans()),
-    do("bracket", sides, quantities, st.integers(1, 6), st.integers(1, 6), books),
+    do("bracket", sides, quantities, st.integers(1, 6), st.integers(1, 6), books, grouped=st.booleans()),
 )
 exits = st.one_of(
     do("exit", st.sampled_from([30, 50, 100, 100, 200, 250])),
@@ -273,9 +273,9 @@ def check_all(desk: RoughLoop, story: list[Do]) -> None:
 
 
 @told
-@given(families(), stories(trouble, trouble, states), amendables, st.booleans(), st.booleans())
-def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets):
-    desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge)
+@given(families(), stories(trouble, trouble, states), amendables, st.booleans(), st.booleans(), st.booleans())
+def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets, oco):
+    desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge, oco=oco)
     desk.happen(story).calm()
     check_all(desk, story)
     check_share(desk)
@@ -283,9 +283,9 @@ def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets)
 
 
 @told
-@given(families(), stories(trouble, final, hands), amendables, st.booleans())
-def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable, nets):
-    desk = rough(children, amendable=amendable, nets=nets)
+@given(families(), stories(trouble, final, hands), amendables, st.booleans(), st.booleans())
+def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable, nets, oco):
+    desk = rough(children, amendable=amendable, nets=nets, oco=oco)
     desk.happen(story).calm()
     check_all(desk, story)
 

@@ -29,6 +29,7 @@ from copydesk.inputs import (
     Modify,
     Note,
     Place,
+    PlaceGroup,
     Reported,
     Settled,
     Snapped,
@@ -106,6 +107,7 @@ class ClosedLoop:
     price: Decimal = PRICE
     nets: bool = True
     reduce_only: bool = True
+    oco: bool = False
 
     def __post_init__(self) -> None:
         self.now_ns = START_NS
@@ -113,18 +115,24 @@ class ClosedLoop:
         self.exchange = Exchange([self.instrument], now_ms=lambda: self.now_ns // 1_000_000)
         self.down: set[str] = set()
         self.inputs: list[bytes] = []
-        self.intents: list[Place | Modify | Cancel | LookUp] = []
+        self.intents: list[Place | PlaceGroup | Modify | Cancel | LookUp] = []
         self.notes: list[Note] = []
         self.sent: list[tuple[str, str, str]] = []  # (account, client id, what) of every request that reached the venue
         self.reports: list[Reported] = []  # waiting to be delivered
-        self.queue: list[Place | Modify | Cancel | LookUp] = []  # waiting to be carried out
-        self.fault: Callable[[Place | Modify | Cancel], Outcome | str | None] = lambda intent: None
+        self.queue: list[Place | PlaceGroup | Modify | Cancel | LookUp] = []  # waiting to be carried out
+        self.fault: Callable[[Place | PlaceGroup | Modify | Cancel], Outcome | str | None] = lambda intent: None
         self.shuffle: random.Random | None = None
         self.prices(self.price)
         for account in (PARENT, *(rules.account for rules in self.children)):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
-        can = Capabilities(amend=self.amendable, hedge_mode=True, nets_positions=self.nets, reduce_only=self.reduce_only)
+        can = Capabilities(
+            amend=self.amendable,
+            hedge_mode=True,
+            nets_positions=self.nets,
+            reduce_only=self.reduce_only,
+            native_oco=self.oco,
+        )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
         self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: can}))
@@ -233,7 +241,7 @@ class ClosedLoop:
             if outcome is not None:
                 self.answer(intent, outcome)
 
-    def answer(self, intent: Place | Modify | Cancel, outcome: Outcome) -> None:
+    def answer(self, intent: Place | PlaceGroup | Modify | Cancel, outcome: Outcome) -> None:
         """Feed what became of an intent."""
         self.feed(
             Settled(
@@ -273,7 +281,7 @@ class ClosedLoop:
         snapshot = self.snapshot(account, look_up, since_ms)
         self.feed(Snapped(at_ns=self.now_ns, account=account, snapshot=snapshot))
 
-    def _do(self, intent: Place | Modify | Cancel) -> Outcome | None:
+    def _do(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | None:
         """The outcome, or `None` where the reply never comes because the account is gone."""
         if intent.account in self.down:
             return Unknown(message="connection lost")
@@ -284,11 +292,14 @@ class ClosedLoop:
         outcome = self.on_exchange(intent)
         return Unknown(message="the reply was lost") if verdict == "lose-reply" else outcome
 
-    def on_exchange(self, intent: Place | Modify | Cancel) -> Outcome:
+    def on_exchange(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome:
         try:
             match intent:
                 case Place(order=order):
                     done = self.exchange.place(intent.account, order.terms, order.client_id)
+                case PlaceGroup(group=group):
+                    legs = [(leg.terms, leg.client_id) for leg in group.legs]
+                    return Accepted(legs=self.exchange.place_group(intent.account, legs))
                 case Modify(change=change):
                     done = self.exchange.modify(
                         intent.account,
@@ -326,6 +337,11 @@ class ClosedLoop:
         )
         self.pass_time(1)
         return self.exchange.place(PARENT, terms)
+
+    def parent_places_group(self, *legs: Terms) -> tuple[Order, ...]:
+        """A stop and a target of the parent of which one cancels the other."""
+        self.pass_time(1)
+        return self.exchange.place_group(PARENT, [(terms, "") for terms in legs])
 
     def amend(
         self, order: Order, *, quantity: str | None = None, price: str | None = None, trigger: str | None = None

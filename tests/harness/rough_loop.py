@@ -28,6 +28,7 @@ from copydesk.inputs import (
     Modify,
     Note,
     Place,
+    PlaceGroup,
     Reported,
     Settled,
     Snapped,
@@ -139,6 +140,10 @@ class RoughLoop(ClosedLoop):
         **more: object,
     ) -> None:
         """`offset`: how many ticks the limit or trigger price is away from the market, on its passive side if above 0."""
+        terms = self.terms(side, quantity, type_, offset, book, **more)
+        self._try(lambda: self._own(self.exchange.place(PARENT, terms)))
+
+    def terms(self, side: Side, quantity: int, type_: OrderType, offset: int, book: PositionSide, **more: object) -> Terms:
         away = -side.sign if type_ in _BELOW_FOR_BUYS else side.sign
         at = D(max(1, int(self.market) + away * offset))
         trailing = type_ is OrderType.TRAILING_STOP
@@ -155,16 +160,32 @@ class RoughLoop(ClosedLoop):
         )
         if self.hedge and (book is PositionSide.LONG) == (side is Side.BUY):
             terms = msgspec.structs.replace(terms, reduce_only=False, close_position=False)
-        self._try(lambda: self._own(self.exchange.place(PARENT, terms)))
+        return terms
 
-    def bracket(self, side: Side, quantity: int, target: int, stop: int, book: PositionSide = PositionSide.NET) -> None:
-        """An entry at market with a target and a stop, each so many ticks away."""
+    def bracket(
+        self,
+        side: Side,
+        quantity: int,
+        target: int,
+        stop: int,
+        book: PositionSide = PositionSide.NET,
+        *,
+        grouped: bool = False,
+    ) -> None:
+        """An entry at market with a target and a stop, each so many ticks away; `grouped`: one cancels the other."""
         if self.hedge and (book is PositionSide.LONG) != (side is Side.BUY):
             side = side.opposite
         more = {} if self.hedge else {"reduce_only": True}
         self.order(side, quantity, OrderType.MARKET, 0, book)
-        self.order(side.opposite, quantity, OrderType.LIMIT, target, book, **more)
-        self.order(side.opposite, quantity, OrderType.STOP_MARKET, stop, book, **more)
+        legs = (
+            self.terms(side.opposite, quantity, OrderType.LIMIT, target, book, **more),
+            self.terms(side.opposite, quantity, OrderType.STOP_MARKET, stop, book, **more),
+        )
+        if grouped:
+            self._try(lambda: [self._own(order) for order in self.parent_places_group(*legs)])
+        else:
+            for terms in legs:
+                self._try(lambda terms=terms: self._own(self.exchange.place(PARENT, terms)))  # type: ignore[misc]
 
     def exit(self, share: int, type_: OrderType = OrderType.MARKET, offset: int = 0, **more: object) -> None:
         """An order against what the parent holds, `share` percent of it (200 flips)."""
@@ -237,7 +258,7 @@ class RoughLoop(ClosedLoop):
         """What becomes of the next requests of one child: `lose-reply`, `lose-request`, `busy`, `refuse`, `fine`."""
         self.verdicts.setdefault(self.child(number), deque()).extend(verdicts)
 
-    def _verdict(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def _verdict(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         waiting = self.verdicts.get(intent.account)
         match waiting.popleft() if waiting else "fine":
             case "lose-reply":

@@ -38,6 +38,7 @@ from copydesk.inputs import (
     Modify,
     Note,
     Place,
+    PlaceGroup,
     Reported,
     Settled,
     Snapped,
@@ -313,7 +314,7 @@ class Engine:
             },
         )
 
-    async def _send(self, venue: Venue | None, intent: Place | Modify | Cancel) -> Outcome:
+    async def _send(self, venue: Venue | None, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome:
         if venue is None:
             # Nothing was sent; saying "unknown" makes the engine look the order up before anything goes again.
             return Unknown(message="the connection was lost")
@@ -321,6 +322,9 @@ class Engine:
         match intent:
             case Place(order=order):
                 return await venue.place(msgspec.structs.replace(order, account=account) if account else order)
+            case PlaceGroup(group=group):
+                legs = tuple(msgspec.structs.replace(leg, account=account) for leg in group.legs)
+                return await venue.place_group(msgspec.structs.replace(group, account=account, legs=legs))
             case Modify(change=change):
                 ref = msgspec.structs.replace(change.ref, account=account) if account else change.ref
                 return await venue.modify(OrderChange(ref=ref, terms=change.terms))

@@ -10,13 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
-from copydesk.ids import CLOSE, client_order_id
+from copydesk.ids import CLOSE
 from copydesk.inputs import Modify
 from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce, to_json
 from copydesk.planning import Hold, Wanted, ratio_for
 from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
-from copydesk.sending import Run, cancel, count_missed, register, send
+from copydesk.sending import Run, cancel, count_missed, prepare, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
@@ -51,6 +52,13 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
             _keep(run, bot, link, pair, standing)
     elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
+    elif (
+        last.partner
+        and not last.cancelled_for
+        and (settled := is_settled_by_partner(run, bot, link, pair, last)) is not False
+    ):
+        if settled:
+            _enter(run, bot, link, pair)
     elif _is_idle(bot, pair, last):
         if link.fills != pair.idle_since:
             _enter(run, bot, link, pair)
@@ -73,7 +81,8 @@ def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
-    if parent.filled < parent.order.terms.quantity and missing > 0 and pair.filled:
+    closed_more = pair.closing is not None and pair.filled > pair.closing
+    if (parent.filled < parent.order.terms.quantity or closed_more) and missing > 0 and pair.filled:
         pair.closed = "ahead"
         text = (
             f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
@@ -121,6 +130,11 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, "replace", want.reason)
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
+    leg = tied(run, order)
+    if leg is not None:
+        if leg.op is not None:
+            return  # one thing at a time for both
+        quantity = common_quantity(run, bot, link, pair, quantity, instrument)
     if quantity <= order.filled or (order.leg == CLOSE and want.leg != CLOSE):
         cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
@@ -128,12 +142,12 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
         return
     can = run.desk.capabilities[bot.rules.kind]
-    if terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+    if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
         order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
     elif _is_clamped(run, bot, link, pair, terms):
         return
-    elif want.exit and may_stand_beside(run, link, order, terms):
+    elif leg is None and want.exit and may_stand_beside(run, link, order, terms):
         if not older(pair):
             _place(run, bot, link, pair, want, terms, "exit")
     else:
@@ -216,6 +230,8 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
                 _give_up(pair, "too-small")
             return
     why = "exit" if want.exit and (parent.live or lasting) else "entry" if parent.live else "catch-up"
+    if want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
+        return
     _place(run, bot, link, pair, want, terms, why)
 
 
@@ -332,22 +348,7 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
 
 
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
-    last = pair.last
-    unsent = last is not None and last.state in (State.WAITING, State.MISSING)
-    if last is not None and unsent and last.leg == want.leg:
-        order = last  # the venue has nothing under this id: the same id goes again
-        order.on(Event.SENT_AGAIN)
-        order.terms, order.absent, order.exit = terms, 0, want.exit
-    else:
-        if last is not None and unsent:
-            last.on(Event.GIVEN_UP)
-        cause = pair.parent.order.venue_id
-        client_id = client_order_id(link.bot, link.child.account, cause, want.leg, pair.earlier + len(pair.orders))
-        order = ChildOrder(
-            client_id=client_id, account=link.child.account, terms=terms, cause=cause, leg=want.leg, exit=want.exit
-        )
-        pair.orders.append(order)
-        register(run, bot, link, pair, order)
+    order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
     pair.waiting = ""
     send(run, link, order, why)
 

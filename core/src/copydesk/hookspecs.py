@@ -21,6 +21,7 @@ from copydesk.model import (
     Description,
     NewOrder,
     OrderChange,
+    OrderGroup,
     OrderRef,
     Outcome,
     RehearsalReady,
@@ -35,7 +36,7 @@ API = 1
 PROJECT = "copydesk"
 ENTRY_POINT_GROUP = "copydesk.venues"
 REQUIRED = ("describe", "connect", "subscribe", "place", "modify", "cancel", "snapshot", "close")
-OPTIONAL = ("candles", "rehearse")
+OPTIONAL = ("place_group", "candles", "rehearse")
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -106,6 +107,14 @@ class VenueSpec:
     @hookspec(firstresult=True)
     def close(self, session: Session) -> Awaitable[None]:  # type: ignore[empty-body]
         """Close the session and end all its tasks. Async. Iterators of `subscribe` end."""
+
+    @hookspec(firstresult=True)
+    def place_group(self, session: Session, group: OrderGroup) -> Awaitable[Outcome]:  # type: ignore[empty-body]
+        """Place a stop and a target of which one cancels the other, both or none. Async. Optional.
+
+        Fires: for the protective orders of a child whose parent has them as one group, where `Capabilities.native_oco`.
+        One outcome for the whole; `Accepted.legs` has both orders, each with the same `Order.group`.
+        """
 
     @hookspec(firstresult=True)
     def candles(self, session: Session, request: CandleRequest) -> Awaitable[tuple[Candle, ...]]:  # type: ignore[empty-body]

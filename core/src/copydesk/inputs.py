@@ -17,6 +17,7 @@ from copydesk.model import (
     Instrument,
     NewOrder,
     OrderChange,
+    OrderGroup,
     OrderRef,
     Outcome,
     Record,
@@ -199,6 +200,25 @@ class Place(Record, tag="place"):
         return self.order.terms.symbol
 
 
+class PlaceGroup(Record, tag="place-group"):
+    """Place the two legs of `group` on the child as one. `cause` names the parent's order that called for it first."""
+
+    id: int
+    bot: str
+    account: str
+    cause: str
+    why: str
+    group: OrderGroup
+
+    @property
+    def client_id(self) -> str:
+        return self.group.legs[0].client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.group.legs[0].terms.symbol
+
+
 class Modify(Record, tag="modify"):
     id: int
     bot: str
@@ -253,5 +273,5 @@ class Note(Record, tag="note"):
     data: dict[str, Any] = {}
 
 
-Intent = Place | Modify | Cancel | LookUp
+Intent = Place | PlaceGroup | Modify | Cancel | LookUp
 Decision = Intent | Note

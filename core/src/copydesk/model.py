@@ -175,6 +175,18 @@ class NewOrder(Record):
     terms: Terms
 
 
+class OrderGroup(Record):
+    """Two orders that are placed as one: both or none, and what trades or triggers takes the other away.
+
+    `kind` is `oco` (one cancels the other): a stop and a target of the same side and quantity. Each leg has a client id of
+    its own; the venue's id of the whole is `Order.group` of both.
+    """
+
+    account: str = ""
+    kind: str = "oco"
+    legs: tuple[NewOrder, ...]
+
+
 class OrderRef(Record):
     """Names one order at the venue: by `client_id`, by `venue_id`, or both. `type` tells which service holds it."""
 
@@ -196,7 +208,7 @@ class Order(Record):
     """An order as the venue reports it. `filled` is cumulative; `updated_ms` orders two reports of one order.
 
     A conditional order is one order for life: once triggered it keeps its `venue_id` and `client_id`, whatever the venue
-    calls the order that it became.
+    calls the order that it became. `group` is the venue's id of the order list that it belongs to, empty for none.
     """
 
     account: str = ""
@@ -210,6 +222,7 @@ class Order(Record):
     created_ms: int = 0
     updated_ms: int = 0
     reason: str = ""
+    group: str = ""
 
     @property
     def is_working(self) -> bool:
@@ -397,9 +410,10 @@ class RejectReason(StrEnum):
 
 
 class Accepted(Record, tag="accepted"):
-    """The venue took it. `order` is the state in its reply, where it sends one."""
+    """The venue took it. `order` is the state in its reply, where it sends one; `legs` are those of a group."""
 
     order: Order | None = None
+    legs: tuple[Order, ...] = ()
 
 
 class Rejected(Record, tag="rejected"):

@@ -147,7 +147,8 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
     had = -link.attributed * child_sign(link, pair)
     should = share.of(followed)
     for other in link.pairs.values():
-        if not (other is pair or other.parent.live or other.open):
+        to_come = not (other.closed or other.orders)
+        if not (other is pair or other.parent.live or other.open or to_come):
             continue
         if child_sign(link, other) == child_sign(link, pair):
             had += other.filled

@@ -106,6 +106,10 @@ def kind_info(manager: pluggy.PluginManager, kind: str, name: str) -> KindInfo:
         )
     for info in description.kinds:
         if info.kind == kind:
+            if info.capabilities.native_oco and not manager.hook.place_group.get_hookimpls():
+                raise PluginError(
+                    f"the plugin {name} says that {kind} has native_oco, but lacks place_group: tell its author"
+                )
             return info
     raise PluginError(f"the plugin {name} is registered for the kind {kind!r} but does not offer it: tell its author")
 

@@ -6,9 +6,11 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Any
 
+from copydesk.ids import client_order_id
 from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
-from copydesk.model import NewOrder, OrderRef
+from copydesk.model import NewOrder, OrderRef, Terms
 from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked, forget_ended
+from copydesk.tracking import Event, State
 
 
 @dataclass(slots=True)
@@ -66,6 +68,24 @@ class Run:
 def register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrder) -> None:
     run.desk.child_orders[order.account, order.client_id] = Tracked(bot, link, pair, order)
     forget_ended(run.desk.child_orders, lambda tracked: tracked.order.state.is_ended)
+
+
+def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, *, is_exit: bool) -> ChildOrder:
+    """The pair's next order, to be sent: under the same id as the last one where the venue has nothing under that."""
+    last = pair.last
+    unsent = last is not None and last.state in (State.WAITING, State.MISSING)
+    if last is not None and unsent and last.leg == leg:
+        last.on(Event.SENT_AGAIN)
+        last.terms, last.absent, last.exit, last.partner = terms, 0, is_exit, ""
+        return last
+    if last is not None and unsent:
+        last.on(Event.GIVEN_UP)
+    cause = pair.parent.order.venue_id
+    client_id = client_order_id(link.bot, link.child.account, cause, leg, pair.earlier + len(pair.orders))
+    order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause, leg=leg, exit=is_exit)
+    pair.orders.append(order)
+    register(run, bot, link, pair, order)
+    return order
 
 
 def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:

@@ -28,12 +28,26 @@ def settled(run: Run, given: Settled) -> None:
         return
     order, outcome = tracked.order, given.outcome
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
-        _placed(run, tracked, outcome)
+        for leg in _legs(run, tracked):
+            _placed(run, leg, _outcome_of(leg.order, outcome))
     elif order.op is Op.MODIFY:
         _modified(run, tracked, outcome)
     elif order.op is Op.CANCEL:
         _cancelled(run, tracked, outcome)
     _go_on(run, tracked)
+
+
+def _legs(run: Run, tracked: Tracked) -> list[Tracked]:
+    """What was sent as one: an order, or the two of a group."""
+    order = tracked.order
+    other = run.desk.child_orders.get((order.account, order.partner)) if order.partner else None
+    return [tracked] if other is None or other.order.intent != order.intent else [tracked, other]
+
+
+def _outcome_of(order: ChildOrder, outcome: Accepted | Rejected | Unknown) -> Accepted | Rejected | Unknown:
+    if not isinstance(outcome, Accepted) or not outcome.legs:
+        return outcome
+    return Accepted(order=next((leg for leg in outcome.legs if leg.client_id == order.client_id), None))
 
 
 def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -80,6 +94,11 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
                 standing.refused = order.terms
         text = f"nothing to reduce: {outcome.message}"
         run.note(link, "info", "nothing-to-reduce", text, client_id=order.client_id, parent_order=order.cause)
+        return
+    if pair is not None and order.partner:
+        pair.alone, order.cancelled_for = True, "replace"
+        text = f"the venue does not take it as one order of a group, so it is placed by itself: {outcome.message}"
+        run.note(link, "warn", "ungrouped", text, client_id=order.client_id, parent_order=order.cause)
         return
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
@@ -249,7 +268,7 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.pair is None:
+        if tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP

@@ -131,6 +131,7 @@ class ChildOrder:
     cause: str
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
+    partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
     intent: int = 0
@@ -208,6 +209,8 @@ class Pair:
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
+    alone: bool = False  # the venue did not take it as leg of a group
+    grouped_ns: int = 0  # since when it waits for the other order of the parent's group
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
 
     @property

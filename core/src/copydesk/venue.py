@@ -22,6 +22,7 @@ from copydesk.model import (
     Instrument,
     NewOrder,
     OrderChange,
+    OrderGroup,
     OrderRef,
     Outcome,
     Rejected,
@@ -78,6 +79,9 @@ class Venue:
 
     async def place(self, order: NewOrder) -> Outcome:
         return await self._send("place", lambda: self._hook.place(session=self._session, order=order))
+
+    async def place_group(self, group: OrderGroup) -> Outcome:
+        return await self._send("place_group", lambda: self._hook.place_group(session=self._session, group=group))
 
     async def modify(self, change: OrderChange) -> Outcome:
         return await self._send("modify", lambda: self._hook.modify(session=self._session, change=change))

@@ -94,7 +94,8 @@ class Latency(Record):
 class ChildView(Record):
     """One child of a bot. `sent` runs from the parent's event read to the child's request handed to the venue's client,
     `accepted` to the venue's answer. `naked_ns`: how long in all it held something without a stop while its parent had one,
-    `naked_longest_ns` the longest time at a stretch, both of what is over."""
+    `naked_longest_ns` the longest time at a stretch, both of what is over.
+    `oco`: whether its venue links a stop and a target itself (`native`) or the engine does (`emulated`)."""
 
     account: str
     mode: str
@@ -104,6 +105,7 @@ class ChildView(Record):
     missed: int = 0
     naked_ns: int = 0
     naked_longest_ns: int = 0
+    oco: str = "emulated"
     latency_us: int | None = None
     sent: Latency | None = None
     accepted: Latency | None = None

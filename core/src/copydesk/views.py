@@ -150,6 +150,7 @@ def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
             health=health(desk, bot, child.account) if bot is not None else "in sync",
             copied=copied.get(child.account, 0),
             missed=missed.get(child.account, 0),
+            oco="native" if kind in desk.capabilities and desk.capabilities[kind].native_oco else "emulated",
             naked_ns=sum(link.naked_ns for link in _links(bot, child.account)),
             naked_longest_ns=max((link.naked_longest_ns for link in _links(bot, child.account)), default=0),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from copydesk.inputs import Cancel, Intent, LookUp, Modify, Place
-from copydesk.model import Fill, Order, OrderStatus, Outcome, Rejected, RejectReason, Terms, Unknown
+from copydesk.inputs import Cancel, Intent, LookUp, Modify, Place, PlaceGroup
+from copydesk.model import Fill, Order, OrderGroup, OrderStatus, Outcome, Rejected, RejectReason, Terms, Unknown
 
 _STATUS = {
     OrderStatus.NEW: "working",
@@ -50,6 +50,8 @@ def intent(what: Intent) -> str:
     match what:
         case Place(order=order):
             return terms(order.terms)
+        case PlaceGroup(group=group):
+            return _legs(group)
         case Modify(change=change):
             return f"change to {terms(change.terms)}"
         case Cancel(order=ref):
@@ -58,7 +60,7 @@ def intent(what: Intent) -> str:
             return f"fate of {len(refs)} order{'s' if len(refs) > 1 else ''}"
 
 
-def outcome(what: Place | Modify | Cancel, came: Outcome) -> tuple[str, str]:
+def outcome(what: Place | PlaceGroup | Modify | Cancel, came: Outcome) -> tuple[str, str]:
     """(level, text)"""
     if isinstance(came, Unknown):
         return "warn", f"No word of {intent(what)}, asking the venue: {came.message}"
@@ -68,10 +70,16 @@ def outcome(what: Place | Modify | Cancel, came: Outcome) -> tuple[str, str]:
     return "info", _done(what)
 
 
-def _done(what: Place | Modify | Cancel) -> str:
+def _legs(group: OrderGroup) -> str:
+    return f"{group.kind.upper()} of " + " and ".join(terms(leg.terms) for leg in group.legs)
+
+
+def _done(what: Place | PlaceGroup | Modify | Cancel) -> str:
     match what:
         case Place(order=order, why=why):
             return f"{_PLACED[why]}: {terms(order.terms)}"
+        case PlaceGroup(group=group, why=why):
+            return f"{_PLACED[why]}: {_legs(group)}"
         case Modify(change=change):
             return f"Changed: {terms(change.terms)}"
         case Cancel(order=ref, why=why):

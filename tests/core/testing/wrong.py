@@ -23,6 +23,7 @@ from copydesk.model import (
     Order,
     OrderChange,
     OrderEvent,
+    OrderGroup,
     OrderRef,
     OrderStatus,
     OrderType,
@@ -79,6 +80,10 @@ class Honest:
     @hookimpl
     async def place(self, session: Any, order: NewOrder) -> Outcome:
         return self.outcome(await paper.place(session, replace(order, terms=self.sent(order.terms))))
+
+    @hookimpl
+    async def place_group(self, session: Any, group: OrderGroup) -> Outcome:
+        return self.outcome(await paper.place_group(session, group))
 
     @hookimpl
     async def modify(self, session: Any, change: OrderChange) -> Outcome:
@@ -625,6 +630,17 @@ class OneAtATime(Honest):
             self.busy = False
 
 
+class GroupsInName(Honest):
+    """It places the legs of a group one by one."""
+
+    @hookimpl
+    async def place_group(self, session: Any, group: OrderGroup) -> Outcome:
+        outcomes = [await paper.place(session, leg) for leg in group.legs]
+        return Accepted(
+            legs=tuple(outcome.order for outcome in outcomes if isinstance(outcome, Accepted) and outcome.order)
+        )
+
+
 class KeepsItsMode(Honest):
     """It decides by the position mode that the account had first."""
 
@@ -667,6 +683,7 @@ WRONG: dict[type[Honest], str] = {
     HasOneReason: "C35 C38 C39 C41",
     KnowsOneSide: "C40",
     OneAtATime: "C90",
+    GroupsInName: "C91",
     KeepsItsMode: "C40 C88",
     ReplacesInsteadOfAmending: "C42 C46",
     AmendsNothingAndReplaces: "C47",

@@ -1,4 +1,4 @@
-"""C22 to C41, C88 and C90: placing orders of every type and flag, and what the venue refuses."""
+"""C22 to C41, C88, C90 and C91: placing orders of every type and flag, and what the venue refuses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from copydesk.model import (
     Accepted,
     NewOrder,
+    OrderGroup,
     OrderStatus,
     OrderType,
     PositionSide,
@@ -284,6 +285,31 @@ class Placing:
         for order in placed:
             assert (await listener.order(order.client_id, bool)).venue_id == order.venue_id
         assert sorted(order.client_id for order in await bench.rig.orders()) == sorted(names)
+
+    async def test_c91_group(self, bench: Bench) -> None:
+        """With native_oco a stop and a target go as one group: both stand under one group id, and a cancel ends both."""
+        bench.needs(bench.capabilities.native_oco, "it does not link a stop and a target itself")
+        venue, listener = await bench.both()
+        await bench.buy(venue, listener)
+        size = {"quantity": bench.part, "reduce_only": bench.capabilities.reduce_only}
+        target = bench.terms(OrderType.LIMIT, Side.SELL, price=bench.near("1.04"), **size)
+        stop = bench.terms(OrderType.STOP_MARKET, Side.SELL, trigger_price=bench.near("0.96"), **size)
+        legs = tuple(
+            NewOrder(account=venue.accounts[0], client_id=bench.client_id(), terms=terms) for terms in (target, stop)
+        )
+        outcome = await venue.place_group(OrderGroup(account=venue.accounts[0], legs=legs))
+        assert isinstance(outcome, Accepted), outcome
+        names = [leg.client_id for leg in legs]
+        assert [order.client_id for order in outcome.legs] == names
+        told = [await listener.order(name, bool) for name in names]
+        found = [await bench.find(venue, bench.ref(venue, order)) for order in told]
+        for order in (*told, *(order for order in found if order is not None), *outcome.legs):
+            assert order.group, f"{order.terms.type} carries no group id"
+            assert order.group == outcome.legs[0].group
+        assert isinstance(await venue.cancel(bench.ref(venue, told[1])), Accepted)
+        for name in names:
+            await listener.order(name, lambda order: order.status is OrderStatus.CANCELLED)
+        assert not await bench.rig.orders()
 
 
 async def _refused(bench: Bench, venue: Venue, terms: Terms) -> object:

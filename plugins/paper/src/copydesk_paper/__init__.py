@@ -24,6 +24,7 @@ from copydesk.model import (
     NewOrder,
     Order,
     OrderChange,
+    OrderGroup,
     OrderRef,
     OrderType,
     Outcome,
@@ -47,6 +48,7 @@ _KIND = KindInfo(
         amend=frozenset(OrderType) - {OrderType.MARKET},
         amend_price_and_quantity_only=False,
         hedge_mode=True,
+        native_oco=True,
     ),
     fields=(
         Field(name="url", title="Address of a paper exchange (empty: one inside this program)", required=False),
@@ -109,6 +111,16 @@ def subscribe(session: PaperSession, subscription: Subscription) -> AsyncIterato
 @hookimpl
 async def place(session: PaperSession, order: NewOrder) -> Outcome:
     return await _change(session, "place", order)
+
+
+@hookimpl
+async def place_group(session: PaperSession, group: OrderGroup) -> Outcome:
+    try:
+        return Accepted(legs=await session.request("place-group", group, tuple[Order, ...]))
+    except Refused as refused:
+        return Rejected(reason=refused.reason, message=str(refused), code=refused.code)
+    except OutcomeUnknown as unknown:
+        return Unknown(message=str(unknown))
 
 
 @hookimpl

@@ -6,7 +6,7 @@ trades are numbered by counters, time comes from `now_ms`, and there is no rando
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from copydesk.model import (
@@ -26,6 +26,7 @@ from copydesk.model import (
 
 from copydesk_paper.admission import Admission
 from copydesk_paper.floor import Floor
+from copydesk_paper.groups import check_group, link
 from copydesk_paper.liquidation import Liquidation
 from copydesk_paper.margin import Pool
 from copydesk_paper.matching import Matching
@@ -186,16 +187,41 @@ class Exchange:
         holder = self._floor.account(account)
         order = WorkingOrder(account, 0, client_id, terms, self.now_ms())
         self._admission.check_new(order)
+        self._number(order)
+        self._let_in(holder, order)
+        self._settle(terms.symbol)
+        return order.record()
+
+    def place_group(self, account: str, legs: Sequence[tuple[Terms, str]]) -> tuple[Order, ...]:
+        """Take a stop and a target of which one cancels the other, as (terms, client id): both or none.
+
+        Returns their states. Raises `ExchangeRefusal`; `oco` where the two make no group.
+        """
+        holder = self._floor.account(account)
+        check_group([terms for terms, _ in legs])
+        orders = [WorkingOrder(account, 0, client_id, terms, self.now_ms()) for terms, client_id in legs]
+        for order in orders:
+            self._admission.check_new(order)
+        for order in orders:
+            self._number(order)
+        link(*orders)
+        for order in sorted(orders, key=lambda order: not order.is_dormant):
+            if order.is_working:
+                self._let_in(holder, order)
+        self._settle(orders[0].symbol)
+        return tuple(order.record() for order in orders)
+
+    def _number(self, order: WorkingOrder) -> None:
         order.venue_id = next(self._floor.order_ids)
-        order.client_id = client_id or f"auto-{order.venue_id}"
+        order.client_id = order.client_id or f"auto-{order.venue_id}"
+
+    def _let_in(self, holder: Account, order: WorkingOrder) -> None:
         holder.working[order.venue_id] = order
         self._floor.report_order(order, Execution.NEW)
         if order.is_dormant:
             self._triggers.add(order)
         else:
             self._matching.run(order)
-        self._settle(terms.symbol)
-        return order.record()
 
     def cancel(self, account: str, *, venue_id: str = "", client_id: str = "") -> Order:
         """Cancel a working order. Raises `ExchangeRefusal` (`unknown-order`) where there is none."""
@@ -222,6 +248,9 @@ class Exchange:
         would take at its new price, is cancelled, as on Binance.
         """
         order = self._working(account, venue_id, client_id)
+        if order.partner is not None:
+            message = "an order of a group cannot be changed: cancel it and place the group anew"
+            raise ExchangeRefusal(RejectReason.OTHER, "oco", message)
         wanted = {"quantity": quantity, "price": price, "trigger_price": trigger_price, "trail_percent": trail_percent}
         changes = {
             name: value for name, value in wanted.items() if value is not None and value != getattr(order.terms, name)
@@ -300,6 +329,7 @@ class Exchange:
         holder = self._floor.account(order.account)
         bound_before = self._floor.margin.bound(holder, order.symbol)
         order.triggered = True
+        self._floor.end_partner(order)
         closable = holder.closable(order.symbol, order.terms.position_side, order.side)
         if order.terms.close_position and closable:
             order.change(quantity=closable)

@@ -107,6 +107,7 @@ class Floor:
 
     def end(self, order: WorkingOrder, status: OrderStatus, reason: str = "") -> None:
         """Take an order out of the exchange, and say so unless its last fill said it already."""
+        self.end_partner(order, status)
         account = self.accounts[order.account]
         self.books[order.symbol].side(order.side).remove(order)
         account.working.pop(order.venue_id, None)
@@ -116,11 +117,25 @@ class Floor:
             order.reason = reason
             self.report_order(order, Execution.CANCELLED if status is OrderStatus.CANCELLED else Execution.EXPIRED)
 
+    def end_partner(self, order: WorkingOrder, status: OrderStatus = OrderStatus.FILLED) -> None:
+        """Take the other leg of its group away: for `order` trades, was triggered, or ends with `status`."""
+        partner = order.partner
+        if partner is None:
+            return
+        order.partner = partner.partner = None
+        if not partner.is_working:
+            return
+        if status is OrderStatus.CANCELLED:
+            self.end(partner, status, "the other order of its group was cancelled")
+        else:
+            self.end(partner, OrderStatus.EXPIRED, "the other order of its group came first")
+
     def trade(
         self, order: WorkingOrder, trade_id: int, quantity: Decimal, price: Decimal, fee: Decimal, *, maker: bool
     ) -> None:
         """Book one side of an execution and report it."""
         account, instrument = self.accounts[order.account], self.instruments[order.symbol]
+        self.end_partner(order)
         order.fill(quantity, price)
         realised = account.trade(instrument, order, quantity, price, fee)
         spot_buy = instrument.contract is Contract.SPOT and order.side is Side.BUY
@@ -183,7 +198,12 @@ class Floor:
         for name, (symbol, position_side) in changed:
             account = self.accounts[name]
             for order in account.working_on(symbol):
-                if not order.reduces or order.is_dormant or order.terms.position_side is not position_side:
+                if (
+                    not order.is_working
+                    or not order.reduces
+                    or order.is_dormant
+                    or order.terms.position_side is not position_side
+                ):
                     continue
                 if not account.closable(symbol, position_side, order.side):
                     self.end(order, OrderStatus.EXPIRED, "reduce-only: the position is gone")

@@ -45,7 +45,7 @@ class Liquidation:
         asset = self._floor.instruments[symbol].settle
         symbols = {symbol} if symbol in account.isolated else self._cross_symbols(account, asset)
         for order in tuple(account.working.values()):
-            if order.symbol in symbols:
+            if order.symbol in symbols and order.is_working:
                 forget(order)
                 self._floor.end(order, OrderStatus.CANCELLED, "liquidation")
         for key in [key for key in account.holdings if key[0] in symbols]:

@@ -22,7 +22,8 @@ def reduces(terms: Terms) -> bool:
 class WorkingOrder:
     """One order for life. `ahead` is the recording's quantity that stands before it in the queue of its price level.
 
-    `extreme` is a trailing stop's best price since its activation (None: not active yet).
+    `extreme` is a trailing stop's best price since its activation (None: not active yet). `partner`: the order that this
+    one takes away when it trades or is triggered, as leg of `group`.
     """
 
     __slots__ = (
@@ -32,8 +33,10 @@ class WorkingOrder:
         "created_ms",
         "extreme",
         "filled",
+        "group",
         "liquidation",
         "paid",
+        "partner",
         "reason",
         "status",
         "terms",
@@ -56,6 +59,8 @@ class WorkingOrder:
         self.ahead = ZERO
         self.extreme: Decimal | None = None
         self.liquidation = False
+        self.group = ""
+        self.partner: WorkingOrder | None = None
 
     @property
     def symbol(self) -> str:
@@ -105,4 +110,5 @@ class WorkingOrder:
             created_ms=self.created_ms,
             updated_ms=self.updated_ms,
             reason=self.reason,
+            group=self.group,
         )

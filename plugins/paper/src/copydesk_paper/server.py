@@ -17,6 +17,7 @@ from copydesk.model import (
     NewOrder,
     OrderChange,
     OrderEvent,
+    OrderGroup,
     OrderRef,
     PositionEvent,
     PriceEvent,
@@ -43,7 +44,7 @@ from copydesk_paper.tape import INTERVALS
 
 FAULTS = ("drop-stream", "lose-reply", "duplicate-events", "reorder", "stall", "partial-fills", "overload")
 """What this server can commit."""
-_CHANGES = ("place", "modify", "cancel")
+_CHANGES = ("place", "place-group", "modify", "cancel")
 
 
 class PaperServer(Frontend):
@@ -178,6 +179,10 @@ class _Connection(Outbox):
     def _place(self, order: NewOrder) -> Any:
         return replace(self._exchange.place(self._account, order.terms, order.client_id), account="")
 
+    def _place_group(self, group: OrderGroup) -> Any:
+        orders = self._exchange.place_group(self._account, [(leg.terms, leg.client_id) for leg in group.legs])
+        return [replace(order, account="") for order in orders]
+
     def _modify(self, change: OrderChange) -> Any:
         terms = change.terms
         order = self._exchange.modify(
@@ -252,6 +257,7 @@ def _events(report: OrderReport | AccountReport) -> list[Any]:
 _ACTS: dict[str, tuple[Any, Callable[[_Connection, Any], Any]]] = {
     "watch": (Subscription, _Connection._watch),
     "place": (NewOrder, _Connection._place),
+    "place-group": (OrderGroup, _Connection._place_group),
     "modify": (OrderChange, _Connection._modify),
     "cancel": (OrderRef, _Connection._cancel),
     "snapshot": (SnapshotRequest, _Connection._snapshot),

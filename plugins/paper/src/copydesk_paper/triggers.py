@@ -41,8 +41,11 @@ class Triggers:
             return
         self._seen[symbol] = prices
         for order in tuple(self._dormant[symbol].values()):
+            if not order.is_working:  # the other order of its group came first
+                self.remove(order)
+                continue
             price = prices[0] if order.terms.trigger_by is TriggerBy.LAST else prices[1]
-            if not price or not order.is_working or not self._is_met(order, price):
+            if not price or not self._is_met(order, price):
                 continue
             self.remove(order)
             yield order

@@ -13,6 +13,7 @@ The server speaks first: `{"hello": {"account": ..., "time_ms": ..., "instrument
 |---|---|---|
 | `watch` | `Subscription`: what events are wanted from now on | `null` |
 | `place` | `NewOrder` | `Order` |
+| `place-group` | `OrderGroup` | `[Order]` |
 | `modify` | `OrderChange` | `Order` |
 | `cancel` | `OrderRef` | `Order` |
 | `snapshot` | `SnapshotRequest` | `Snapshot` |
