@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections import deque
+from decimal import Decimal
 from pathlib import Path
 
 from copydesk.errors import UsageError
-from copydesk.model import ZERO, Record
+from copydesk.model import ZERO, Order, Record
 from copydesk_paper.serving.signatures import is_signature
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
@@ -15,27 +16,27 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from copydesk_binance.rehearsal.limits import OrderCount
-from copydesk_binance.rehearsal.spot.lists import OrderList
+from copydesk_binance.rehearsal.spot.order_list import OrderList
 
 PublicKey = ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 class Detail(Record):
-    """What Binance keeps of an order beyond its terms. `list_id` is below zero for an order by itself.
-
-    `pending`: waits for the working order of its list and is not at the exchange.
-    """
+    """What Binance keeps of an order beyond its terms. `list_id` is below zero for an order by itself, `working_ms` before
+    it stands in the book. `pending`: it waits for the working order of its list."""
 
     kind: str = "LIMIT"
     time_in_force: str = "GTC"
     prevention: str = "NONE"
-    quote_quantity: object = ZERO
+    quote_quantity: Decimal = ZERO
     list_id: int = -1
     strategy_id: int = 0
     strategy_type: int = 0
     response: str = ""
     working_ms: int = -1
+    pending: bool = False
     expiry: str = ""
+    spent: Decimal = ZERO
 
 
 class Account:
@@ -56,8 +57,10 @@ class Account:
         self.details: dict[str, Detail] = {}
         self.lists: dict[int, OrderList] = {}
         self.amendments: deque[dict[str, object]] = deque(maxlen=5_000)
-        self.original: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
         """Client ids under which orders are known now, where an amendment changed them, by the exchange's id."""
+        self.never_placed: dict[str, Order] = {}
+        """Orders of lists that ended while they were pending."""
         self.cancelling = ""
         """The client id of the cancel that is being carried out."""
         self.updated_ms = 0

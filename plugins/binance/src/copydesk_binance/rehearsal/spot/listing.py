@@ -101,9 +101,9 @@ class Rules(Record):
         """NOTIONAL, at the order's price or else the last one; and the price's distance from the last one."""
         is_market = terms.type is OrderType.MARKET
         worth = terms.quantity * (terms.price or terms.trigger_price or last)
-        if not is_market or self.notional_of_market:
-            if worth < self.instrument.min_notional or (self.max_notional and worth > self.max_notional):
-                raise filter_failure(self.notional_filter)
+        wrong = worth < self.instrument.min_notional or (self.max_notional and worth > self.max_notional)
+        if wrong and (not is_market or self.notional_of_market):
+            raise filter_failure(self.notional_filter)
         if terms.price is None or not last:
             return
         bid = terms.side is Side.BUY
