@@ -164,9 +164,9 @@ async def start(settings: RehearsalSettings) -> Rehearsal:
 
     `settings.options`: `weight-per-minute`, `orders-per-10s`, `orders-per-day`, `maker-fee`, `taker-fee` (0.001 is 0.1 %,
     taken from what is bought), `key-seed`, and `key.ACCOUNT` with `secret.ACCOUNT`, or with `public-key.ACCOUNT`: a PEM
-    file with the Ed25519 or RSA public key that signatures are checked with. With `tls` the venue is also there under its real
-    host names, at `urls["tls"]` and with the authority `urls["ca"]`. A `speed` of zero leaves the market as it opened.
-    Raises `UsageError` for settings of no use and for a port in use.
+    file with the Ed25519 or RSA public key that signatures are checked with. With `tls` the venue is also there under its
+    real host names, at `urls["tls"]` and with the authority `urls["ca"]`. A `speed` of zero leaves the market as it
+    opened. Raises `UsageError` for settings of no use and for a port in use.
     """
     options, keys = read_options(settings, Options, per_account=PER_ACCOUNT)
     if not 0 <= options.maker_fee < 1 or not 0 <= options.taker_fee < 1:
