@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 from copydesk.config import ChildSettings
+from copydesk.drifting import drifts
 from copydesk.filters import day_of, in_session, matches, next_turn_ns, session_of
 from copydesk.inputs import ChildRules, Configured, Filters, Limits, LimitSet
 from copydesk.model import BalanceEvent, Contract, OrderType, PositionSide
 from copydesk.rules import rules_of
 from copydesk.sizing import notional, quantity_worth
-from copydesk.views import drifts, health, limit_view
+from copydesk.views import health, limit_view
 from harness.closed_loop import KIND, PARENT, SYMBOL, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from copydesk.drifting import drifts
 from copydesk.inputs import Place, Reported
 from copydesk.model import OrderEvent, OrderType, Side, TimeInForce
-from copydesk.views import drifts
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
 from harness.rough_loop import MID, RoughLoop
 

@@ -88,7 +88,9 @@ class SocketDesk:
         """Start the engine, and its bot where it has none yet."""
         accounts = self.rehearsal.ready.accounts
         connections = {account.name: {"kind": KIND, **account.options} for account in accounts}
-        config = Config.model_validate({"engine": {"reconcile_s": "0.1"}, "connections": connections})
+        config = Config.model_validate(
+            {"engine": {"reconcile_s": "0.1", "budget_percent": 10_000}, "connections": connections}
+        )
         sealed = SealedFile(self.folder, lambda: "nothing is sealed")
         store = BotStore.load(self.folder)
         self.engine = Engine(config, store, self.journal, sealed)
@@ -192,21 +194,21 @@ class SocketDesk:
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], Any], what: str) -> None:
+    async def until(self, condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
         """Return once the condition holds. Raises `TimeoutError` with `what` where it does not in time."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + deadline_s
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {DEADLINE_S:g} s: {what}; {self._state()}")
+                raise TimeoutError(f"not within {deadline_s:g} s: {what}; {self._state()}")
             await asyncio.sleep(LOOK_S)
 
     def connected(self) -> bool:
         return all(account.state is ConnectionState.CONNECTED for account in self.desk.view().accounts)
 
-    async def settled(self) -> None:
+    async def settled(self, deadline_s: float = DEADLINE_S) -> None:
         """Return once everybody is in step and stays so while every account is read again twice."""
         while True:
-            await self.until(self._quiet, "nothing is on its way any more")
+            await self.until(self._quiet, "nothing is on its way any more", deadline_s)
             seq, sent = self.last_seq(), len(self.reports)
             await self.until(lambda: self._read_since(seq) >= 2, "every account is read twice again")  # noqa: B023
             if self._quiet() and len(self.reports) == sent:

@@ -21,6 +21,8 @@ SOURCES = {
     "copydesk_wire": "plugins/wire",
     "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
+    "copydesk_bybit": "plugins/bybit",
+    "copydesk_ftx": "plugins/ftx",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

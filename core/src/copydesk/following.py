@@ -10,6 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk import executions, refusing, unfilled
+from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
@@ -20,9 +22,12 @@ from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_s
 from copydesk.sending import Run, cancel, count_missed, prepare, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
-from copydesk.state import Bot, ChildOrder, Link, Op, Pair
+from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
+_GOES_ON = ("replace", "silence", "unfilled", "refused")
+"""What an order was cancelled for, or that it was refused, where it is to be followed by another."""
+_SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
 
@@ -32,6 +37,8 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if not bot.working:
         return
     fall_back(pair)
+    if pair.closed and executions.has_news(pair):
+        executions.reopen(pair)
     if not pair.closed:
         _follow(run, bot, link, pair)
     retire(run, link, pair)
@@ -50,8 +57,12 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         standing = fall_back(pair)
         if standing is not None and standing.op is None and standing.state.is_live:
             _keep(run, bot, link, pair, standing)
-    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in _GOES_ON:
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
+    elif last.cancelled_for == "given-up":
+        _leave_unfilled(run, link, pair, last)
+    elif (last.why == "unfilled" and pair.parent.live) or executions.has_news(pair):
+        _enter(run, bot, link, pair)  # the market did not take all: it rests with the remainder again
     elif (
         last.partner
         and not last.cancelled_for
@@ -68,6 +79,12 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _finish(run, bot, link, pair)
 
 
+def _leave_unfilled(run: Run, link: Link, pair: Pair, last: ChildOrder) -> None:
+    pair.closed = "unfilled"
+    text = f"filled {last.filled} of {last.terms.quantity} {link.book[0]} in its time, then it was cancelled (cancel_after)"
+    run.note(link, "warn", "unfilled", text, parent_order=pair.parent.order.venue_id)
+
+
 def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
     """The pair's newest order, which never arrived, would be placed again."""
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
@@ -77,6 +94,7 @@ def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
+    executions.see(pair)
     pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
@@ -107,7 +125,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     Once the parent's order has ended, the child's waits for its share of what that filled (rule 6).
     """
     parent = pair.parent
-    if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
+    takes = order.terms.type is OrderType.MARKET or order.terms.time_in_force is not TimeInForce.GTC
+    if takes or not run.desk.account(link.child.account).connected:
         return
     if not order.remaining:
         return  # its last fill was told, and that it has ended comes next
@@ -120,16 +139,21 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
         else:  # what it opens is closed again
             outlived = followed * sign <= 0
-        if outlived or not parent.filled:
+        if outlived or not parent.done:
             if followed * sign < 0 and lingers(run, bot, link, pair, order):
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
+    if bot.shuns and not want.exit:
+        cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
+        return
     quantity = want.terms.quantity - (pair.filled - order.filled)
+    if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
+        quantity = min(quantity, order.filled + _share_of_shortfall(bot, link, pair, order.terms, instrument))
     leg = tied(run, order)
     if leg is not None:
         if leg.op is not None:
@@ -138,11 +162,17 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if quantity <= order.filled or (order.leg == CLOSE and want.leg != CLOSE):
         cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
-    terms = msgspec.structs.replace(want.terms, quantity=quantity)
+    move = unfilled.look(run, bot, link, pair, order, want, instrument)
+    if move.cancelled_for and _shortfall(bot, link, pair, order.terms, instrument):
+        cancel(run, link, order, move.cancelled_for, move.why)
+        return
+    terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
     if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
         return
     can = run.desk.capabilities[bot.rules.kind]
     if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+        if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
+            return
         order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
     elif _is_clamped(run, bot, link, pair, terms):
@@ -150,7 +180,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     elif leg is None and want.exit and may_stand_beside(run, link, order, terms):
         if not older(pair):
             _place(run, bot, link, pair, want, terms, "exit")
-    else:
+    elif may_place(run, link, replaces=True):
+        order.paid_ns = pair.paid_ns = pay_both(run, order.account)
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -168,6 +199,7 @@ def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> boo
 
 
 def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    spend_modify(run, order.account)
     order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
     change = OrderChange(ref=order.ref, terms=terms)
     run.decisions.append(
@@ -179,7 +211,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     lasting = outlives(bot, link, pair)
-    if not parent.live and not parent.filled and not lasting:
+    if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
         else:
@@ -194,7 +226,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not _has_ratio(run, bot, link, pair):
         return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
@@ -203,12 +235,19 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
+    if bot.winding and not want.exit:
+        _wait(run, link, pair, "info", "winding-down", "not copied: the bot winds down and opens nothing any more")
+        if not parent.live:
+            _give_up(pair, "winding-down")
+        return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
     if not want.exit and _turning(run, bot, link, pair, instrument):
         _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
         return
     quantity = want.terms.quantity - pair.filled
+    if pair.forgone and not want.exit:
+        quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
         if not parent.live:
             _finish(run, bot, link, pair)
@@ -217,22 +256,64 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     last = pair.last
     if last is not None and last.refused is not None and _same(terms, last.refused):
         return
-    if not parent.live and not lasting:
+    missing = _missing_now(bot, link, pair, want, instrument)
+    if missing:
+        terms = msgspec.structs.replace(terms, quantity=min(quantity, missing))
+    if missing or (not parent.live and not lasting):
         late = _late(run, bot, link, pair, terms, instrument, is_exit=want.exit)
         if late is None:
             return
         terms = late
     if not want.exit:
-        fault = size_fault(quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
+        fault = size_fault(terms.quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
         if fault:
             _wait(run, link, pair, "info", "too-small", f"skipped: {fault}")
             if not parent.live:
                 _give_up(pair, "too-small")
             return
-    why = "exit" if want.exit and (parent.live or lasting) else "entry" if parent.live else "catch-up"
-    if want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
+    if want.exit:
+        if refusing.is_too_early(run, pair):
+            return
+        terms = refusing.at_market(pair, terms)
+        _cancel_outlived(run, bot, link, pair, terms)
+    why = _why(pair, want, lasting=lasting, hurried=bool(missing))
+    if missing:
+        pair.behind_ns, pair.hurried = run.at_ns, pair.hurried + 1
+    elif want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
         return
     _place(run, bot, link, pair, want, terms, why)
+
+
+def _why(pair: Pair, want: Wanted, *, lasting: bool, hurried: bool) -> str:
+    if hurried:
+        return "unfilled"
+    if want.exit and (pair.parent.live or lasting):
+        return "exit"
+    if pair.parent.live:
+        return "entry"
+    return "executed" if isinstance(pair.parent, Executed) else "catch-up"
+
+
+def _missing_now(bot: Bot, link: Link, pair: Pair, want: Wanted, instrument: Instrument) -> Decimal:
+    """What is to be taken at market, because the order that rested for it was cancelled for that (rule 6)."""
+    last = pair.last
+    if last is None or last.cancelled_for != "unfilled":
+        return ZERO
+    missing = unfilled.behind(bot, link, pair, want.terms.quantity, instrument.quantity_step)
+    return missing if not pair.parent.live else min(missing, _shortfall(bot, link, pair, want.terms, instrument))
+
+
+def _cancel_outlived(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> None:
+    """Entries that rest although the parent closed what it entered, or is just doing so: they go first, then the exit."""
+    closes_all = terms.type is OrderType.MARKET and divide(bot, pair.parent).close >= reach(bot, pair.parent)
+    for other in link.pairs.values():
+        last = other.last
+        if other is pair or last is None or other.closed or other.parent.live or not other.parent.opened:
+            continue
+        if closes_all and last.state.is_live and last.op is None and last.terms.side is not terms.side:
+            cancel(run, link, last, "parent", "the parent closes what it entered")
+        elif other.open:
+            follow(run, bot, link, other)
 
 
 def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
@@ -305,19 +386,26 @@ def _late(
         _give_up(pair, "overtaken")
         return None
     market = msgspec.structs.replace(market, quantity=quantity)
+    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
+    if resting is not None:
+        return msgspec.structs.replace(resting, quantity=quantity)
     if is_exit:
         return market
-    age_ms = run.at_ms - parent.updated_ms
-    if parent.terms.type is OrderType.MARKET and age_ms <= PROMPT_MS:
+    age_ms = run.at_ms - (pair.parent.filled_ms or parent.updated_ms)
+    on_fill = isinstance(pair.parent, Executed)
+    if (parent.terms.type is OrderType.MARKET or on_fill) and age_ms <= PROMPT_MS:
         return market
     reference = parent.average_price or parent.terms.price
-    child = link.child
-    if age_ms <= child.catch_up_max_age_ms and reference:
-        worst = worst_price(reference, terms.side, child.catch_up_max_adverse_percent, instrument.price_tick)
+    last = pair.last
+    max_age_ms, adverse = unfilled.window(link, hurried=last is not None and "unfilled" in (last.cancelled_for, last.why))
+    if age_ms <= max_age_ms and reference:
+        if pair.parent.max_adverse_percent is not None:
+            adverse = pair.parent.max_adverse_percent
+        worst = worst_price(reference, terms.side, adverse, instrument.price_tick)
         return msgspec.structs.replace(market, type=OrderType.LIMIT, price=worst, time_in_force=TimeInForce.IOC)
     text = (
         f"not copied: the parent's {parent.terms.side} {pair.parent.filled} {link.book[0]} "
-        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {child.catch_up_max_age_ms / 1000:g} s"
+        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {max_age_ms / 1000:g} s"
     )
     _miss(run, bot, link, pair, "stale", text, ticket=market)
     return None
@@ -328,9 +416,8 @@ def _left_to_close(link: Link, pair: Pair, terms: Terms) -> Decimal:
     closing = sum(
         (
             order.remaining
-            for other in link.pairs.values()
-            if other is not pair
-            for order in other.orders
+            for order in link.orders
+            if not any(order is own for own in pair.orders)
             if order.state.is_open and order.terms.type is OrderType.MARKET and order.terms.side is terms.side
         ),
         ZERO,
@@ -347,13 +434,43 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
     return floor_to(max(missing, ZERO), step)
 
 
+def _share_of_shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
+    """What is missing and the older orders do not bring: of several that rest the youngest gives way.
+
+    Did each look at all the others, two would make room for each other for ever.
+    """
+    step = instrument.quantity_step
+    coming, is_older = ZERO, True
+    for other in link.pairs.values():
+        if other is pair:
+            is_older = False
+            continue
+        moves = still_moves(bot, link, other, step)
+        if is_older or moves * terms.side.sign < 0 or other.parent.live:
+            coming += moves
+    missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
+    return floor_to(max(missing, ZERO), step)
+
+
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
+    standing = [order for order in pair.orders if order.state.is_live]
+    paid = is_paid(run, pair.paid_ns)
+    if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
+        _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
+        return
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
-    pair.waiting = ""
-    send(run, link, order, why)
+    if standing and not paid:
+        paid_ns = pay_both(run, order.account)
+        paid = True
+        for old in standing:
+            old.paid_ns = paid_ns
+    executions.see(pair)
+    pair.waiting, pair.paid_ns = "", 0
+    send(run, link, order, why, paid=paid)
 
 
 def _give_up(pair: Pair, why: str) -> None:
+    executions.see(pair)
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):
         last.on(Event.GIVEN_UP)

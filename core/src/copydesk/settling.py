@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copydesk import refusing
+from copydesk.budget import slow_down
+from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
@@ -10,12 +13,16 @@ from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
 from copydesk.trimming import resend_correction, settle_link
+from copydesk.verifying import ask, await_word, hear, is_unverified
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
 NOT_FOUND_TIMES = 4
 NOT_FOUND_MS = 1_500
-"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived."""
+NOT_FOUND_ADDING_MS = 11_000
+"""A venue has to say "not found" this often, this long after the send, before an order counts as never arrived. Venues have
+reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
+longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
@@ -27,6 +34,8 @@ def settled(run: Run, given: Settled) -> None:
     if tracked is None or tracked.order.intent != given.intent:
         return
     order, outcome = tracked.order, given.outcome
+    if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
+        slow_down(run, given.account, outcome.retry_after_ms)
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
         for leg in _legs(run, tracked):
             _placed(run, leg, _outcome_of(leg.order, outcome))
@@ -56,9 +65,10 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
     match outcome:
         case Accepted(order=reply):
             order.on(Event.ACCEPTED)
+            refusing.taken(run, tracked)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Unknown():
             order.on(Event.LOST)
             if order.state is State.UNKNOWN:
@@ -103,6 +113,8 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
         standing.refused = order.terms  # it stays as it is, and the same is not asked for again
+    elif refusing.goes_on(run, tracked, outcome):
+        return
     elif pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
@@ -119,7 +131,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _amend_holds(order)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Rejected(reason=RejectReason.UNCHANGED):
             _amend_holds(order)
         case Rejected(reason=RejectReason.NOT_FOUND) | Unknown():
@@ -131,6 +143,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _again(run, order, outcome)
         case Rejected():
             order.refused, order.asked = order.asked, None
+            refusing.change_refused(tracked, outcome)
             count_missed(tracked.bot, tracked.link)
             text = f"the change was refused: {outcome.message}"
             ids = {"client_id": order.client_id, "parent_order": order.cause}
@@ -143,9 +156,11 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
         case Accepted(order=reply):
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
             if order.state.is_open:
                 run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
+            else:
+                await_word(run, order)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.cancelled_for = ""
             _again(run, order, outcome)
@@ -169,9 +184,10 @@ def _amend_holds(order: ChildOrder) -> None:
         order.tries = 0
 
 
-def _merge(tracked: Tracked, reply: Order) -> None:
+def _merge(run: Run, tracked: Tracked, reply: Order) -> None:
     order = tracked.order
     tracked.link.move(order, order.merge(reply))
+    hold_back(run.desk, tracked)
 
 
 def _go_on(run: Run, tracked: Tracked) -> None:
@@ -179,7 +195,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 
@@ -193,8 +209,11 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
         return
     ours = tracked.order
     was_open = ours.state.is_open
-    _merge(tracked, order)
+    _merge(run, tracked, order)
     ours.absent = 0
+    hear(run, tracked, order, looked_up=looked_up)
+    if ours.state.is_ended and ours.op is Op.CANCEL and not was_open and not order.status.is_final:
+        return  # it was found to stand although it was thought to have ended: it is cancelled again
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
             count_copied(tracked.bot, tracked.link)  # the report came before the reply
@@ -203,7 +222,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
             tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
-    elif looked_up and ours.op is Op.LOOK_UP:
+    elif looked_up and ours.op in (Op.LOOK_UP, None):
         ours.op, ours.asked, ours.cancelled_for = None, None, ""
     elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:
         ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
@@ -219,19 +238,26 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
     grown = tracked.order.merge_fill(fill)
     if grown:
         tracked.link.move(tracked.order, grown)
-        if settle:
-            _go_on(run, tracked)
+    hold_back(run.desk, tracked)
+    if (count_fee(run.desk, tracked, fill) or grown) and settle:
+        _go_on(run, tracked)
 
 
 def absent(run: Run, account: str, client_id: str) -> None:
     """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
     tracked = run.desk.child_orders.get((account, client_id))
-    if tracked is None or tracked.order.op is not Op.LOOK_UP or tracked.order.state.is_ended:
+    if tracked is None:
         return
     order = tracked.order
+    if order.state.is_ended:
+        order.verified = True
+    if order.op is not Op.LOOK_UP or order.state.is_ended:
+        return
     order.absent += 1
-    if order.absent < NOT_FOUND_TIMES or run.at_ns - order.sent_ns < NOT_FOUND_MS * 1_000_000:
-        run.wake(order, LOOK_UP_AGAIN_MS)
+    age_ms = (run.at_ns - order.sent_ns) // 1_000_000
+    adds = order.state is State.UNKNOWN and not order.terms.reduce_only
+    if order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS):
+        run.wake(order, max(LOOK_UP_AGAIN_MS, age_ms // 4))
         return
     order.op = None
     if order.state is State.UNKNOWN:
@@ -259,8 +285,6 @@ def restart(order: ChildOrder) -> None:
     if order.state is State.SENDING:
         order.on(Event.LOST)
     order.op, order.asked, order.due_ns, order.intent = None, None, 0, 0
-    if order.cancelled_for and order.state.is_open:
-        order.cancelled_for = ""
 
 
 def due(run: Run, tracked: Tracked) -> None:
@@ -268,7 +292,9 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.pair is None or order.partner:
+        if is_unverified(order):
+            ask(run, tracked)
+        if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from copydesk.budget import Purse, Window, purse_of
 from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules, Limits
 from copydesk.model import (
@@ -79,19 +80,32 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
+    max_adverse_percent: Decimal | None = None  # another price window than the child's, for what a start catches up
     closed: Decimal = ZERO  # how much of its fills closed what the children follow,
     ignored: Decimal = ZERO  # only reduced the baseline,
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
+    filled_ms: int = 0  # the venue's time of its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
+    fees: dict[str, Decimal] = field(default_factory=dict)  # in the base asset, by execution
     told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
     absent: int = 0  # how many snapshots in a row said that the venue has no such order
     seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
 
     @property
     def live(self) -> bool:
+        """More may come of it, as the child sees it."""
         return self.order.is_working
+
+    @property
+    def working(self) -> bool:
+        return self.order.is_working
+
+    @property
+    def done(self) -> Decimal:
+        """What it filled that moved the position when it was told of."""
+        return self.filled - self.told
 
     def close(self, held: Decimal, quantity: Decimal) -> None:
         """Count a fill that closes `quantity` of a followed position of size `held`."""
@@ -100,6 +114,22 @@ class ParentOrder:
         self.closed += quantity
         start = self.closings.pop()[0] if self.closings and self.closings[-1][1] == held else held
         self.closings.append((start, held - quantity))
+
+
+class Executed(ParentOrder):
+    """What a child with `on_fill` sees of a parent's order: at any time one that has ended with what it filled so far."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: ParentOrder) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)  # the fields above are never set here
+
+    @property
+    def live(self) -> bool:
+        return False
 
 
 @dataclass(slots=True)
@@ -115,6 +145,7 @@ class ParentBook:
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
+    price: Decimal = ZERO  # of the latest execution with a fee in the base asset
 
     @property
     def followed(self) -> Decimal:
@@ -129,8 +160,12 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    why: str = ""
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
+    held_back: Decimal = ZERO  # of what it filled, for a fee in the base asset that was not told yet
+    verified: bool = False  # the venue itself told that it has ended, beside the reply to a cancel
+    asked_for: int = 0  # how often it was asked whether it has
     partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
@@ -145,7 +180,8 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
-    cancelled_for: str = ""  # "replace" or "parent": why we asked to cancel it
+    paid_ns: int = 0  # when its cancel was paid for, with the order that takes its place
+    cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
     executions: dict[str, Decimal] = field(default_factory=dict)
 
@@ -155,7 +191,15 @@ class ChildOrder:
 
     @property
     def ref(self) -> OrderRef:
-        return OrderRef(symbol=self.terms.symbol, type=self.terms.type, client_id=self.client_id, venue_id=self.venue_id)
+        searched = not self.venue_id
+        return OrderRef(
+            symbol=self.terms.symbol,
+            type=self.terms.type,
+            client_id=self.client_id,
+            venue_id=self.venue_id,
+            terms=self.terms if searched else None,
+            sent_ms=self.sent_ns // 1_000_000 if searched else 0,
+        )
 
     def on(self, event: Event) -> None:
         """Move by the table of order states."""
@@ -207,6 +251,19 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    paid_ns: int = 0  # when its next placing was paid for, with the cancel that makes way for it
+    behind_ns: int = 0  # since when the parent's order has filled more than the child's
+    hurried: int = 0  # how often it was tried at market since then
+    seen: Decimal = ZERO  # what the parent had filled of it when it was last decided upon,
+    seen_opened: Decimal = ZERO  # and opened by that
+    forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
+    lost: str = ""  # and why
+    refusals: int = 0  # how often in a row the venue refused the exit,
+    retry_ns: int = 0  # when it is tried again,
+    at_market: bool = False  # it is tried as a market order by now,
+    alarm: str = ""  # and what a person was told of it
+    cap: Decimal | None = None  # the most that the venue takes of an entry,
+    shrinks: int = 0  # and how often that was found out
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
@@ -254,9 +311,15 @@ class Link:
     ended: dict[str, Pair] = field(default_factory=dict)  # pairs of which nothing more can come
     corrections: list[ChildOrder] = field(default_factory=list)
     trims: int = 0  # how many there were: part of their ids
-    failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
+    failing: Decimal = ZERO  # what could not be trimmed; tried on at a slow pace,
+    again_ns: int = 0  # the next time then,
+    alarm: str = ""  # and what a person was told of it
+    released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
+    held_back: Decimal = ZERO  # of that for fees that were not told yet
+    dust: Decimal = ZERO  # what was left of the episode before, too small to be sold
+    price: Decimal = ZERO  # of its latest execution
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
     naked_ns: int = 0  # all such times that are over, together,
     naked_longest_ns: int = 0  # and the longest of them
@@ -282,13 +345,38 @@ class Link:
 class Bot:
     rules: BotRules
     working: bool = False
+    winding: bool = False  # works only until its children are flat: nothing is opened any more
+    wound_down: bool = False  # it stopped by itself, because its children were flat
+    ending: str = ""  # the stop's policy, while what it asks for is not done yet
+    silent: str = ""  # what was done about a parent that is silent for too long
+    silent_since_ns: int = 0  # when the parent was lost, 0 while it is there
     started_ms: int = 0
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
     links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    turn: str = ""  # the child that is looked at first: it was the first to go without when the budget was used up
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_turn(self) -> tuple[ChildRules, ...]:
+        """The children, beginning with the one whose turn it is."""
+        children = self.rules.children
+        if not self.turn:
+            return children
+        at = next((number for number, child in enumerate(children) if child.account == self.turn), 0)
+        return children[at:] + children[:at]
+
+    @property
+    def managed(self) -> bool:
+        """Its links are looked at: it works, or a stop of it is still being carried out."""
+        return self.working or bool(self.ending)
+
+    @property
+    def shuns(self) -> str:
+        """Why no entry may stand on a child now: `stop` or `silence`, empty where it may."""
+        return "stop" if self.winding else "silence" if self.silent not in ("", "hold") else ""
 
     def book(self, book: Book) -> ParentBook:
         return self.books.setdefault(book, ParentBook())
@@ -321,7 +409,10 @@ class Desk:
     kinds: dict[str, str] = field(default_factory=dict)  # of the accounts that bots use
     daily: dict[str, list[Limits]] = field(default_factory=dict)  # by account: the limits that ask for its equity
     prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # by kind and symbol: the last known one
+    windows: dict[str, Window] = field(default_factory=dict)  # of the venues' limits, by name
+    purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
+    left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
     intents: int = 0
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
@@ -333,6 +424,11 @@ class Desk:
             for child in bot.children:
                 if child.limits.daily_loss:
                     self.daily.setdefault(child.account, []).append(child.limits)
+        self.purses = {}
+        for account, kind in self.kinds.items():
+            purse = purse_of(account, kind, capabilities[kind], self.windows)
+            if purse is not None:
+                self.purses[account] = purse
 
     def priced(self, account: str, symbol: str, price: Decimal | None) -> None:
         """A price of a symbol was told on an account."""
@@ -359,6 +455,22 @@ def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> lis
     for key in over:
         del orders[key]
     return over
+
+
+def forget_links(desk: Desk, links: Iterable[Link]) -> None:
+    """Orders of these links are not followed any more. Those that may stand at the venue are remembered as left there."""
+    gone = {id(link) for link in links}
+    if not gone:
+        return
+    kept = {}
+    for key, tracked in desk.child_orders.items():
+        if id(tracked.link) not in gone:
+            kept[key] = tracked
+        elif tracked.order.state.is_open:
+            desk.left[key] = None
+    desk.child_orders = kept
+    while len(desk.left) > ORDERS_KEPT:
+        del desk.left[next(iter(desk.left))]
 
 
 def book_of(terms: Terms) -> Book:

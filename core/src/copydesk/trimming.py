@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from copydesk.drifting import watch
+from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
 from copydesk.planning import closing_side
+from copydesk.refusing import SLOWLY_MS, is_retrying
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
-from copydesk.state import Bot, ChildOrder, Link
+from copydesk.state import Bot, ChildOrder, Desk, Link
+from copydesk.stopping import FLATTEN, clear
 from copydesk.tracking import Event, State
 from copydesk.unprotected import measure
 
@@ -23,11 +27,19 @@ ENDED_KEPT = 200
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
+    clearing = bot.ending or (FLATTEN if bot.silent == FLATTEN else "")
+    if clearing:
+        if clear(run, bot, link, clearing) and clearing == FLATTEN:
+            _close(run, bot, link)
+        measure(run, bot, link)
+        watch(run.desk, bot, link, run.at_ns)
+        return
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
     _trim(run, bot, link)
     measure(run, bot, link)
-    _end_episode(bot, link)
+    watch(run.desk, bot, link, run.at_ns)
+    _end_episode(run, bot, link)
     _put_by(link)
 
 
@@ -38,9 +50,12 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
     """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
     if not link.attributed or not _may_trim(run, bot, link):
         return
-    quantity = excess(bot, link, run.desk.instruments[bot.rules.kind, link.book[0]])
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    quantity = excess(bot, link, instrument)
+    if is_dust(quantity, instrument, link.price):
+        quantity = ZERO
     if quantity != link.failing:
-        link.failing = ZERO
+        link.failing, link.alarm = ZERO, ""
     if not quantity:
         link.said = ""
     elif link.child.ahead != "trim":
@@ -48,19 +63,35 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             link.said = "ahead"
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
-    elif not link.failing and _is_time(run, bot, link, quantity):
-        link.trims += 1
-        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
-        order = ChildOrder(
-            client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
-            account=link.child.account,
-            terms=_closing_terms(run, bot, link, quantity),
-            cause=cause,
-            exit=True,
-        )
-        link.corrections.append(order)
-        register(run, bot, link, None, order)
-        send(run, link, order, "trim")
+    elif _is_time(run, bot, link, quantity):
+        _reduce(run, bot, link, quantity, "trim")
+
+
+def _close(run: Run, bot: Bot, link: Link) -> None:
+    """Close all that is attributed. Nothing of the link is open."""
+    quantity = abs(link.attributed)
+    if quantity != link.failing:
+        link.failing, link.alarm = ZERO, ""
+    connected = run.desk.account(link.child.account).connected
+    if quantity and connected and _is_time(run, bot, link, quantity):
+        if bot.silent:
+            link.released = link.released or link.attributed
+        _reduce(run, bot, link, quantity, "flatten")
+
+
+def _reduce(run: Run, bot: Bot, link: Link, quantity: Decimal, why: str) -> None:
+    link.trims += 1
+    cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
+    order = ChildOrder(
+        client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
+        account=link.child.account,
+        terms=closing_terms(run.desk, bot, link, quantity),
+        cause=cause,
+        exit=True,
+    )
+    link.corrections.append(order)
+    register(run, bot, link, None, order)
+    send(run, link, order, why)
 
 
 def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
@@ -69,6 +100,8 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
     if not bot.working or not all(run.desk.account(account).connected for account in accounts):
         return False
     for pair in link.pairs.values():
+        if is_retrying(pair):
+            return False
         for order in pair.orders:
             if order.state.is_open and (order.op or order.state in (State.SENDING, State.UNKNOWN)):
                 return False
@@ -76,7 +109,9 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
 
 
 def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
-    """False while a trim that failed has to wait, and for good once it failed too often."""
+    """False while a trim that failed has to wait. Once it failed too often, a person is told and it goes on slowly."""
+    if link.failing and (not link.again_ns or run.at_ns < link.again_ns):
+        return False
     failed = 0
     for order in reversed(link.corrections):
         if order.filled:
@@ -85,10 +120,17 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     if not failed:
         return True
     last = link.corrections[-1]
-    if last.refused is not None or failed >= TRIM_TRIES:
-        link.failing = quantity
+    if last.refused is not None or failed >= TRIM_TRIES or link.failing:
+        known, link.failing = link.failing, quantity
+        link.again_ns = 0
+        if last.refused is None:  # else there is nothing that could be reduced, until something moves
+            link.again_ns = run.at_ns + SLOWLY_MS * 1_000_000
+            run.wake_at(link.again_ns, link.child.account)
         link.corrections.clear()
+        if known:
+            return False
         text = f"holds {quantity} {link.book[0]} more than its share of the parent, and it cannot be reduced: {last.reason}"
+        link.alarm = text
         run.note(link, "error", "trim-failed", text, ticket=_ticket(run, bot, link, quantity))
         return False
     again_ns = last.sent_ns + TRIM_AGAIN_MS * 2**failed * 1_000_000
@@ -99,7 +141,8 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     return False
 
 
-def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+    """The market order that closes `quantity` of what is attributed."""
     long = link.attributed > 0
     position_side = link.book[1]
     if position_side is not PositionSide.NET:
@@ -109,13 +152,13 @@ def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
         side=closing_side(link.attributed),
         type=OrderType.MARKET,
         quantity=quantity,
-        reduce_only=run.desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
+        reduce_only=desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
         position_side=position_side,
     )
 
 
 def _ticket(run: Run, bot: Bot, link: Link, quantity: Decimal) -> str:
-    return to_json(_closing_terms(run, bot, link, quantity)).decode()
+    return to_json(closing_terms(run.desk, bot, link, quantity)).decode()
 
 
 def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
@@ -128,25 +171,27 @@ def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
 # --- the end of an episode --------------------------------------------------------------------------------------------
 
 
-def _end_episode(bot: Bot, link: Link) -> None:
+def _end_episode(run: Run, bot: Bot, link: Link) -> None:
     """From flat to flat: once parent and child are flat and nothing is open, the next order begins with a fresh ratio."""
-    if link.attributed or bot.book(link.book).followed:
+    if not is_flat(run.desk, bot, link):
         return
     for pair in link.pairs.values():
-        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
+        if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
+    tell_dust(run, bot, link)
     link.pairs.clear()
     link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
+    link.released = ZERO
 
 
 def _put_by(link: Link) -> None:
     """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
     for key, pair in list(link.pairs.items()):
-        if pair.closed and not pair.parent.live and not pair.open:
+        if pair.closed and not pair.parent.working and not pair.open:
             link.ended[key] = link.pairs.pop(key)
     while len(link.ended) > ENDED_KEPT:
         del link.ended[next(iter(link.ended))]

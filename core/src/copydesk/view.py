@@ -20,6 +20,21 @@ class ConnectionState(StrEnum):
     REFUSED = "refused"
 
 
+class BudgetView(Record):
+    """How much of its venue's limits is used just now: `scope` says who shares the limit of requests.
+
+    `waiting` counts the links (child and symbol) that would send something and have no budget for it. A limit of zero is
+    one that the venue does not have.
+    """
+
+    scope: str
+    requests_used: int = 0
+    requests_per_minute: int = 0
+    orders_used: int = 0
+    orders_per_second: int = 0
+    waiting: int = 0
+
+
 class AccountView(Record):
     """One account of a connection. `key` is how the rest names it: `connection` or `connection/account`."""
 
@@ -33,10 +48,18 @@ class AccountView(Record):
     balance: Balance | None = None
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
+    budget: BudgetView | None = None
+
+
+class DriftCause(Record):
+    """How much of a difference one cause explains, with the sign of the difference."""
+
+    cause: str
+    quantity: Decimal
 
 
 class DriftView(Record):
-    """One link's position against what it should be. `cause` is empty only where `difference` is zero.
+    """One link's position against what it should be, since when. `causes` add up to `difference`; `cause` is the first.
 
     Naked: holding a position without a stop while the parent has one. `naked_since_ns` is 0 where that is not so now;
     `naked_ns` is all such time that is over, since the bot started.
@@ -52,6 +75,8 @@ class DriftView(Record):
     in_flight: Decimal
     difference: Decimal
     cause: str = ""
+    alarm: str = ""  # what cannot be closed though it is tried on, in a sentence
+    causes: tuple[DriftCause, ...] = ()
     since_ns: int = 0
     naked_since_ns: int = 0
     naked_ns: int = 0

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 from copydesk.config import BotSettings, check_bot
+from copydesk.drifting import drift
 from copydesk.ids import is_own
 from copydesk.inputs import ChildRules
 from copydesk.model import Contract, Instrument, Order, RejectReason, Side, Terms, from_json
@@ -16,7 +17,7 @@ from copydesk.rules import rules_of
 from copydesk.state import Desk
 from copydesk.tracking import State
 from copydesk.view import DriftView
-from copydesk.views import drift, health
+from copydesk.views import health
 from copydesk.wording import number
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import Execution, MarketDepth, MarketTrade, OrderReport, Report

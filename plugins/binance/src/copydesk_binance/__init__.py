@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from copydesk.hookspecs import API, RunningRehearsal, hookimpl
 from copydesk.model import (
+    BudgetScope,
     Candle,
     CandleRequest,
     Capabilities,
     ConnectionSettings,
+    Costs,
     Description,
     Field,
     KindInfo,
+    LeverageChange,
     NewOrder,
     OrderChange,
     OrderGroup,
@@ -63,8 +66,11 @@ FUTURES = KindInfo(
         client_id_text=True,
         client_id_length=36,
         one_account_per_connection=True,
-        orders_per_second=30,  # 300 per 10 s
-        requests_per_minute=2400,  # weight, per address
+        orders_per_second=20,  # 1200 per minute; the other limit, 300 per 10 s, lies above it
+        orders_scope=BudgetScope.ACCOUNT,
+        requests_per_minute=2400,  # weight, per address: of all connections together
+        requests_scope=BudgetScope.MACHINE,
+        costs=Costs(place=0, modify=0, cancel=1, look_up=1, account=90, symbols=28),  # as `reading.py` reads
     ),
     fields=FIELDS,
 )
@@ -86,7 +92,10 @@ SPOT = KindInfo(
         client_id_length=36,
         one_account_per_connection=True,
         orders_per_second=10,  # 100 per 10 s
-        requests_per_minute=6000,  # weight, per address
+        orders_scope=BudgetScope.ACCOUNT,
+        requests_per_minute=6000,  # weight, per address: of all connections together
+        requests_scope=BudgetScope.MACHINE,
+        costs=Costs(place=1, modify=4, cancel=1, look_up=4, account=144, symbols=70),  # as `spot/reading.py` reads
     ),
     fields=FIELDS,
 )
@@ -150,6 +159,16 @@ async def place_group(session: AnySession, group: OrderGroup) -> Outcome:
 async def cancel(session: AnySession, order: OrderRef) -> Outcome:
     """Cancel an order."""
     return await session.cancel(order)
+
+
+@hookimpl
+async def set_leverage(session: AnySession, change: LeverageChange) -> Outcome:
+    """Set the leverage of one symbol. Futures only."""
+    from copydesk_binance.session import Session
+
+    if isinstance(session, Session):
+        return await session.set_leverage(change)
+    return Rejected(reason=RejectReason.OTHER, message="Spot has no leverage.")
 
 
 @hookimpl
