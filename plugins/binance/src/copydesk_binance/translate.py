@@ -392,7 +392,10 @@ def _conditional(algo_type: Any) -> None:
 
 
 def _becomes(order_id: Any) -> str:
-    return "" if order_id in (None, "", 0, "0") else str(order_id)
+    if order_id is None or order_id == "":
+        return ""
+    known = text_of({"id": order_id}, "id")
+    return "" if known == "0" else known
 
 
 def trade(payload: Any, account: str = "") -> Fill:
