@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
+from copydesk.bootreport import BootReport, BootWatch, in_words
 from copydesk.bots import BotStore
 from copydesk.budget import may_read, scaled, scope_name
 from copydesk.chronicle import Chronicle
@@ -46,8 +47,10 @@ from copydesk.inputs import (
     Ticked,
 )
 from copydesk.journal import Journal
+from copydesk.lease import Leases, identity
 from copydesk.model import (
     AccountEvent,
+    ConnectionSettings,
     KindInfo,
     OrderChange,
     Outcome,
@@ -103,6 +106,9 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self.boot: BootWatch | None = None
+        self._leases = Leases(store.folder)
+        self._settings: dict[str, ConnectionSettings] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -118,10 +124,14 @@ class Engine:
         recovered = self._recover()
         self._journal.append("engine", to_json({"event": "start", "version": __version__}), at_ns=time.time_ns())
         self._open_connections()
+        self.hold_leases()
+        self.boot = BootWatch(self.state, self._needed_accounts(), time.time_ns(), self._tell_boot)
         self.feed(EngineStarted(at_ns=time.time_ns()))
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
         self.spawn(self._reconcile())
+        if not self.boot.is_over:
+            self.spawn(self._report_boot_in_time())
 
     async def stop(self) -> None:
         """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
@@ -136,6 +146,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(connection.stop() for connection in self.connections.values()))
         self._write_behind()
+        self._leases.release()
         self.chronicle.say("info", "engine", "copydesk stopped")
         self._journal.append("engine", to_json({"event": "stop"}), at_ns=time.time_ns())
         self._journal.commit()
@@ -178,11 +189,38 @@ class Engine:
             )
             self.boards[name] = AccountBoard()
             try:
-                connection.start(load_plugin(settings.kind), settings_for(name, self._config, info, self._sealed))
+                given = self._settings[name] = settings_for(name, self._config, info, self._sealed)
+                connection.start(load_plugin(settings.kind), given)
             except UsageError as error:
                 if name in needed:
                     raise
                 connection.refuse(str(error))
+
+    def _needed_accounts(self) -> set[str]:
+        """The accounts of the bots that were at work when the journal ended."""
+        bots = [bot.rules for bot in self.state.bots.values() if bot.managed and bot.rules.name in self._store.bots]
+        keys = {key for bot in bots for key in (bot.parent, *(child.account for child in bot.children))}
+        return {key for key in keys if connection_of(key) in self.connections}
+
+    async def _report_boot_in_time(self) -> None:
+        engine = self._config.engine
+        await asyncio.sleep(float(engine.connect_timeout_s + engine.snapshot_timeout_s))
+        if self.boot is not None:
+            self.boot.is_late(time.time_ns())
+
+    def _tell_boot(self, report: BootReport) -> None:
+        level, text = in_words(report)
+        self.chronicle.say(level, "boot", text, data=msgspec.to_builtins(report))
+
+    def hold_leases(self, more: Iterable[str] = ()) -> None:
+        """Hold the leases of all children that are driven, and of `more`. Raises `AccountInUse` where another has one."""
+        keys = set(more)
+        for name, settings in self._store.bots.items():
+            bot = self.state.bots.get(name)
+            if settings.working or (bot is not None and bot.managed):
+                keys.update(child.account for child in settings.children)
+        known = [key for key in sorted(keys) if connection_of(key) in self._settings]
+        self._leases.hold((key, identity(self._settings[connection_of(key)], key)) for key in known)
 
     def configure(self) -> None:
         """Give the pure engine the rules in force."""
@@ -223,6 +261,8 @@ class Engine:
             bot = getattr(given, "bot", "")
             self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=bot)
             decisions = self._copier.apply(given)
+            if self.boot is not None and not self.boot.is_over:
+                self.boot.take(given, decisions)
             intents = [decision for decision in decisions if not isinstance(decision, Note)]
             if intents:
                 self._journal.commit()  # the input is kept before the first byte leaves
