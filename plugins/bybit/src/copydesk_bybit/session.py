@@ -174,7 +174,7 @@ class Session:
             self._hedged[order.terms.symbol] = True
         answer = await self._trade("order/create", params, what)
         if isinstance(answer, Reply):
-            self._note_side(_order_id(answer), order.terms.position_side)
+            self._note_side(translate.placed_id(answer.body), order.terms.position_side)
             return Accepted()
         return answer
 
@@ -347,11 +347,6 @@ class Session:
         for feed in list(self.feeds):
             await feed.close()
         await self.venue.release()
-
-
-def _order_id(reply: Reply) -> str:
-    result = reply.body.get("result") if isinstance(reply.body, Mapping) else None
-    return str(result.get("orderId") or "") if isinstance(result, Mapping) else ""
 
 
 async def connect(settings: ConnectionSettings) -> Session:

@@ -127,6 +127,22 @@ def cursor_of(reply: Any) -> str:
     return fields.text_or(result_of(reply), "nextPageCursor")
 
 
+def placed_id(reply: Any) -> str:
+    """The venue's id in the reply to an order request; empty where it sends none."""
+    result = fields.object_(reply, "a reply").get("result")
+    return fields.text_or(result, "orderId") if isinstance(result, Mapping) else ""
+
+
+def refusal_of(frame: Payload) -> str | None:
+    """Why the venue refuses an operation on a stream (login, subscription); None where it does not.
+
+    The private and the public streams say it in `success`, newer ones beside it in `retCode`.
+    """
+    if frame.get("success") is False or frame.get("retCode") not in (None, 0):
+        return fields.text_or(frame, "ret_msg") or fields.text_or(frame, "retMsg") or "no reason given"
+    return None
+
+
 def frame_rows(frame: Payload) -> list[Payload]:
     """The `data` of a private frame."""
     return fields.rows(frame.get("data"), f"{frame.get('topic')} rows")
@@ -373,6 +389,8 @@ _CONTRACTS = {"linear": Contract.LINEAR, "inverse": Contract.INVERSE, "spot": Co
 def instrument(row: Any, category: str) -> Instrument:
     """A row of instruments-info. An inverse contract is worth one USD."""
     body = fields.object_(row, "an instrument")
+    if category not in _CONTRACTS:
+        raise Unreadable(f"the venue listed an instrument of the category {category!r}, which is not copied")
     price = fields.object_(fields.need(body, "priceFilter"), "a priceFilter")
     lot = fields.object_(fields.need(body, "lotSizeFilter"), "a lotSizeFilter")
     quote = fields.text_or(body, "quoteCoin")
