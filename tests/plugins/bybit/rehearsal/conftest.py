@@ -124,7 +124,7 @@ class Desk:
 
     async def listening(self, account: str, *topics: str) -> None:
         """Wait until somebody listens to all of these topics of an account."""
-        while not self.rehearsal.streams.listeners(account, *topics):
+        while not self.rehearsal.streams.listeners(account, *topics):  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # there is no event to wait for
 
     async def fault(self, name: str, **fields: Any) -> None:
