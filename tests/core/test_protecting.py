@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.inputs import Cancel, Modify, Place, Unfilled
-from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side
+from copydesk.inputs import Cancel, LookUp, Modify, Place, Unfilled
+from copydesk.model import Accepted, OrderStatus, OrderType, PositionSide, Rejected, RejectReason, Side
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 STOP, TARGET = OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET
 
@@ -47,6 +48,24 @@ def half_filled(desk: ClosedLoop) -> None:
     desk.trade("59990", "3")  # the parent, who came first, 2; the child 1
     desk.settle()
     assert (desk.position(PARENT), desk.position("c1")) == (2, 1)
+
+
+def own_link_orders(desk: ClosedLoop, account: str = "c1"):
+    """All that the engine knows to have sent, of episodes that are over too."""
+    return [tracked.order for (name, _), tracked in desk.copier.desk.child_orders.items() if name == account]
+
+
+def deafen(desk: ClosedLoop, account: str) -> None:
+    """From now on the stream tells nothing of orders that are cancelled there."""
+    hear = desk._hear
+
+    def partly(report) -> None:
+        order = getattr(report, "order", None)
+        if order is None or report.account != account or order.status is not OrderStatus.CANCELLED:
+            hear(report)
+
+    desk.exchange.listen(partly)
+    desk.exchange._floor._listeners.remove(hear)
 
 
 # --- 4: exits ---------------------------------------------------------------------------------------------------------
@@ -136,6 +155,15 @@ def test_4_a_leg_that_closes_is_taken_away_when_somebody_else_closed():
     desk.cancel(flip)
     desk.settle()
     assert (desk.working("c1"), desk.position("c1")) == ([], 0)
+
+
+def test_4_a_flip_right_after_the_entry_counts_what_the_entry_brings():
+    desk = loop()
+    desk.buy("2")
+    desk.sell("4")
+    desk.settle()
+    assert [terms.quantity for terms in desk.placed("c1")] == [2, 4]
+    assert (desk.position(PARENT), desk.position("c1")) == (-2, -2)
 
 
 def test_4_a_reduce_only_exit_on_a_flat_child_is_a_success():
@@ -278,6 +306,56 @@ def test_11_a_cancel_that_is_not_confirmed_is_asked_after_until_it_is():
     assert not any(order.state.is_open for order in own_link(desk).orders)
 
 
+def test_11_what_only_a_reply_says_is_gone_is_asked_for():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    before = len(desk.intents)
+    deafen(desk, "c1")
+    desk.sell("2")
+    desk.settle()
+    asked = [ref.client_id for intent in desk.intents[before:] if isinstance(intent, LookUp) for ref in intent.orders]
+    stop = next(order for order in own_link_orders(desk) if order.terms.type is STOP)
+    assert stop.client_id in asked
+    assert stop.verified
+    assert desk.said("unverified") == []
+
+
+def test_11_what_the_stream_tells_is_gone_is_not_asked_for():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    for order in desk.exchange.open_orders(PARENT):
+        desk.cancel(order)
+    desk.sell("2")
+    desk.settle()
+    assert not any(isinstance(intent, LookUp) for intent in desk.intents)
+
+
+def test_11_a_stop_that_stands_although_its_cancel_was_confirmed_is_cancelled_again():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    lies = []
+
+    def lie(intent):
+        """The venue says that it cancelled the stop, and did not."""
+        tracked = desk.copier.desk.child_orders[intent.account, intent.client_id]
+        if not isinstance(intent, Cancel) or tracked.order.terms.type is not STOP or len(lies) == 2:
+            return None
+        lies.append(intent.client_id)
+        found = desk.exchange.find("c1", client_id=intent.client_id)
+        return Accepted(order=replace(found, status=OrderStatus.CANCELLED))
+
+    desk.fault = lie
+    for order in desk.exchange.open_orders(PARENT):
+        desk.cancel(order)
+    desk.sell("2")
+    desk.settle()
+    assert len(lies) == 2
+    assert desk.working("c1") == []
+
+
 def test_11_a_stop_of_the_old_side_is_gone_before_the_new_side_opens():
     desk = loop()
     half_filled(desk)
@@ -338,9 +416,11 @@ def test_7_where_the_new_stop_is_refused_the_old_one_stays():
     assert stops(desk) == ["2@59000"]
     assert "would trigger" in desk.said("rejected")[0]
     desk.fault = lambda intent: None
+    before = len(desk.intents)
     desk.reread("c1")
     desk.settle()
     assert stops(desk) == ["2@59000"]
+    assert desk.intents[before:] == []
     desk.amend(stop, trigger="59400")
     desk.settle()
     assert stops(desk) == ["2@59400"]
@@ -391,12 +471,17 @@ def test_7_without_reduce_only_the_old_stop_goes_first_and_that_time_is_measured
 
 
 def test_7_with_a_foreign_position_the_old_stop_goes_first():
+    """Both together could take of what is not ours."""
     desk = loop(amendable=frozenset())
     desk.exchange.place("c1", desk.buy("2").terms)
     stop = desk.sell("2", type=STOP, trigger="59000", reduce_only=True)
     desk.settle()
     desk.amend(stop, trigger="59500")
-    desk.settle()
+    for _ in range(6):
+        desk.deliver()
+        desk.carry_out()
+        assert len(stops(desk)) <= 1
+    assert stops(desk) == ["2@59500"]
     desk.prices(D(59499))
     desk.settle()
     assert desk.position("c1") == 2

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from copydesk.copier import Copier
@@ -105,8 +106,10 @@ class ClosedLoop:
     hedge: bool = False
     amendable: frozenset[OrderType] = frozenset({OrderType.LIMIT})
     price: Decimal = PRICE
+    soon_ms: int = SOON_MS  # timers beyond it are not waited for by `settle`
     nets: bool = True
     reduce_only: bool = True
+    budget: dict[str, Any] = field(default_factory=dict)  # what the venue's limits are: fields of `Capabilities`
     oco: bool = False
 
     def __post_init__(self) -> None:
@@ -126,16 +129,17 @@ class ClosedLoop:
         for account in (PARENT, *(rules.account for rules in self.children)):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
-        can = Capabilities(
+        self.can = Capabilities(
             amend=self.amendable,
             hedge_mode=True,
             nets_positions=self.nets,
             reduce_only=self.reduce_only,
             native_oco=self.oco,
+            **self.budget,
         )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
-        self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: can}))
+        self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: self.can}))
         self.feed(InstrumentSeen(at_ns=self.now_ns, kind=KIND, instrument=self.instrument))
         for rules in self.children:
             self.feed(Snapped(at_ns=self.now_ns, account=rules.account, snapshot=self.snapshot(rules.account)))
@@ -259,7 +263,7 @@ class ClosedLoop:
             self.deliver()
             self.carry_out()
             if not self.reports and not self.queue:
-                if not 0 < self.copier.next_due_ns <= self.now_ns + SOON_MS * 1_000_000:
+                if not 0 < self.copier.next_due_ns <= self.now_ns + self.soon_ms * 1_000_000:
                     return self
                 self.pass_time(max(1, (self.copier.next_due_ns - self.now_ns) // 1_000_000 + 1))
         raise AssertionError(f"still not quiet: {self.queue} {self.copier.next_due_ns - self.now_ns}")

@@ -62,10 +62,16 @@ def drift(desk: Desk, bot: Bot, link: Link) -> DriftView | None:
         difference=difference,
         cause=causes[0].cause if causes else "",
         causes=causes,
+        alarm=_alarm(link) if difference else "",
         since_ns=link.since_ns if difference else 0,
         naked_since_ns=link.naked_since_ns,
         naked_ns=link.naked_ns,
     )
+
+
+def _alarm(link: Link) -> str:
+    alarms = (pair.alarm for pair in link.pairs.values() if pair.alarm and not pair.closed)
+    return next(alarms, link.alarm)
 
 
 def drifts(desk: Desk) -> tuple[DriftView, ...]:
@@ -145,8 +151,12 @@ def _cause(pair: Pair) -> str:
     """Why the pair's child lacks what it lacks; empty where nothing tells."""
     if pair.closed in _OF_CLOSED:
         return _OF_CLOSED[pair.closed]
+    if pair.alarm:
+        return "rejected"
     if pair.guard:
         return pair.guard
+    if pair.cap is not None:
+        return "capped"
     if pair.closed:
         return ""
     return _OF_WAITING.get(pair.waiting, "pending")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -17,10 +17,12 @@ import msgspec
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
+from copydesk.bootreport import BootReport, BootWatch, in_words
 from copydesk.bots import BotStore
+from copydesk.budget import may_read, scaled, scope_name
 from copydesk.chronicle import Chronicle
 from copydesk.config import Config, account_of, connection_of
-from copydesk.connection import Connection
+from copydesk.connection import Connection, Quiet
 from copydesk.connections import settings_for
 from copydesk.copier import Copier
 from copydesk.errors import CopydeskError, JournalError, UsageError
@@ -45,8 +47,10 @@ from copydesk.inputs import (
     Ticked,
 )
 from copydesk.journal import Journal
+from copydesk.lease import Leases, identity
 from copydesk.model import (
     AccountEvent,
+    ConnectionSettings,
     KindInfo,
     OrderChange,
     Outcome,
@@ -63,6 +67,7 @@ from copydesk.state import Desk
 from copydesk.timing import ChildTimes
 from copydesk.venue import Venue
 from copydesk.view import AccountView, ConnectionState
+from copydesk.views import budget_view
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +94,7 @@ class Engine:
         self._kinds: dict[str, KindInfo] = {}
         self.boards: dict[str, AccountBoard] = {}
         self.prices: dict[str, Decimal] = {}
+        self._read_ns: dict[str, int] = {}
         self._watched: dict[str, set[str]] = {}
         self.times: dict[tuple[str, str], ChildTimes] = {}
         self.chronicle = Chronicle(journal, self.events)
@@ -100,6 +106,9 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self.boot: BootWatch | None = None
+        self._leases = Leases(store.folder)
+        self._settings: dict[str, ConnectionSettings] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -115,10 +124,14 @@ class Engine:
         recovered = self._recover()
         self._journal.append("engine", to_json({"event": "start", "version": __version__}), at_ns=time.time_ns())
         self._open_connections()
+        self.hold_leases()
+        self.boot = BootWatch(self.state, self._needed_accounts(), time.time_ns(), self._tell_boot)
         self.feed(EngineStarted(at_ns=time.time_ns()))
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
         self.spawn(self._reconcile())
+        if not self.boot.is_over:
+            self.spawn(self._report_boot_in_time())
 
     async def stop(self) -> None:
         """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
@@ -133,6 +146,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(connection.stop() for connection in self.connections.values()))
         self._write_behind()
+        self._leases.release()
         self.chronicle.say("info", "engine", "copydesk stopped")
         self._journal.append("engine", to_json({"event": "stop"}), at_ns=time.time_ns())
         self._journal.commit()
@@ -160,6 +174,7 @@ class Engine:
         """Begin to connect everything. What a bot needs has to be usable: raises `UsageError` where it is not."""
         needed = {connection_of(key) for bot in self._store.bots.values() for key in bot.accounts}
         engine = self._config.engine
+        quiet: dict[str, Quiet] = {}
         for name, settings in self._config.connections.items():
             info = describe_kind(settings.kind)
             self._kinds[settings.kind] = info
@@ -170,20 +185,49 @@ class Engine:
                 connect_s=float(engine.connect_timeout_s),
                 send_s=float(engine.place_timeout_s),
                 read_s=float(engine.snapshot_timeout_s),
+                quiet=quiet.setdefault(scope_name(info.capabilities.requests_scope, name, settings.kind), Quiet()),
             )
             self.boards[name] = AccountBoard()
             try:
-                connection.start(load_plugin(settings.kind), settings_for(name, self._config, info, self._sealed))
+                given = self._settings[name] = settings_for(name, self._config, info, self._sealed)
+                connection.start(load_plugin(settings.kind), given)
             except UsageError as error:
                 if name in needed:
                     raise
                 connection.refuse(str(error))
 
+    def _needed_accounts(self) -> set[str]:
+        """The accounts of the bots that were at work when the journal ended."""
+        bots = [bot.rules for bot in self.state.bots.values() if bot.managed and bot.rules.name in self._store.bots]
+        keys = {key for bot in bots for key in (bot.parent, *(child.account for child in bot.children))}
+        return {key for key in keys if connection_of(key) in self.connections}
+
+    async def _report_boot_in_time(self) -> None:
+        engine = self._config.engine
+        await asyncio.sleep(float(engine.connect_timeout_s + engine.snapshot_timeout_s))
+        if self.boot is not None:
+            self.boot.is_late(time.time_ns())
+
+    def _tell_boot(self, report: BootReport) -> None:
+        level, text = in_words(report)
+        self.chronicle.say(level, "boot", text, data=msgspec.to_builtins(report))
+
+    def hold_leases(self, more: Iterable[str] = ()) -> None:
+        """Hold the leases of all children that are driven, and of `more`. Raises `AccountInUse` where another has one."""
+        keys = set(more)
+        for name, settings in self._store.bots.items():
+            bot = self.state.bots.get(name)
+            if settings.working or (bot is not None and bot.managed):
+                keys.update(child.account for child in settings.children)
+        known = [key for key in sorted(keys) if connection_of(key) in self._settings]
+        self._leases.hold((key, identity(self._settings[connection_of(key)], key)) for key in known)
+
     def configure(self) -> None:
         """Give the pure engine the rules in force."""
         bots = tuple(rules_of(bot, self._config.kind_of(bot.parent)) for bot in self._store.bots.values())
         kinds = {bot.kind for bot in bots}
-        capabilities = {kind: self._kinds[kind].capabilities for kind in sorted(kinds)}
+        percent = self._config.engine.budget_percent
+        capabilities = {kind: scaled(self._kinds[kind].capabilities, percent) for kind in sorted(kinds)}
         self.feed(Configured(at_ns=time.time_ns(), bots=bots, capabilities=capabilities))
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
@@ -217,6 +261,8 @@ class Engine:
             bot = getattr(given, "bot", "")
             self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=bot)
             decisions = self._copier.apply(given)
+            if self.boot is not None and not self.boot.is_over:
+                self.boot.take(given, decisions)
             intents = [decision for decision in decisions if not isinstance(decision, Note)]
             if intents:
                 self._journal.commit()  # the input is kept before the first byte leaves
@@ -347,6 +393,7 @@ class Engine:
         return sending
 
     def read(self, key: str, snapshot: Snapshot) -> None:
+        self._read_ns[key] = time.time_ns()
         if self._concerns_a_bot(key):
             self.know_symbols(key, snapshot)
             self.feed(Snapped(at_ns=time.time_ns(), account=key, snapshot=snapshot))
@@ -427,11 +474,14 @@ class Engine:
         """Read every account that a bot uses, now and then: whatever was missed is found."""
         while True:
             await asyncio.sleep(float(self._config.engine.reconcile_s))
-            for connection in self.connections.values():
-                if connection.state is ConnectionState.CONNECTED:
-                    for key in connection.keys:
-                        if self._concerns_a_bot(key):
-                            connection.take_snapshot(key)
+            up = [one for one in self.connections.values() if one.state is ConnectionState.CONNECTED]
+            keys = [(key, connection) for connection in up for key in connection.keys if self._concerns_a_bot(key)]
+            for key, connection in sorted(keys, key=lambda one: self._read_ns.get(one[0], 0)):
+                # Where the venue's limit is short, trading comes first, and who was read longest ago comes before others.
+                if may_read(self.state, key, time.time_ns()):
+                    reading = connection.take_snapshot(key)
+                    if key in self.state.purses:  # what it costs is known once it is done
+                        await asyncio.wait({reading}, timeout=float(self._config.engine.snapshot_timeout_s))
 
     # --- pictures -------------------------------------------------------------------------------------------------
 
@@ -449,6 +499,7 @@ class Engine:
             balance=board.balance,
             positions=tuple(board.positions.values()),
             orders=tuple(board.orders.values()),
+            budget=budget_view(self.state, key, time.time_ns()),
         )
 
 

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk import executions, unfilled
+from copydesk import executions, refusing, unfilled
+from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
@@ -24,8 +25,8 @@ from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign,
 from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
-_GOES_ON = ("replace", "silence", "unfilled")
-"""What an order was cancelled for that is to be followed by another."""
+_GOES_ON = ("replace", "silence", "unfilled", "refused")
+"""What an order was cancelled for, or that it was refused, where it is to be followed by another."""
 _SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
@@ -143,7 +144,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
@@ -152,7 +153,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
     if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
-        quantity = min(quantity, order.filled + _shortfall(bot, link, pair, order.terms, instrument))
+        quantity = min(quantity, order.filled + _share_of_shortfall(bot, link, pair, order.terms, instrument))
     leg = tied(run, order)
     if leg is not None:
         if leg.op is not None:
@@ -170,6 +171,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     can = run.desk.capabilities[bot.rules.kind]
     if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+        if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
+            return
         order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
     elif _is_clamped(run, bot, link, pair, terms):
@@ -177,7 +180,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     elif leg is None and want.exit and may_stand_beside(run, link, order, terms):
         if not older(pair):
             _place(run, bot, link, pair, want, terms, "exit")
-    else:
+    elif may_place(run, link, replaces=True):
+        order.paid_ns = pair.paid_ns = pay_both(run, order.account)
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -195,6 +199,7 @@ def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> boo
 
 
 def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    spend_modify(run, order.account)
     order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
     change = OrderChange(ref=order.ref, terms=terms)
     run.decisions.append(
@@ -221,7 +226,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not _has_ratio(run, bot, link, pair):
         return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
@@ -267,6 +272,9 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
                 _give_up(pair, "too-small")
             return
     if want.exit:
+        if refusing.is_too_early(run, pair):
+            return
+        terms = refusing.at_market(pair, terms)
         _cancel_outlived(run, bot, link, pair, terms)
     why = _why(pair, want, lasting=lasting, hurried=bool(missing))
     if missing:
@@ -408,9 +416,8 @@ def _left_to_close(link: Link, pair: Pair, terms: Terms) -> Decimal:
     closing = sum(
         (
             order.remaining
-            for other in link.pairs.values()
-            if other is not pair
-            for order in other.orders
+            for order in link.orders
+            if not any(order is own for own in pair.orders)
             if order.state.is_open and order.terms.type is OrderType.MARKET and order.terms.side is terms.side
         ),
         ZERO,
@@ -427,11 +434,39 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
     return floor_to(max(missing, ZERO), step)
 
 
+def _share_of_shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
+    """What is missing and the older orders do not bring: of several that rest the youngest gives way.
+
+    Did each look at all the others, two would make room for each other for ever.
+    """
+    step = instrument.quantity_step
+    coming, is_older = ZERO, True
+    for other in link.pairs.values():
+        if other is pair:
+            is_older = False
+            continue
+        moves = still_moves(bot, link, other, step)
+        if is_older or moves * terms.side.sign < 0 or other.parent.live:
+            coming += moves
+    missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
+    return floor_to(max(missing, ZERO), step)
+
+
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
+    standing = [order for order in pair.orders if order.state.is_live]
+    paid = is_paid(run, pair.paid_ns)
+    if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
+        _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
+        return
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
-    pair.waiting = ""
+    if standing and not paid:
+        paid_ns = pay_both(run, order.account)
+        paid = True
+        for old in standing:
+            old.paid_ns = paid_ns
     executions.see(pair)
-    send(run, link, order, why)
+    pair.waiting, pair.paid_ns = "", 0
+    send(run, link, order, why, paid=paid)
 
 
 def _give_up(pair: Pair, why: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copydesk import refusing
+from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
-from copydesk.inputs import Settled
-from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
+from copydesk.ids import is_own
+from copydesk.inputs import Note, Settled
+from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Snapshot, Unknown, to_json
 from copydesk.protecting import fall_back
 from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
 from copydesk.trimming import resend_correction, settle_link
+from copydesk.verifying import ask, await_word, hear, is_unverified
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
@@ -21,6 +25,7 @@ NOT_FOUND_ADDING_MS = 11_000
 reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
 longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
+STRANGERS_KEPT = 1_000
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
 
@@ -31,6 +36,8 @@ def settled(run: Run, given: Settled) -> None:
     if tracked is None or tracked.order.intent != given.intent:
         return
     order, outcome = tracked.order, given.outcome
+    if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
+        slow_down(run, given.account, outcome.retry_after_ms)
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
         for leg in _legs(run, tracked):
             _placed(run, leg, _outcome_of(leg.order, outcome))
@@ -60,6 +67,7 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
     match outcome:
         case Accepted(order=reply):
             order.on(Event.ACCEPTED)
+            refusing.taken(run, tracked)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
                 _merge(run, tracked, reply)
@@ -107,6 +115,8 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
         standing.refused = order.terms  # it stays as it is, and the same is not asked for again
+    elif refusing.goes_on(run, tracked, outcome):
+        return
     elif pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
@@ -135,6 +145,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _again(run, order, outcome)
         case Rejected():
             order.refused, order.asked = order.asked, None
+            refusing.change_refused(tracked, outcome)
             count_missed(tracked.bot, tracked.link)
             text = f"the change was refused: {outcome.message}"
             ids = {"client_id": order.client_id, "parent_order": order.cause}
@@ -150,6 +161,8 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
                 _merge(run, tracked, reply)
             if order.state.is_open:
                 run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
+            else:
+                await_word(run, order)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.cancelled_for = ""
             _again(run, order, outcome)
@@ -200,6 +213,9 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     was_open = ours.state.is_open
     _merge(run, tracked, order)
     ours.absent = 0
+    hear(run, tracked, order, looked_up=looked_up)
+    if ours.state.is_ended and ours.op is Op.CANCEL and not was_open and not order.status.is_final:
+        return  # it was found to stand although it was thought to have ended: it is cancelled again
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
             count_copied(tracked.bot, tracked.link)  # the report came before the reply
@@ -232,9 +248,13 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
 def absent(run: Run, account: str, client_id: str) -> None:
     """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
     tracked = run.desk.child_orders.get((account, client_id))
-    if tracked is None or tracked.order.op is not Op.LOOK_UP or tracked.order.state.is_ended:
+    if tracked is None:
         return
     order = tracked.order
+    if order.state.is_ended:
+        order.verified = True
+    if order.op is not Op.LOOK_UP or order.state.is_ended:
+        return
     order.absent += 1
     age_ms = (run.at_ns - order.sent_ns) // 1_000_000
     adds = order.state is State.UNKNOWN and not order.terms.reduce_only
@@ -262,6 +282,25 @@ def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:
                     run.look_up(order)
 
 
+def tell_of_strangers(run: Run, account: str, snapshot: Snapshot) -> None:
+    """Working orders with this engine's prefix that no bot here knows, each once: somebody else's, or of a lost journal."""
+    found = []
+    for order in snapshot.orders:
+        key = (account, order.client_id)
+        known = key in run.desk.child_orders or key in run.desk.left or key in run.desk.strangers
+        if order.is_working and is_own(order.client_id) and not known:
+            run.desk.strangers[key] = None
+            found.append(order.client_id)
+    while len(run.desk.strangers) > STRANGERS_KEPT:
+        del run.desk.strangers[next(iter(run.desk.strangers))]
+    if found:
+        text = (
+            f"{account} has {len(found)} working order(s) of a copydesk that no bot here knows ({', '.join(found[:5])}): "
+            "another engine is at work there, or a journal was lost; they are left alone"
+        )
+        run.decisions.append(Note(level="error", kind="stranger", text=text, account=account, data={"orders": found}))
+
+
 def restart(order: ChildOrder) -> None:
     """A new process took over: what was on its way has an unknown outcome, to be looked up once the account is read."""
     if order.state is State.SENDING:
@@ -274,6 +313,8 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
+        if is_unverified(order):
+            ask(run, tracked)
         if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
