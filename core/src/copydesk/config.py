@@ -155,6 +155,7 @@ class ChildSettings(Settings):
     on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
+    hand_trading: Literal["coexist", "enforce", "yield"] = "coexist"
 
     @field_validator("account")
     @classmethod

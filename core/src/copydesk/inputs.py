@@ -84,6 +84,7 @@ class ChildRules(Record):
     on_size_reject: str = "fail"
     limits: Limits = Limits()
     filters: Filters = Filters()
+    hand_trading: str = "coexist"
 
 
 class BotRules(Record):

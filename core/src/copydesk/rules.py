@@ -41,6 +41,7 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         unfilled_exit=_unfilled(child.unfilled_exit),
         on_size_reject=child.on_size_reject,
         limits=_limits(child.limits),
+        hand_trading=child.hand_trading,
         filters=Filters(
             include=child.filters.include,
             exclude=child.filters.exclude,
