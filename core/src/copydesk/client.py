@@ -33,6 +33,7 @@ from copydesk.errors import (
     UsageError,
     VenueError,
 )
+from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Terms, from_json, to_json
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
@@ -142,6 +143,13 @@ class _Calls:
     @staticmethod
     def remove_bot(name: str) -> Call[None]:
         return Call("DELETE", _bot(name), _nothing)
+
+    @staticmethod
+    def preview(bot: BotSettings | str, last: int) -> Call[Preview]:
+        query = {"last": last}
+        if isinstance(bot, str):
+            return Call("GET", _bot(bot, "preview"), _as(Preview), query=query)
+        return Call("POST", "/preview", _as(Preview), query=query, body=bot.model_dump_json().encode())
 
     @staticmethod
     def plan_start(name: str, order: StartOrder) -> Call[StartPlan]:
@@ -303,6 +311,10 @@ class ControlClient(_Client):
     def remove_bot(self, name: str) -> None:
         self._do(_Calls.remove_bot(name))
 
+    def preview(self, bot: BotSettings | str, last: int = 20) -> Preview:
+        """Of a bot by its name, or of one that is not saved."""
+        return self._do(_Calls.preview(bot, last))
+
     def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
         return self._do(_Calls.plan_start(name, order or StartOrder()))
 
@@ -395,6 +407,10 @@ class AsyncControlClient(_Client):
 
     async def remove_bot(self, name: str) -> None:
         await self._do(_Calls.remove_bot(name))
+
+    async def preview(self, bot: BotSettings | str, last: int = 20) -> Preview:
+        """Of a bot by its name, or of one that is not saved."""
+        return await self._do(_Calls.preview(bot, last))
 
     async def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
         return await self._do(_Calls.plan_start(name, order or StartOrder()))

@@ -19,6 +19,7 @@ from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
 from copydesk.families import chains
+from copydesk.feasibility import Preview
 from copydesk.inputs import LimitSet
 from copydesk.model import (
     Candle,
@@ -184,6 +185,8 @@ class LiveDesk:
         if old.working and (bot.parent != old.parent or bot.name != name):
             raise Conflict(f"bot {name!r} is Working: stop it before its name or parent is changed")
         check_bot_accounts(bot, self._config)
+        if old.working:
+            self._engine.hold_leases(child.account for child in bot.children)
         self._store.change(name, bot.model_copy(update={"working": old.working}), self._config)
         if bot.name != name:
             self._engine.events.tell("bot-removed", {"name": name})
@@ -206,6 +209,10 @@ class LiveDesk:
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {name!r} removed", bot=name)
         self._engine.events.tell("bot-removed", {"name": name})
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        check_bot_accounts(bot, self._config)
+        return await self._life.preview(bot, last)
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         return await self._life.plan_start(name, order)

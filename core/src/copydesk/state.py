@@ -192,7 +192,15 @@ class ChildOrder:
 
     @property
     def ref(self) -> OrderRef:
-        return OrderRef(symbol=self.terms.symbol, type=self.terms.type, client_id=self.client_id, venue_id=self.venue_id)
+        searched = not self.venue_id
+        return OrderRef(
+            symbol=self.terms.symbol,
+            type=self.terms.type,
+            client_id=self.client_id,
+            venue_id=self.venue_id,
+            terms=self.terms if searched else None,
+            sent_ms=self.sent_ns // 1_000_000 if searched else 0,
+        )
 
     def on(self, event: Event) -> None:
         """Move by the table of order states."""
@@ -415,6 +423,9 @@ class Desk:
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
+    strangers: dict[tuple[str, str], None] = field(
+        default_factory=dict
+    )  # open orders that no bot knows and that were told of
     intents: int = 0
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:

@@ -21,7 +21,6 @@ from copydesk.inputs import (
     Reported,
 )
 from copydesk.model import (
-    Capabilities,
     FillEvent,
     Order,
     OrderEvent,
@@ -98,14 +97,15 @@ class PureStage(Stage):
 
     runner = "pure engine"
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, loop_type: type[Loop] = Loop) -> None:
         super().__init__(scenario)
         market = scenario.market
-        self.loop = Loop(
+        self.loop = loop_type(
             children=child_rules(self.settings, KIND),
             instrument=instrument_of(market),
             cash={name: scenario.cash.get(name, CASH) for name in scenario.accounts},
             hedge=scenario.hedge,
+            nets=scenario.nets,
             amendable=frozenset(OrderType(word) for word in scenario.amends),
             price=market.price,
         )
@@ -269,6 +269,5 @@ class PureStage(Stage):
         self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT))
 
     async def configure(self) -> None:
-        can = Capabilities(amend=self.loop.amendable, hedge_mode=True)
         rules = rules_of(self.settings, KIND)
-        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: can}))
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: self.loop.can}))

@@ -71,6 +71,8 @@ class Scenario:
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
     stopped: bool = False  # the bot is not started before the story begins
+    nets: bool = True  # else a flip is two orders: close, confirm, open
+    held: bool = False  # messages move only when the story says so
     amends: tuple[str, ...] = ("limit",)
     skips: dict[str, str] = field(default_factory=dict)  # runner: why it cannot run there
     desk: list[str] = field(default_factory=list)
@@ -143,13 +145,16 @@ _DESK = {
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
     "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
     "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
+    "nets": re.compile(r"venue (?P<nets>does not net)"),
+    "held": re.compile(r"messages are (?P<held>held)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
     "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
 }
 _DESK_HELP = (
     "expected one of: rule 3 | market price 100, step 1, tick 0.1, minimum 5, notional 50 | child NAME SETTINGS as in "
     "`--child`, such as x0.5,rounding=nearest | NAME has 1000 and 20x leverage | bot SETTING=VALUE | engine SETTING=VALUE "
-    "| bot is stopped | all accounts are in hedge mode | venue amends nothing | not on binance-futures: REASON"
+    "| bot is stopped | all accounts are in hedge mode | venue does not net | messages are held "
+    "| venue amends nothing | not on binance-futures: REASON"
 )
 
 
@@ -186,6 +191,12 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.stopped = True
         case {"hedge": _}:
             scenario.hedge = True
+        case {"nets": _}:
+            scenario.nets = False
+            scenario.skips["binance-futures"] = "it nets positions"
+        case {"held": _}:
+            scenario.held = True
+            scenario.skips["binance-futures"] = "it tells single messages"
         case {"amends": text}:
             scenario.amends = () if text == "nothing" else tuple(text.split(", "))
         case {"skip": runner, "reason": reason}:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from copydesk.config import BotSettings
+from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
@@ -52,6 +53,10 @@ class Desk(Protocol):
     async def change_bot(self, name: str, bot: BotSettings) -> None: ...
 
     async def remove_bot(self, name: str) -> None: ...
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        """What each child could follow of its parent, and what it would have skipped of its `last` trades."""
+        ...
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         """What starting the bot would do now."""

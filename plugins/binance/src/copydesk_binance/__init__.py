@@ -20,6 +20,7 @@ from copydesk.model import (
     Description,
     Field,
     KindInfo,
+    LeverageChange,
     NewOrder,
     OrderChange,
     OrderRef,
@@ -104,6 +105,12 @@ async def modify(session: Session, change: OrderChange) -> Outcome:
 async def cancel(session: Session, order: OrderRef) -> Outcome:
     """Cancel an order."""
     return await session.cancel(order)
+
+
+@hookimpl
+async def set_leverage(session: Session, change: LeverageChange) -> Outcome:
+    """Set the leverage of one symbol."""
+    return await session.set_leverage(change)
 
 
 @hookimpl
