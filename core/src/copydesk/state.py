@@ -444,9 +444,9 @@ class Desk:
             purse = purse_of(account, kind, capabilities[kind], self.windows)
             if purse is not None:
                 self.purses[account] = purse
-                for window in (purse.requests, purse.orders):
-                    if window is not None:
-                        window.users += 1
+                for used in (purse.requests, purse.orders):
+                    if used is not None:
+                        used.users += 1
 
     def priced(self, account: str, symbol: str, price: Decimal | None) -> None:
         """A price of a symbol was told on an account."""
