@@ -19,6 +19,7 @@ import msgspec
 import websockets
 from websockets.asyncio.client import connect
 
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
 from copydesk.datafolder import read_control
 from copydesk.errors import (
@@ -115,6 +116,7 @@ class _Calls:
     health = Call("GET", "/health", _as(Health))
     view = Call("GET", "/view", _as(DeskView))
     bots = Call("GET", "/bots", _bots)
+    boot_report = Call("GET", "/boot-report", _as(BootReport))
     kinds = Call("GET", "/kinds", _as(list[KindInfo]))
     accounts = Call("GET", "/accounts", _as(list[AccountView]))
     drift = Call("GET", "/drift", _as(list[DriftView]))
@@ -327,6 +329,9 @@ class ControlClient(_Client):
     def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return self._do(_Calls.stop_bot(name, order or StopOrder()))
 
+    def boot_report(self) -> BootReport:
+        return self._do(_Calls.boot_report)
+
     def kinds(self) -> list[KindInfo]:
         return self._do(_Calls.kinds)
 
@@ -423,6 +428,9 @@ class AsyncControlClient(_Client):
 
     async def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return await self._do(_Calls.stop_bot(name, order or StopOrder()))
+
+    async def boot_report(self) -> BootReport:
+        return await self._do(_Calls.boot_report)
 
     async def kinds(self) -> list[KindInfo]:
         return await self._do(_Calls.kinds)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, ChildSettings
 from copydesk.control import Running, StreamLimits, serve
 from copydesk.errors import Conflict, NotReady, RateLimited, UsageError
@@ -170,6 +171,9 @@ class MemoryDesk:
 
     async def remove_bot(self, name: str) -> None:
         del self.stored[name]
+
+    def boot_report(self) -> BootReport:
+        return BootReport(started_ns=1, complete=True)
 
     async def preview(self, bot: BotSettings, last: int) -> Preview:
         return Preview(bot=bot.name, parent=bot.parent, children=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
 from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
@@ -72,6 +73,10 @@ class Desk(Protocol):
 
     async def stop_bot(self, name: str, order: StopOrder) -> None:
         """Raises `Conflict` for what was not confirmed by the digest of its plan."""
+        ...
+
+    def boot_report(self) -> BootReport:
+        """What the engine found when it was started, and what it did about it."""
         ...
 
     def kinds(self) -> tuple[KindInfo, ...]: ...

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from copydesk import __version__
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, check_bot
 from copydesk.control.describe import answers
 from copydesk.control.desk import Desk
@@ -136,6 +137,12 @@ async def _log_query(
 async def log(desk: TheDesk, query: Annotated[LogQuery, Depends(_log_query)]) -> Response:
     """The lines of the log that fit, the newest first. `before_seq` goes on where the last page ended."""
     return _json(desk.log(query))
+
+
+@router.get("/boot-report", **answers(BootReport))
+async def boot_report(desk: TheDesk) -> Response:
+    """What the engine found when it was started: what changed meanwhile, what it did, what is down."""
+    return _json(desk.boot_report())
 
 
 # --- bots -----------------------------------------------------------------------------------------------------
