@@ -118,6 +118,7 @@ final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_fro
 hands = st.one_of(
     do("hand_trade", small, sides, quantities),
     do("hand_cancel", small),
+    do("send_ticket", small),
 )
 parents = st.one_of(entries, exits, entries, exits, changes)
 

@@ -29,6 +29,8 @@ from copydesk.inputs import (
     Settled,
     Snapped,
     Ticked,
+    TicketDismissed,
+    TicketSent,
 )
 from copydesk.merging import parent_filled, parent_report, parent_snapshot
 from copydesk.model import (
@@ -47,6 +49,7 @@ from copydesk.settling import absent, due, report, report_fill, restart, settled
 from copydesk.starting import begin, read_account
 from copydesk.state import Book, Bot, Desk, Link, ParentOrder, forget_links
 from copydesk.stopping import conclude, stop
+from copydesk.tickets import dismiss_ticket, send_ticket
 from copydesk.trimming import settle_link
 
 
@@ -63,6 +66,8 @@ class Copier:
             BotStarted: self._bot_started,
             BotStopped: self._bot_stopped,
             LimitSet: self._limit_set,
+            TicketSent: send_ticket,
+            TicketDismissed: dismiss_ticket,
             Snapped: self._snapped,
             AccountDown: self._account_down,
             Reported: self._reported,

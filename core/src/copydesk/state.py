@@ -25,6 +25,7 @@ from copydesk.model import (
     Terms,
 )
 from copydesk.tracking import REPORTS, Event, State, step
+from copydesk.view import Ticket
 
 Book = tuple[str, PositionSide]
 """A side book: symbol and position side."""
@@ -262,6 +263,7 @@ class Pair:
     refusals: int = 0  # how often in a row the venue refused the exit,
     retry_ns: int = 0  # when it is tried again,
     at_market: bool = False  # it is tried as a market order by now,
+    may_take: bool = False  # or not as post-only any more,
     alarm: str = ""  # and what a person was told of it
     cap: Decimal | None = None  # the most that the venue takes of an entry,
     shrinks: int = 0  # and how often that was found out
@@ -427,6 +429,8 @@ class Desk:
         default_factory=dict
     )  # open orders that no bot knows and that were told of
     intents: int = 0
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    ticket_count: int = 0  # how many were left since the journal began: part of their names
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
         """What follows from the rules in force for whole accounts."""

@@ -48,15 +48,8 @@ def parent_order(order: Order) -> str:
     return f"Parent {terms(order.terms)}: {_STATUS[order.status]}{filled}"
 
 
-_PLACED = {
-    "enforce": "Brought back",
-    "entry": "Copied",
-    "exit": "Copied",
-    "catch-up": "Caught up",
-    "trim": "Trimmed",
-    "flatten": "Closed",
-}
-_PLACED |= {"executed": "Copied", "unfilled": "Taken at market"}
+_PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed", "flatten": "Closed"}
+_PLACED |= {"executed": "Copied", "unfilled": "Taken at market", "ticket": "Sent by hand", "enforce": "Brought back"}
 
 
 def intent(what: Intent) -> str:
