@@ -158,6 +158,7 @@ class ChildSettings(Settings):
     ticket_expires_s: Decimal = Field(default=Decimal(300), gt=0, le=86_400)
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
+    hand_trading: Literal["coexist", "enforce", "yield"] = "coexist"
 
     @field_validator("account")
     @classmethod

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk import executions, refusing, tickets, unfilled
+from copydesk import executions, handwork, refusing, tickets, unfilled
 from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
@@ -35,7 +35,7 @@ PROMPT_MS = 3_000
 
 def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Send what is missing for one parent order and one child, if anything is and if it may be sent now."""
-    if not bot.working:
+    if not bot.working or link.detached:
         return
     fall_back(pair)
     if pair.closed and executions.has_news(pair):
@@ -458,6 +458,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Term
     if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
         _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
         return
+    handwork.begin(run.desk, link)
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
     if standing and not paid:
         paid_ns = pay_both(run, order.account)

@@ -85,6 +85,7 @@ class ChildRules(Record):
     ticket_expires_ms: int = 300_000
     limits: Limits = Limits()
     filters: Filters = Filters()
+    hand_trading: str = "coexist"
 
 
 class BotRules(Record):

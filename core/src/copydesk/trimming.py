@@ -8,6 +8,7 @@ from copydesk import tickets
 from copydesk.drifting import watch
 from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
+from copydesk.handwork import keep_away
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms
 from copydesk.planning import closing_side
@@ -35,6 +36,8 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         measure(run, bot, link)
         watch(run.desk, bot, link, run.at_ns)
         return
+    if link.detached:
+        keep_away(run, bot, link)
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
     _trim(run, bot, link)
@@ -114,13 +117,14 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     if link.failing and (not link.again_ns or run.at_ns < link.again_ns):
         return False
     failed = 0
-    for order in reversed(link.corrections):
+    trims = [order for order in link.corrections if not order.enforces]
+    for order in reversed(trims):
         if order.filled:
             break
         failed += 1
     if not failed:
         return True
-    last = link.corrections[-1]
+    last = trims[-1]
     if last.refused is not None or failed >= TRIM_TRIES or link.failing:
         known, link.failing = link.failing, quantity
         link.again_ns = 0
