@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from copydesk.model import ZERO, Instrument
+from copydesk.planning import ratio_for
 from copydesk.sizing import entry_quantity, round_to
 from copydesk.standing import child_sign, still_moves, target
 from copydesk.state import Bot, Desk, Link, Pair
@@ -42,7 +43,7 @@ def drift(desk: Desk, bot: Bot, link: Link) -> DriftView | None:
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
     if instrument is None:
         return None
-    aim = target(bot, link, instrument)
+    aim = _aim(desk, bot, link, instrument)
     position = desk.account(link.child.account).positions.get(link.book)
     held = position.quantity if position is not None else ZERO
     difference = aim - link.attributed
@@ -74,10 +75,24 @@ def drifts(desk: Desk) -> tuple[DriftView, ...]:
 def watch(desk: Desk, bot: Bot, link: Link, at_ns: int) -> None:
     """Keep since when the link has been off its target. Called whenever anything of it may have changed."""
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
-    if instrument is None or target(bot, link, instrument) == link.attributed:
+    if instrument is None or _aim(desk, bot, link, instrument) == link.attributed:
         link.since_ns = 0
     elif not link.since_ns:
         link.since_ns = at_ns
+
+
+def _aim(desk: Desk, bot: Bot, link: Link, instrument: Instrument) -> Decimal:
+    """The target; of a child that was never in the episode by the ratio that it would have had."""
+    followed = bot.book(link.book).followed
+    if not followed or link.ratios:
+        return target(bot, link, instrument)
+    parent, account = desk.account(bot.rules.parent), desk.account(link.child.account)
+    ratio = ratio_for(link.child, parent, account, min(parent.balance_ns, account.balance_ns))
+    if isinstance(ratio, str):
+        return ZERO
+    exact = ratio * followed
+    rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
+    return rounded if exact > 0 else -rounded
 
 
 def _in_flight(link: Link) -> Decimal:

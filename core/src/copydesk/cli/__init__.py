@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from copydesk.cli import accounts, bots, demo, doctor, init, journal, limits, plugins, rehearse, run, secrets
+from copydesk.cli import accounts, bots, demo, doctor, drift, init, journal, limits, plugins, rehearse, run, secrets
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
 
@@ -35,6 +35,8 @@ def _register() -> None:
     app.command("plugins")(plugins.plugins)
     app.command("accounts")(accounts.accounts)
     app.command("doctor")(doctor.doctor)
+    app.command("drift")(drift.drift)
+    app.command("certificate")(drift.certificate)
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
     app.command("rehearse")(rehearse.rehearse)
