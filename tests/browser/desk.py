@@ -52,6 +52,7 @@ from copydesk.model import (
     Side,
     Terms,
 )
+from copydesk.plans import StartOrder, StopOrder
 from copydesk.view import (
     AccountView,
     BotView,
@@ -261,12 +262,12 @@ class GeneratorDesk:
         self.say("bot-removed", "Bot deleted", bot=name)
         self.emit("bot-removed", name)
 
-    async def start_bot(self, name: str) -> None:
+    async def start_bot(self, name: str, order: StartOrder) -> None:
         self.store.set_working(name, True)
         self.say("bot-started", "Bot started", bot=name)
         self.tell_bot(name)
 
-    async def stop_bot(self, name: str) -> None:
+    async def stop_bot(self, name: str, order: StopOrder) -> None:
         self.store.set_working(name, False)
         self.say("bot-stopped", "Bot stopped", bot=name)
         self.tell_bot(name)

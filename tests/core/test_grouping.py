@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from copydesk.inputs import Cancel, Place, PlaceGroup
+from copydesk.inputs import Cancel, Place, PlaceGroup, Unfilled
 from copydesk.model import Contract, Instrument, OrderType, Rejected, RejectReason, Side, Terms
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
@@ -24,7 +24,8 @@ SPOT = Instrument(
 def loop(**more) -> ClosedLoop:
     more.setdefault("instrument", instrument("1"))
     more.setdefault("oco", True)
-    return ClosedLoop((child("c1", k="1"),), **more).start()
+    waits = Unfilled(action="wait")  # a target that the parent's has left behind rests on
+    return ClosedLoop((child("c1", k="1", unfilled_exit=waits),), **more).start()
 
 
 def leg(type_: OrderType, price: str, quantity: str = "2", *, reduce_only: bool = True) -> Terms:

@@ -11,7 +11,7 @@ from collections import Counter
 import msgspec
 from copydesk.drifting import drifts
 from copydesk.filters import session_of
-from copydesk.inputs import ChildRules, Filters, Limits, Place
+from copydesk.inputs import ChildRules, Filters, Limits, Place, Unfilled
 from copydesk.model import OrderType, PositionSide, Side, TimeInForce
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
 from harness.rough_loop import MID, TRANSIENT, Do, RoughLoop
@@ -130,6 +130,17 @@ ratios = st.sampled_from(["0.5", "3", "0.33", "-1", "1", ""])
 roundings = st.sampled_from(["floor", "floor", "nearest", "min_one"])
 
 
+unfilled = st.builds(
+    Unfilled, action=st.sampled_from(["wait", "market_after", "chase"]), after_ms=st.sampled_from([200, 2_000])
+)
+settings_of_children = st.fixed_dictionaries(
+    {},
+    optional={
+        "trigger": st.sampled_from(["on_submit", "on_fill"]),
+        "unfilled_entry": unfilled | st.just(Unfilled(action="cancel_after", after_ms=1_000)),
+        "unfilled_exit": unfilled,
+    },
+)
 limits = st.one_of(
     st.just(Limits()),
     st.builds(
@@ -149,12 +160,12 @@ filters = st.sampled_from(
 
 @st.composite
 def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
-    sizes = draw(st.lists(st.tuples(ratios, roundings), min_size=1, max_size=4))
+    sizes = draw(st.lists(st.tuples(ratios, roundings, settings_of_children), min_size=1, max_size=4))
     guarded = draw(st.booleans())
     guards = [(draw(limits), draw(filters)) if guarded else (Limits(), Filters()) for _ in sizes]
     return tuple(
-        child(f"c{n}", k=k or None, rounding=rounding, limits=limit, filters=filter_)
-        for n, ((k, rounding), (limit, filter_)) in enumerate(zip(sizes, guards, strict=True), 1)
+        child(f"c{n}", k=k or None, rounding=rounding, limits=limit, filters=filter_, **more)
+        for n, ((k, rounding, more), (limit, filter_)) in enumerate(zip(sizes, guards, strict=True), 1)
     )
 
 

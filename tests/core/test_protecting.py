@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.inputs import Cancel, Modify, Place
+from copydesk.inputs import Cancel, Modify, Place, Unfilled
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
@@ -14,7 +14,8 @@ STOP, TARGET = OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET
 
 def loop(*children, **more) -> ClosedLoop:
     more.setdefault("instrument", instrument("1"))
-    return ClosedLoop(children or (child("c1", k="1"),), **more).start()
+    waits = Unfilled(action="wait")  # a target that the parent's has left behind rests on
+    return ClosedLoop(children or (child("c1", k="1", unfilled_exit=waits),), **more).start()
 
 
 def stops(desk: ClosedLoop, account: str = "c1") -> list[str]:

@@ -234,6 +234,9 @@ TWICE: dict[str, Callable[[Scene], None]] = {
     "an entry filled again under another generation": lambda s: s.children[HALF].append(
         changed(copy_of(s.parent[0], HALF, generation=1), created_ms=START_MS + 50, updated_ms=START_MS + 60)
     ),
+    "a stop that the next one did not take the place of": lambda s: s.children[HALF].append(
+        changed(copy_of(s.parent[2], HALF, generation=1), updated_ms=START_MS + 9_005)
+    ),
     "two generations at the same time": lambda s: s.children[HALF].append(copy_of(s.parent[1], HALF, generation=1)),
 }
 
@@ -245,6 +248,24 @@ def test_copying_twice_is_counted(scene: Scene, spoil: Callable[[Scene], None]) 
     assert not verdict.ok
     assert verdict.twice == verdict.children[HALF].twice >= 1
     assert verdict.children[SAME].twice == 0
+
+
+def test_a_stop_may_stand_until_the_next_one_does(scene: Scene) -> None:
+    scene.children[HALF].append(copy_of(scene.parent[2], HALF, generation=1))
+    scene.children[HALF][-1] = changed(scene.children[HALF][-1], created_ms=START_MS + 5_000)
+    scene.alter(STOP, updated_ms=START_MS + 5_100)
+    assert scene.judge().ok, scene.judge().children[HALF]
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_stop_may_outlive_the_parents_where_the_parent_is_flat(scene: Scene, flat: bool) -> None:
+    sell = order(FLIP, Side.SELL, "0.100", filled="0.100", at=9_000)
+    buy = order(CLOSE, Side.BUY, "0.050", filled="0.050", at=12_000)
+    scene.parent[3:] = [sell, buy] if flat else [buy]
+    for child, copies in scene.children.items():
+        copies[3:] = [copy_of(one, child) for one in scene.parent[3:]]
+    scene.alter(STOP, updated_ms=START_MS + 16_000)
+    assert scene.judge().ok is flat
 
 
 def test_what_the_engine_gave_up_is_missed(scene: Scene) -> None:

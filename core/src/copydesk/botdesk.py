@@ -11,9 +11,13 @@ from copydesk.bots import BotStore, pick
 from copydesk.config import BotSettings, Config, load_config
 from copydesk.connections import check_bot_accounts
 from copydesk.datafolder import lock_folder, read_control
+from copydesk.errors import UsageError
 
 if TYPE_CHECKING:
     from copydesk.client import ControlClient
+    from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
+
+_RUN_FIRST = "so start one with `copydesk run`"
 
 
 class BotDesk(Protocol):
@@ -28,7 +32,12 @@ class BotDesk(Protocol):
     def add(self, bot: BotSettings) -> None: ...
     def change(self, name: str, bot: BotSettings) -> None: ...
     def remove(self, name: str) -> None: ...
-    def set_working(self, name: str, working: bool) -> None: ...
+    def start_sends(self, name: str, order: StartOrder) -> bool: ...
+    def plan_start(self, name: str, order: StartOrder) -> StartPlan: ...
+    def start(self, name: str, order: StartOrder) -> None: ...
+    def stop_sends(self, name: str, order: StopOrder) -> bool: ...
+    def plan_stop(self, name: str, order: StopOrder) -> StopPlan: ...
+    def stop(self, name: str, order: StopOrder) -> None: ...
 
 
 class StoredDesk:
@@ -62,9 +71,33 @@ class StoredDesk:
         with self._locked() as store:
             store.remove(name)
 
-    def set_working(self, name: str, working: bool) -> None:
+    def start_sends(self, name: str, order: StartOrder) -> bool:
+        return False
+
+    def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        raise UsageError(f"no engine runs: the plan of a start is made from what the venue tells, {_RUN_FIRST}")
+
+    def start(self, name: str, order: StartOrder) -> None:
+        """Takes effect with the next run. Only a start that sends nothing can wait for that."""
+        policy = order.policy or self._store.get(name).start.policy
+        if policy != "ignore":
+            raise UsageError(f"no engine runs: a start under {policy!r} may send something, {_RUN_FIRST} and see its plan")
         with self._locked() as store:
-            store.set_working(name, working)
+            store.set_working(name, True)
+
+    def stop_sends(self, name: str, order: StopOrder) -> bool:
+        return False
+
+    def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        raise UsageError(f"no engine runs: the plan of a stop is made from what the venue tells, {_RUN_FIRST}")
+
+    def stop(self, name: str, order: StopOrder) -> None:
+        """Takes effect with the next run, which then leaves everything as it is."""
+        policy = order.policy or self._store.get(name).stop
+        if policy != "leave":
+            raise UsageError(f"no engine runs: a stop under {policy!r} needs one, {_RUN_FIRST}; or give --policy leave")
+        with self._locked() as store:
+            store.set_working(name, False)
 
     @contextmanager
     def _locked(self) -> Iterator[BotStore]:
@@ -108,11 +141,23 @@ class EngineDesk:
     def remove(self, name: str) -> None:
         self._client.remove_bot(name)
 
-    def set_working(self, name: str, working: bool) -> None:
-        if working:
-            self._client.start_bot(name)
-        else:
-            self._client.stop_bot(name)
+    def start_sends(self, name: str, order: StartOrder) -> bool:
+        return (order.policy or self.get(name).start.policy) != "ignore"
+
+    def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        return self._client.plan_start(name, order)
+
+    def start(self, name: str, order: StartOrder) -> None:
+        self._client.start_bot(name, order)
+
+    def stop_sends(self, name: str, order: StopOrder) -> bool:
+        return (order.policy or self.get(name).stop) != "leave"
+
+    def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        return self._client.plan_stop(name, order)
+
+    def stop(self, name: str, order: StopOrder) -> None:
+        self._client.stop_bot(name, order)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from copydesk.errors import (
     VenueError,
 )
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Terms, from_json, to_json
+from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
     EVENT_BODIES,
     AccountView,
@@ -143,12 +144,20 @@ class _Calls:
         return Call("DELETE", _bot(name), _nothing)
 
     @staticmethod
-    def start_bot(name: str) -> Call[BotSettings]:
-        return Call("POST", _bot(name, "start"), BotSettings.model_validate_json)
+    def plan_start(name: str, order: StartOrder) -> Call[StartPlan]:
+        return Call("POST", _bot(name, "plan"), _as(StartPlan), body=to_json(order))
 
     @staticmethod
-    def stop_bot(name: str) -> Call[BotSettings]:
-        return Call("POST", _bot(name, "stop"), BotSettings.model_validate_json)
+    def start_bot(name: str, order: StartOrder) -> Call[BotSettings]:
+        return Call("POST", _bot(name, "start"), BotSettings.model_validate_json, body=to_json(order))
+
+    @staticmethod
+    def plan_stop(name: str, order: StopOrder) -> Call[StopPlan]:
+        return Call("POST", _bot(name, "stop-plan"), _as(StopPlan), body=to_json(order))
+
+    @staticmethod
+    def stop_bot(name: str, order: StopOrder) -> Call[BotSettings]:
+        return Call("POST", _bot(name, "stop"), BotSettings.model_validate_json, body=to_json(order))
 
     @staticmethod
     def instruments(account: str) -> Call[list[Instrument]]:
@@ -294,11 +303,17 @@ class ControlClient(_Client):
     def remove_bot(self, name: str) -> None:
         self._do(_Calls.remove_bot(name))
 
-    def start_bot(self, name: str) -> BotSettings:
-        return self._do(_Calls.start_bot(name))
+    def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
+        return self._do(_Calls.plan_start(name, order or StartOrder()))
 
-    def stop_bot(self, name: str) -> BotSettings:
-        return self._do(_Calls.stop_bot(name))
+    def start_bot(self, name: str, order: StartOrder | None = None) -> BotSettings:
+        return self._do(_Calls.start_bot(name, order or StartOrder()))
+
+    def plan_stop(self, name: str, order: StopOrder | None = None) -> StopPlan:
+        return self._do(_Calls.plan_stop(name, order or StopOrder()))
+
+    def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
+        return self._do(_Calls.stop_bot(name, order or StopOrder()))
 
     def kinds(self) -> list[KindInfo]:
         return self._do(_Calls.kinds)
@@ -381,11 +396,17 @@ class AsyncControlClient(_Client):
     async def remove_bot(self, name: str) -> None:
         await self._do(_Calls.remove_bot(name))
 
-    async def start_bot(self, name: str) -> BotSettings:
-        return await self._do(_Calls.start_bot(name))
+    async def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
+        return await self._do(_Calls.plan_start(name, order or StartOrder()))
 
-    async def stop_bot(self, name: str) -> BotSettings:
-        return await self._do(_Calls.stop_bot(name))
+    async def start_bot(self, name: str, order: StartOrder | None = None) -> BotSettings:
+        return await self._do(_Calls.start_bot(name, order or StartOrder()))
+
+    async def plan_stop(self, name: str, order: StopOrder | None = None) -> StopPlan:
+        return await self._do(_Calls.plan_stop(name, order or StopOrder()))
+
+    async def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
+        return await self._do(_Calls.stop_bot(name, order or StopOrder()))
 
     async def kinds(self) -> list[KindInfo]:
         return await self._do(_Calls.kinds)

@@ -46,6 +46,36 @@ class CatchUp(Settings):
     max_adverse_percent: Decimal = Field(default=Decimal("0.5"), gt=0)
 
 
+class _Unfilled(Settings):
+    after_s: Decimal = Field(default=Decimal(2), ge=Decimal("0.1"), le=86_400)
+    step_percent: Decimal = Field(default=Decimal("0.05"), gt=0, le=10)
+    steps: int = Field(default=5, ge=1, le=100)
+
+
+class UnfilledEntry(_Unfilled):
+    """What is done `after_s` seconds after the parent's fill where the child's entry still rests (rule 6).
+
+    `market_after` takes what is missing at `max_slippage_percent` from the parent's price at the worst; `chase` moves the
+    limit every `after_s` by `step_percent` of the parent's price, `steps` times at the most.
+    """
+
+    action: Literal["wait", "market_after", "chase", "cancel_after"] = "wait"
+    max_slippage_percent: Decimal = Field(default=Decimal("0.5"), gt=0, le=100)
+
+
+class UnfilledExit(_Unfilled):
+    """The same of an exit: `market_after` closes at market, `chase` does so once its steps are used up."""
+
+    action: Literal["wait", "market_after", "chase"] = "market_after"
+
+    @field_validator("action", mode="before")
+    @classmethod
+    def _never_dropped(cls, action: Any) -> Any:
+        if action == "cancel_after":
+            raise ValueError("an exit is never dropped: choose wait, market_after or chase for 'unfilled_exit'")
+        return action
+
+
 def _unset(value: Any) -> Any:
     """`none` takes a limit away."""
     return None if value == "none" else value
@@ -119,6 +149,9 @@ class ChildSettings(Settings):
     fixed_balance: Decimal | None = Field(default=None, gt=0)
     balance_max_age_s: Decimal = Field(default=Decimal(120), gt=0)
     catch_up: CatchUp = CatchUp()
+    trigger: Literal["on_submit", "on_fill"] = "on_submit"
+    unfilled_entry: UnfilledEntry = UnfilledEntry()
+    unfilled_exit: UnfilledExit = UnfilledExit()
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
 
@@ -155,6 +188,20 @@ class ChildSettings(Settings):
         return self
 
 
+class StartSettings(Settings):
+    """What becomes of what the parent has when the bot is started; `max_adverse_percent` is for `copy_if_better`."""
+
+    policy: Literal["ignore", "adopt", "copy_now", "copy_if_better"] = "ignore"
+    max_adverse_percent: Decimal = Field(default=Decimal(0), ge=0)
+
+
+class ParentSilent(Settings):
+    """What is done on the children once the parent cannot be heard for so long."""
+
+    after_s: Decimal = Field(default=Decimal(30), gt=0)
+    action: Literal["hold", "cancel_child_entries", "flatten"] = "cancel_child_entries"
+
+
 class BotSettings(Settings):
     """A bot: one parent, one or more children. `working` is its status: `Working` or `Stopped`."""
 
@@ -162,6 +209,9 @@ class BotSettings(Settings):
     parent: str
     children: tuple[ChildSettings, ...] = Field(min_length=1)
     working: bool = False
+    start: StartSettings = StartSettings()
+    stop: Literal["leave", "wind_down", "cancel_entries", "cancel_all", "flatten"] = "leave"
+    parent_silent: ParentSilent = ParentSilent()
 
     @field_validator("name")
     @classmethod

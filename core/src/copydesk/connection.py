@@ -191,14 +191,14 @@ class Connection:
         if running is not None:
             running.cancel()
 
-    async def snapshot(self, key: str, look_up: tuple[OrderRef, ...] = ()) -> Snapshot:
-        """Read an account now. Raises `VenueError`."""
+    async def snapshot(self, key: str, look_up: tuple[OrderRef, ...] = (), *, whole: bool = False) -> Snapshot:
+        """Read an account now, all of it where `whole`. Raises `VenueError`."""
         if self.venue is None:
             raise NotReady(f"{self.name} is not connected: {self.message or 'still trying'}")
         since = self._listener.venue_ms(key)
         request = SnapshotRequest(
             account=key.partition("/")[2],
-            scope=Scope.ORDERS if look_up else self._listener.scope(key),
+            scope=Scope.ORDERS if look_up else Scope.ACCOUNT if whole else self._listener.scope(key),
             since_ms=max(0, since - REACH_BACK_MS) if since and not look_up else 0,
             symbols=self._listener.symbols(key),
             look_up=look_up,

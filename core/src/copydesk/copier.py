@@ -7,9 +7,10 @@ byte for byte; that is what makes the journal of inputs enough.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from copydesk import silence
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -38,11 +39,12 @@ from copydesk.model import (
     Position,
     PositionEvent,
     Scope,
-    Snapshot,
 )
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
-from copydesk.state import Account, Book, Bot, Desk, Link, ParentBook, ParentOrder
+from copydesk.starting import begin, read_account
+from copydesk.state import Book, Bot, Desk, Link, ParentOrder, forget_links
+from copydesk.stopping import conclude, stop
 from copydesk.trimming import settle_link
 
 
@@ -70,6 +72,7 @@ class Copier:
         """Take one input in and return the decisions that follow from it, in the order in which they are to be sent."""
         run = Run(desk=self.desk, due=self._due, at_ns=given.at_ns)
         self._handlers[type(given)](run, given)
+        conclude(run)
         return run.finish()
 
     @property
@@ -85,6 +88,9 @@ class Copier:
         for tracked in self.desk.child_orders.values():
             restart(tracked.order)
         self._due.clear()
+        for bot in self.desk.bots.values():
+            silence.lost(run, bot)
+            silence.arm(run, bot)
         for account in self.desk.accounts.values():
             rearm(run, account)
 
@@ -92,43 +98,33 @@ class Copier:
         self.desk.take_rules(given.bots, given.capabilities)
         rules = {bot.name: bot for bot in given.bots}
         for name in [name for name in self.desk.bots if name not in rules]:
-            self._forget(self.desk.bots.pop(name).links.values())
+            forget_links(self.desk, self.desk.bots.pop(name).links.values())
         for name, bot_rules in rules.items():
             bot = self.desk.bots.setdefault(name, Bot(rules=bot_rules))
             bot.rules = bot_rules
             children = {child.account: child for child in bot_rules.children}
             for link in bot.links.values():
                 link.child = children.get(link.child.account, link.child)
+            silence.arm(run, bot)
             gone = [key for key in bot.links if key[0] not in children]
-            self._forget([bot.links.pop(key) for key in gone])
+            forget_links(self.desk, [bot.links.pop(key) for key in gone])
         for account in self.desk.accounts.values():
             equity_told(run, account)
-
-    def _forget(self, links: Iterable[Link]) -> None:
-        gone = {id(link) for link in links}
-        if gone:
-            kept = {key: tracked for key, tracked in self.desk.child_orders.items() if id(tracked.link) not in gone}
-            self.desk.child_orders = kept
+        for bot in self.desk.bots.values():  # what rests is looked at by the rules that are in force now
+            for link in bot.links.values():
+                accounts = (bot.rules.parent, link.child.account)
+                if bot.working and all(self.desk.account(key).connected for key in accounts):
+                    settle_link(run, bot, link)
 
     def _instrument_seen(self, run: Run, given: InstrumentSeen) -> None:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
 
     def _bot_started(self, run: Run, given: BotStarted) -> None:
-        """Baseline: what the parent has now stays its own affair, and what follows is copied."""
-        bot = self.desk.bots[given.bot]
-        self._forget(bot.links.values())
-        bot.working, bot.started_ms = True, given.snapshot.time_ms
-        bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, {}
-        for order in given.snapshot.orders:
-            bot.orders[order.venue_id] = ParentOrder(order=order, filled=order.filled, baseline=True)
-        for position in given.snapshot.positions:
-            bot.books[position.symbol, position.position_side] = ParentBook(
-                position=position.quantity, baseline=position.quantity
-            )
-        self._read_account(bot.rules.parent, given.snapshot, given.at_ns)
+        begin(run, given)
 
     def _bot_stopped(self, run: Run, given: BotStopped) -> None:
-        self.desk.bots[given.bot].working = False
+        for link in stop(run, given):
+            settle_link(run, self.desk.bots[given.bot], link)
 
     def _limit_set(self, run: Run, given: LimitSet) -> None:
         set_limit(run, given)
@@ -144,30 +140,22 @@ class Copier:
 
     # --- accounts -------------------------------------------------------------------------------------------------
 
-    def _read_account(self, key: str, snapshot: Snapshot, at_ns: int) -> Account:
-        account = self.desk.account(key)
-        account.connected = True
-        account.venue_ms = max(account.venue_ms, snapshot.time_ms)
-        if snapshot.balance is not None:
-            account.balance, account.balance_ns = snapshot.balance, at_ns
-        account.positions = {(p.symbol, p.position_side): p for p in snapshot.positions if p.quantity}
-        for position in snapshot.positions:
-            self.desk.priced(key, position.symbol, position.mark_price)
-        for symbol, price in snapshot.prices.items():
-            self.desk.priced(key, symbol, price)
-        return account
-
     def _account_down(self, run: Run, given: AccountDown) -> None:
         self.desk.account(given.account).connected = False
+        for bot in self.desk.bots.values():
+            if bot.rules.parent == given.account:
+                silence.lost(run, bot)
 
     def _snapped(self, run: Run, given: Snapped) -> None:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
         whole = given.snapshot.scope is not Scope.ORDERS
         if whole:
-            equity_told(run, self._read_account(given.account, given.snapshot, given.at_ns))
+            equity_told(run, read_account(self.desk, given.account, given.snapshot, given.at_ns))
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
                 parent_snapshot(run, bot, given.snapshot, whole=whole)
+                if whole:
+                    silence.returned(run, bot)
                 for link in list(bot.links.values()):
                     settle_link(run, bot, link)
         if not any(child.account == given.account for bot in self.desk.bots.values() for child in bot.rules.children):
@@ -188,7 +176,7 @@ class Copier:
                 if child == given.account:
                     if whole:
                         self._compare_foreign(link, book)
-                    if bot.working:
+                    if bot.managed:
                         settle_link(run, bot, link)
 
     def _reported(self, run: Run, given: Reported) -> None:
@@ -249,9 +237,18 @@ class Copier:
     def _settled(self, run: Run, given: Settled) -> None:
         settled(run, given)
 
+    def _silence_due(self, run: Run, name: str) -> None:
+        bot = self.desk.bots.get(name)
+        if bot is not None and silence.act(run, bot):
+            for link in list(bot.links.values()):
+                settle_link(run, bot, link)
+
     def _ticked(self, run: Run, given: Ticked) -> None:
         while self._due and self._due[0][0] <= given.at_ns:
             at_ns, account, client_id = heapq.heappop(self._due)
+            if account == silence.TIMER:
+                self._silence_due(run, client_id)
+                continue
             if not client_id:
                 account_woken(run, self.desk.account(account))
                 self._settle_account(run, account)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from copydesk.model import ZERO, Instrument
 from copydesk.planning import ratio_for
-from copydesk.sizing import entry_quantity, round_to
+from copydesk.sizing import ceil_to, entry_quantity, round_to
 from copydesk.standing import child_sign, still_moves, target
 from copydesk.state import Bot, Desk, Link, Pair
 from copydesk.tracking import State
@@ -32,9 +32,11 @@ _OF_CLOSED = {
     "overtaken": "stale",
     "capped": "capped",
     "filtered": "filtered",
+    "winding-down": "unmanaged",
+    "not-adopted": "unmanaged",
 }
 _OF_WAITING = {"rounded-to-nothing": "rounding", "too-small": "rounding", "not-connected": "stale"}
-_ORDER = ("pending", "rejected", "stale", "hand-traded", "ahead", "capped", "filtered", "rounding")
+_ORDER = ("pending", "rejected", "stale", "hand-traded", "ahead", "capped", "filtered", "unmanaged", "rounding")
 """In which order causes are asked: what is under way first, then what failed by name, what is too small to copy last."""
 
 
@@ -141,6 +143,9 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int) -> dict[str, Decima
             if cause == "pending":
                 gap = max(gap, still_moves(bot, link, pair, step) * sign)
             add(cause, max(gap, ZERO))
+        if pair.forgone and pair.lost in _OF_CLOSED:
+            add(_OF_CLOSED[pair.lost], ceil_to(pair.forgone, step))
+    add("unmanaged", max(link.released * sign, ZERO))
     for order in link.corrections:
         if order.state.is_open:
             add("pending", max(order.terms.side.sign * order.remaining * sign, ZERO))

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk import executions, unfilled
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
@@ -20,9 +21,12 @@ from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_s
 from copydesk.sending import Run, cancel, count_missed, prepare, send
 from copydesk.sizing import floor_to, size_fault, worst_price
 from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign, reach, still_moves, target
-from copydesk.state import Bot, ChildOrder, Link, Op, Pair
+from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
+_GOES_ON = ("replace", "silence", "unfilled")
+"""What an order was cancelled for that is to be followed by another."""
+_SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
 
@@ -32,6 +36,8 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if not bot.working:
         return
     fall_back(pair)
+    if pair.closed and executions.has_news(pair):
+        executions.reopen(pair)
     if not pair.closed:
         _follow(run, bot, link, pair)
     retire(run, link, pair)
@@ -50,8 +56,12 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         standing = fall_back(pair)
         if standing is not None and standing.op is None and standing.state.is_live:
             _keep(run, bot, link, pair, standing)
-    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for == "replace":
+    elif last.state in (State.WAITING, State.MISSING, State.FILLED) or last.cancelled_for in _GOES_ON:
         _enter(run, bot, link, pair)  # after a complete fill nothing, unless more is wanted by now
+    elif last.cancelled_for == "given-up":
+        _leave_unfilled(run, link, pair, last)
+    elif (last.why == "unfilled" and pair.parent.live) or executions.has_news(pair):
+        _enter(run, bot, link, pair)  # the market did not take all: it rests with the remainder again
     elif (
         last.partner
         and not last.cancelled_for
@@ -68,6 +78,12 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _finish(run, bot, link, pair)
 
 
+def _leave_unfilled(run: Run, link: Link, pair: Pair, last: ChildOrder) -> None:
+    pair.closed = "unfilled"
+    text = f"filled {last.filled} of {last.terms.quantity} {link.book[0]} in its time, then it was cancelled (cancel_after)"
+    run.note(link, "warn", "unfilled", text, parent_order=pair.parent.order.venue_id)
+
+
 def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
     """The pair's newest order, which never arrived, would be placed again."""
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
@@ -77,6 +93,7 @@ def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
+    executions.see(pair)
     pair.closed = "done"
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
@@ -107,7 +124,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     Once the parent's order has ended, the child's waits for its share of what that filled (rule 6).
     """
     parent = pair.parent
-    if order.terms.type is OrderType.MARKET or not run.desk.account(link.child.account).connected:
+    takes = order.terms.type is OrderType.MARKET or order.terms.time_in_force is not TimeInForce.GTC
+    if takes or not run.desk.account(link.child.account).connected:
         return
     if not order.remaining:
         return  # its last fill was told, and that it has ended comes next
@@ -120,7 +138,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             outlived = followed * sign > 0 or not _shortfall(bot, link, pair, order.terms, instrument)
         else:  # what it opens is closed again
             outlived = followed * sign <= 0
-        if outlived or not parent.filled:
+        if outlived or not parent.done:
             if followed * sign < 0 and lingers(run, bot, link, pair, order):
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
@@ -129,7 +147,12 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
+    if bot.shuns and not want.exit:
+        cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
+        return
     quantity = want.terms.quantity - (pair.filled - order.filled)
+    if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
+        quantity = min(quantity, order.filled + _shortfall(bot, link, pair, order.terms, instrument))
     leg = tied(run, order)
     if leg is not None:
         if leg.op is not None:
@@ -138,7 +161,11 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if quantity <= order.filled or (order.leg == CLOSE and want.leg != CLOSE):
         cancel(run, link, order, "replace", "nothing more is wanted of it")
         return
-    terms = msgspec.structs.replace(want.terms, quantity=quantity)
+    move = unfilled.look(run, bot, link, pair, order, want, instrument)
+    if move.cancelled_for and _shortfall(bot, link, pair, order.terms, instrument):
+        cancel(run, link, order, move.cancelled_for, move.why)
+        return
+    terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
     if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
         return
     can = run.desk.capabilities[bot.rules.kind]
@@ -179,7 +206,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     lasting = outlives(bot, link, pair)
-    if not parent.live and not parent.filled and not lasting:
+    if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
         else:
@@ -203,12 +230,19 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         if want.final or (not parent.live and want.kind != "waits-for-fill"):
             _give_up(pair, want.kind)
         return
+    if bot.winding and not want.exit:
+        _wait(run, link, pair, "info", "winding-down", "not copied: the bot winds down and opens nothing any more")
+        if not parent.live:
+            _give_up(pair, "winding-down")
+        return
     if not want.exit and not run.desk.account(bot.rules.parent).connected:
         return  # no risk is added on old news; its snapshot brings us back here
     if not want.exit and _turning(run, bot, link, pair, instrument):
         _wait(run, link, pair, "info", "waits-for-close", "waits until the child has closed its other side")
         return
     quantity = want.terms.quantity - pair.filled
+    if pair.forgone and not want.exit:
+        quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
         if not parent.live:
             _finish(run, bot, link, pair)
@@ -217,22 +251,61 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     last = pair.last
     if last is not None and last.refused is not None and _same(terms, last.refused):
         return
-    if not parent.live and not lasting:
+    missing = _missing_now(bot, link, pair, want, instrument)
+    if missing:
+        terms = msgspec.structs.replace(terms, quantity=min(quantity, missing))
+    if missing or (not parent.live and not lasting):
         late = _late(run, bot, link, pair, terms, instrument, is_exit=want.exit)
         if late is None:
             return
         terms = late
     if not want.exit:
-        fault = size_fault(quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
+        fault = size_fault(terms.quantity, terms.price or terms.trigger_price or parent.order.average_price, instrument)
         if fault:
             _wait(run, link, pair, "info", "too-small", f"skipped: {fault}")
             if not parent.live:
                 _give_up(pair, "too-small")
             return
-    why = "exit" if want.exit and (parent.live or lasting) else "entry" if parent.live else "catch-up"
-    if want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
+    if want.exit:
+        _cancel_outlived(run, bot, link, pair, terms)
+    why = _why(pair, want, lasting=lasting, hurried=bool(missing))
+    if missing:
+        pair.behind_ns, pair.hurried = run.at_ns, pair.hurried + 1
+    elif want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
         return
     _place(run, bot, link, pair, want, terms, why)
+
+
+def _why(pair: Pair, want: Wanted, *, lasting: bool, hurried: bool) -> str:
+    if hurried:
+        return "unfilled"
+    if want.exit and (pair.parent.live or lasting):
+        return "exit"
+    if pair.parent.live:
+        return "entry"
+    return "executed" if isinstance(pair.parent, Executed) else "catch-up"
+
+
+def _missing_now(bot: Bot, link: Link, pair: Pair, want: Wanted, instrument: Instrument) -> Decimal:
+    """What is to be taken at market, because the order that rested for it was cancelled for that (rule 6)."""
+    last = pair.last
+    if last is None or last.cancelled_for != "unfilled":
+        return ZERO
+    missing = unfilled.behind(bot, link, pair, want.terms.quantity, instrument.quantity_step)
+    return missing if not pair.parent.live else min(missing, _shortfall(bot, link, pair, want.terms, instrument))
+
+
+def _cancel_outlived(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> None:
+    """Entries that rest although the parent closed what it entered, or is just doing so: they go first, then the exit."""
+    closes_all = terms.type is OrderType.MARKET and divide(bot, pair.parent).close >= reach(bot, pair.parent)
+    for other in link.pairs.values():
+        last = other.last
+        if other is pair or last is None or other.closed or other.parent.live or not other.parent.opened:
+            continue
+        if closes_all and last.state.is_live and last.op is None and last.terms.side is not terms.side:
+            cancel(run, link, last, "parent", "the parent closes what it entered")
+        elif other.open:
+            follow(run, bot, link, other)
 
 
 def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> bool:
@@ -305,19 +378,26 @@ def _late(
         _give_up(pair, "overtaken")
         return None
     market = msgspec.structs.replace(market, quantity=quantity)
+    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
+    if resting is not None:
+        return msgspec.structs.replace(resting, quantity=quantity)
     if is_exit:
         return market
-    age_ms = run.at_ms - parent.updated_ms
-    if parent.terms.type is OrderType.MARKET and age_ms <= PROMPT_MS:
+    age_ms = run.at_ms - (pair.parent.filled_ms or parent.updated_ms)
+    on_fill = isinstance(pair.parent, Executed)
+    if (parent.terms.type is OrderType.MARKET or on_fill) and age_ms <= PROMPT_MS:
         return market
     reference = parent.average_price or parent.terms.price
-    child = link.child
-    if age_ms <= child.catch_up_max_age_ms and reference:
-        worst = worst_price(reference, terms.side, child.catch_up_max_adverse_percent, instrument.price_tick)
+    last = pair.last
+    max_age_ms, adverse = unfilled.window(link, hurried=last is not None and "unfilled" in (last.cancelled_for, last.why))
+    if age_ms <= max_age_ms and reference:
+        if pair.parent.max_adverse_percent is not None:
+            adverse = pair.parent.max_adverse_percent
+        worst = worst_price(reference, terms.side, adverse, instrument.price_tick)
         return msgspec.structs.replace(market, type=OrderType.LIMIT, price=worst, time_in_force=TimeInForce.IOC)
     text = (
         f"not copied: the parent's {parent.terms.side} {pair.parent.filled} {link.book[0]} "
-        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {child.catch_up_max_age_ms / 1000:g} s"
+        f"was filled {age_ms / 1000:.1f} s ago, outside the catch-up window of {max_age_ms / 1000:g} s"
     )
     _miss(run, bot, link, pair, "stale", text, ticket=market)
     return None
@@ -350,10 +430,12 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
     pair.waiting = ""
+    executions.see(pair)
     send(run, link, order, why)
 
 
 def _give_up(pair: Pair, why: str) -> None:
+    executions.see(pair)
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):
         last.on(Event.GIVEN_UP)

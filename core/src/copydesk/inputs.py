@@ -27,6 +27,20 @@ from copydesk.model import (
 # --- rules in force ---------------------------------------------------------------------------------------------------
 
 
+class Unfilled(Record):
+    """What is done where the parent's order has filled and the child's copy still rests.
+
+    `action`: `wait`, `market_after`, `chase`, `cancel_after`; each `after_ms` (chase: every `after_ms`). Percents are of
+    the parent's price; exits close at market, whatever the slippage.
+    """
+
+    action: str = "wait"
+    after_ms: int = 2_000
+    max_slippage_percent: Decimal = Decimal("0.5")
+    step_percent: Decimal = Decimal("0.05")
+    steps: int = 5
+
+
 class Limits(Record):
     """A child's risk limits (rule 20); zero and empty mean none. Amounts of notional are in the quote currency, the daily
     loss in the account's. A day starts `day_starts` minutes after midnight in `zone`."""
@@ -64,6 +78,9 @@ class ChildRules(Record):
     balance_max_age_ms: int = 120_000
     catch_up_max_age_ms: int = 60_000
     catch_up_max_adverse_percent: Decimal = Decimal("0.5")
+    trigger: str = "on_submit"
+    unfilled_entry: Unfilled = Unfilled()
+    unfilled_exit: Unfilled = Unfilled(action="market_after")
     limits: Limits = Limits()
     filters: Filters = Filters()
 
@@ -73,6 +90,8 @@ class BotRules(Record):
     kind: str
     parent: str
     children: tuple[ChildRules, ...]
+    parent_silent_after_ms: int = 30_000
+    parent_silent_action: str = "cancel_child_entries"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -101,18 +120,25 @@ class InstrumentSeen(Record, tag="instrument"):
 
 
 class BotStarted(Record, tag="bot-started"):
-    """A person started the bot. What the parent holds in `snapshot` is its baseline: not copied."""
+    """A person started the bot. `policy` says what becomes of what the parent has in `snapshot`: see `starting.py`.
+
+    `children`: what the children had when the plan was made. Not needed where the policy is `ignore`.
+    """
 
     at_ns: int
     bot: str
     snapshot: Snapshot
+    policy: str = "ignore"
+    max_adverse_percent: Decimal = ZERO
+    children: dict[str, Snapshot] = {}
 
 
 class BotStopped(Record, tag="bot-stopped"):
-    """A person stopped the bot. Its orders and positions on the children are left as they are."""
+    """A person stopped the bot. `policy` says what becomes of its orders and positions: see `stopping.py`."""
 
     at_ns: int
     bot: str
+    policy: str = "leave"
 
 
 class LimitSet(Record, tag="limit-set"):

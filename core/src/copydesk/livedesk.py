@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from copydesk import __version__
+from copydesk.botlife import BotLife
 from copydesk.bots import BotStore
 from copydesk.config import BotSettings, Config, account_of, connection_of
 from copydesk.connection import Connection
@@ -17,7 +18,7 @@ from copydesk.connections import check_bot_accounts
 from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
-from copydesk.inputs import BotStarted, BotStopped, LimitSet
+from copydesk.inputs import LimitSet
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -29,7 +30,9 @@ from copydesk.model import (
     Outcome,
     Terms,
 )
+from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.plugins import describe_kind, installed_kinds
+from copydesk.starting import IGNORE
 from copydesk.venue import Venue
 from copydesk.view import (
     AccountView,
@@ -48,7 +51,6 @@ from copydesk.views import bot_view, limit_view
 REFRESH_S = 0.1
 """How often bots and drift are told to whoever watches, at the most."""
 LOG_SHOWN = 300
-WAIT_AGAIN_S = 5.0
 
 
 class LiveDesk:
@@ -58,6 +60,7 @@ class LiveDesk:
         self._engine = engine
         self._config = config
         self._store = store
+        self._life = BotLife(engine, config, store)
         self._drift: dict[tuple[str, str, str, str], DriftView] = {}
         self._told: dict[str, BotView] = {}
         self._refresh: asyncio.TimerHandle | None = None
@@ -65,12 +68,7 @@ class LiveDesk:
 
     def start(self) -> None:
         """Stop what was stopped, and start what was started, while no engine ran."""
-        for name, bot in self._engine.state.bots.items():
-            if bot.working and not self._store.bots[name].working:
-                self._engine.feed(BotStopped(at_ns=time.time_ns(), bot=name))
-        for settings in self._store.bots.values():
-            if settings.working and not self._engine.state.bots[settings.name].working:
-                self._engine.spawn(self._start_when_connected(settings.name))
+        self._life.resume()
 
     # --- pictures -------------------------------------------------------------------------------------------------
 
@@ -122,6 +120,7 @@ class LiveDesk:
     def _refresh_now(self) -> None:
         """Tell what changed of bots and drift since the last time."""
         self._refresh = None
+        self._life.follow_stops()
         events = self._engine.events
         bots = {settings.name: self._bot_view(settings) for settings in self._store.bots.values()}
         for name, bot in bots.items():
@@ -166,6 +165,10 @@ class LiveDesk:
 
     async def add_bot(self, bot: BotSettings) -> None:
         check_bot_accounts(bot, self._config)
+        if bot.working and bot.start.policy != IGNORE:
+            raise UsageError(
+                f"a start under {bot.start.policy!r} is planned and confirmed: add the bot stopped, then start it"
+            )
         self._store.add(bot.model_copy(update={"working": False}), self._config)
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {bot.name!r} added", bot=bot.name)
@@ -197,43 +200,19 @@ class LiveDesk:
         self._engine.chronicle.say("info", "bot", f"bot {name!r} removed", bot=name)
         self._engine.events.tell("bot-removed", {"name": name})
 
-    async def start_bot(self, name: str) -> None:
-        """Take the parent's present state as the baseline and follow from then on."""
-        engine = self._engine
-        bot = self._store.get(name)
-        if bot.working and engine.state.bots[name].working:
-            return
-        connection = engine.connections[connection_of(bot.parent)]
-        await connection.until_up(float(self._config.engine.connect_timeout_s))
-        await self._read_accounts(bot)
-        snapshot = await connection.snapshot(bot.parent)
-        engine.know_symbols(bot.parent, snapshot)
-        engine.feed(BotStarted(at_ns=time.time_ns(), bot=name, snapshot=snapshot))
-        self._store.set_working(name, True)
-        engine.chronicle.say("info", "bot", f"bot {name!r} started", bot=name)
+    async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        return await self._life.plan_start(name, order)
+
+    async def start_bot(self, name: str, order: StartOrder = StartOrder()) -> None:  # noqa: B008 - it is frozen
+        await self._life.start(name, order)
         self._refresh_soon()
 
-    async def stop_bot(self, name: str) -> None:
-        if not self._store.get(name).working:
-            return
-        self._engine.feed(BotStopped(at_ns=time.time_ns(), bot=name))
-        self._store.set_working(name, False)
-        text = f"bot {name!r} stopped; its children's orders and positions are left as they are"
-        self._engine.chronicle.say("info", "bot", text, bot=name)
-        self._refresh_soon()
+    async def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        return self._life.plan_stop(name, order)
 
-    async def _start_when_connected(self, name: str) -> None:
-        """A bot that was started while no engine ran: start it as soon as its parent can be read."""
-        while True:
-            try:
-                await self.start_bot(name)
-            except NotReady as error:
-                self._engine.chronicle.say("warn", "bot", f"bot {name!r} waits: {error}", bot=name)
-                await asyncio.sleep(WAIT_AGAIN_S)
-            except UnknownName:  # removed meanwhile
-                return
-            else:
-                return
+    async def stop_bot(self, name: str, order: StopOrder = StopOrder()) -> None:  # noqa: B008 - it is frozen
+        self._life.stop(name, order)
+        self._refresh_soon()
 
     async def _read_accounts(self, bot: BotSettings) -> None:
         """Read the accounts that joined, so that their balances are known before the first order."""

@@ -15,8 +15,9 @@ from copydesk.ids import COPY, client_order_id, is_own
 from copydesk.inputs import Note
 from copydesk.model import ZERO, Fill, Order, OrderRef, OrderStatus, OrderType, Position, Side, Snapshot, Terms
 from copydesk.sending import Run
+from copydesk.silence import infer
 from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Book, Bot, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.state import PAST_KEPT, Book, Bot, Executed, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
 from copydesk.unprotected import measure
 
@@ -42,7 +43,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
     parent, changed, grown = _merge_parent(bot, order)
     if parent is None or not changed:
         return
-    _pair_up(run, bot, parent, grown=grown)
+    pair_up(run, bot, parent, grown=grown)
     for child in bot.rules.children:
         link = bot.links.get((child.account, book_of(order.terms)))
         if link is None:
@@ -56,12 +57,14 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
 
 
 def _take_parent(run: Run, bot: Bot, order: Order) -> None:
-    parent, _, grown = _merge_parent(bot, order)
+    parent, changed, grown = _merge_parent(bot, order)
     if parent is not None:
-        _pair_up(run, bot, parent, grown=grown)
+        if changed:
+            infer(run, bot, order)
+        pair_up(run, bot, parent, grown=grown)
 
 
-def _pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
+def pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
     """Give every child its pair with an order that is seen for the first time. A baseline order has none.
 
     One that had ended, as far as was known, and that `grown` shows to have filled more since, is taken up again.
@@ -82,7 +85,8 @@ def _pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
         link = bot.link(child, book_of(parent.order.terms))
         pair = link.pairs.get(number) or link.ended.pop(number, None)
         if pair is None:
-            pair = Pair(parent=parent, before=before, earlier=_orders_before(run, link, number))
+            seen = Executed(parent) if child.trigger == "on_fill" else parent
+            pair = Pair(parent=seen, before=before, earlier=_orders_before(run, link, number))
         elif pair.closed in _CLOSED_BY_FILLS:
             pair.closed = pair.waiting = ""
             if pair.last is not None and pair.last.cancelled_for:
@@ -125,7 +129,7 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
     grown = order.filled - parent.filled
     if grown <= 0:
         return False
-    parent.filled = order.filled
+    parent.filled, parent.filled_ms = order.filled, order.updated_ms
     book = bot.book(book_of(order.terms))
     sign = order.terms.side.sign
     told = _told_before(book, parent, order, grown)

@@ -21,9 +21,9 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.protecting import held_for, outlives
-from copydesk.sizing import entry_quantity, exit_quantity, nearest_to, passive_price, round_to
+from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, nearest_to, passive_price, round_to
 from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
-from copydesk.state import Account, Bot, Desk, Link, Pair, ParentOrder
+from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,9 +52,9 @@ def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
     parts = divide(bot, pair.parent)
     if outlives(bot, link, pair):
         return _exit(bot, link, pair, ZERO, instrument, desk.capabilities[bot.rules.kind])
-    if parts.close and parts.open:
+    if parts.close and parts.open and not bot.winding:
         return _flip(bot, link, pair, parts, instrument, desk.capabilities[bot.rules.kind])
-    if parts.open:
+    if parts.open and not (parts.close and bot.winding):
         return _entry(link, pair, parts.open, instrument)
     if parts.close:
         return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
@@ -71,7 +71,11 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
     ratio = pair.ratio if pair.ratio is not None else link.ratio(opening_sign(link, pair))
     assert ratio is not None
     exact = abs(ratio) * quantity
-    rounded = entry_quantity(abs(ratio) * pair.before, exact, instrument.quantity_step, link.child.rounding)
+    step = instrument.quantity_step
+    if isinstance(pair.parent, Executed):  # the whole target is rounded; this is what of it the order may bring
+        rounded = ceil_to(exact, step)
+    else:
+        rounded = entry_quantity(abs(ratio) * pair.before, exact, step, link.child.rounding)
     if not rounded:
         return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
     return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False, opening=rounded)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from copydesk.config import BotSettings, ChildSettings, LimitSettings
+import msgspec
+
+from copydesk.config import BotSettings, ChildSettings, LimitSettings, UnfilledEntry, UnfilledExit
 from copydesk.filters import clock_minutes, session_of
-from copydesk.inputs import BotRules, ChildRules, Filters, Limits
+from copydesk.inputs import BotRules, ChildRules, Filters, Limits, Unfilled
 from copydesk.model import ZERO
 
 
 def rules_of(bot: BotSettings, kind: str) -> BotRules:
     """A bot whose accounts are of `kind`."""
     return BotRules(
-        name=bot.name, kind=kind, parent=bot.parent, children=tuple(_child_rules(child) for child in bot.children)
+        name=bot.name,
+        kind=kind,
+        parent=bot.parent,
+        children=tuple(_child_rules(child) for child in bot.children),
+        parent_silent_after_ms=int(bot.parent_silent.after_s * 1000),
+        parent_silent_action=bot.parent_silent.action,
     )
 
 
@@ -27,6 +34,11 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         balance_max_age_ms=int(child.balance_max_age_s * 1000),
         catch_up_max_age_ms=int(child.catch_up.max_age_s * 1000),
         catch_up_max_adverse_percent=child.catch_up.max_adverse_percent,
+        trigger=child.trigger,
+        unfilled_entry=msgspec.structs.replace(
+            _unfilled(child.unfilled_entry), max_slippage_percent=child.unfilled_entry.max_slippage_percent
+        ),
+        unfilled_exit=_unfilled(child.unfilled_exit),
         limits=_limits(child.limits),
         filters=Filters(
             include=child.filters.include,
@@ -48,4 +60,13 @@ def _limits(limits: LimitSettings) -> Limits:
         zone=limits.time_zone,
         symbols=limits.symbols,
         price_band_percent=limits.price_band_percent or ZERO,
+    )
+
+
+def _unfilled(settings: UnfilledEntry | UnfilledExit) -> Unfilled:
+    return Unfilled(
+        action=settings.action,
+        after_ms=int(settings.after_s * 1000),
+        step_percent=settings.step_percent,
+        steps=settings.steps,
     )

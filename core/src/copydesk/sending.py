@@ -89,7 +89,7 @@ def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, 
 
 
 def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
-    order.op, order.intent, order.sent_ns = Op.PLACE, run.number(), run.at_ns
+    order.op, order.intent, order.sent_ns, order.why = Op.PLACE, run.number(), run.at_ns, why
     run.decisions.append(
         Place(
             id=order.intent,

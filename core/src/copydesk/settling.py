@@ -182,7 +182,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     if order.state.is_ended:
         order.op = None
-    if tracked.bot.working:
+    if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
 
 
@@ -206,7 +206,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
             tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
-    elif looked_up and ours.op is Op.LOOK_UP:
+    elif looked_up and ours.op in (Op.LOOK_UP, None):
         ours.op, ours.asked, ours.cancelled_for = None, None, ""
     elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:
         ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
@@ -264,8 +264,6 @@ def restart(order: ChildOrder) -> None:
     if order.state is State.SENDING:
         order.on(Event.LOST)
     order.op, order.asked, order.due_ns, order.intent = None, None, 0, 0
-    if order.cancelled_for and order.state.is_open:
-        order.cancelled_for = ""
 
 
 def due(run: Run, tracked: Tracked) -> None:
@@ -273,7 +271,7 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
-        if tracked.pair is None or order.partner:
+        if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):
         order.op = Op.LOOK_UP

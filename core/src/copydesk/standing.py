@@ -8,7 +8,7 @@ from decimal import Decimal
 from copydesk.ids import CLOSE
 from copydesk.model import ZERO, Instrument, PositionSide
 from copydesk.sizing import ceil_to, entry_quantity, floor_to, round_to
-from copydesk.state import Bot, Link, Pair, ParentOrder, book_of, may_open
+from copydesk.state import Bot, Executed, Link, Pair, ParentOrder, book_of, may_open
 from copydesk.tracking import State
 
 
@@ -97,14 +97,14 @@ def in_step(bot: Bot, link: Link, pair: Pair, step: Decimal) -> Decimal:
     """How much the child's orders of a pair would have filled, were they exactly as far as the parent's. Not rounded."""
     parent = pair.parent
     if not parent.live:
-        if not (pair.open and parent.filled):
+        if not (pair.open and parent.done):
             return pair.filled
-        if parent.closed or pair.ratio is None:
+        if parent.closed or pair.ratio is None or isinstance(parent, Executed):
             return pair.total
         ratio = abs(pair.ratio)
         due = entry_quantity(ratio * pair.before, ratio * parent.opened, step, link.child.rounding)
         return min(pair.total, max(pair.filled, due))
-    done = parent.filled - parent.told
+    done = parent.done
     last = pair.last
     if not done or last is None:
         return ZERO

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -79,11 +79,13 @@ class ParentOrder:
     order: Order
     filled: Decimal = ZERO
     baseline: bool = False  # was there before the bot started: never copied, but its fills move the position
+    max_adverse_percent: Decimal | None = None  # another price window than the child's, for what a start catches up
     closed: Decimal = ZERO  # how much of its fills closed what the children follow,
     ignored: Decimal = ZERO  # only reduced the baseline,
     opened: Decimal = ZERO  # and opened; each by the position at the time of the fill
     closings: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # followed size (before, after) of each close
     moved: int = 0  # `ParentBook.moves` at its latest fill
+    filled_ms: int = 0  # the venue's time of its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
     told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
     absent: int = 0  # how many snapshots in a row said that the venue has no such order
@@ -91,7 +93,17 @@ class ParentOrder:
 
     @property
     def live(self) -> bool:
+        """More may come of it, as the child sees it."""
         return self.order.is_working
+
+    @property
+    def working(self) -> bool:
+        return self.order.is_working
+
+    @property
+    def done(self) -> Decimal:
+        """What it filled that moved the position when it was told of."""
+        return self.filled - self.told
 
     def close(self, held: Decimal, quantity: Decimal) -> None:
         """Count a fill that closes `quantity` of a followed position of size `held`."""
@@ -100,6 +112,22 @@ class ParentOrder:
         self.closed += quantity
         start = self.closings.pop()[0] if self.closings and self.closings[-1][1] == held else held
         self.closings.append((start, held - quantity))
+
+
+class Executed(ParentOrder):
+    """What a child with `on_fill` sees of a parent's order: at any time one that has ended with what it filled so far."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: ParentOrder) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)  # the fields above are never set here
+
+    @property
+    def live(self) -> bool:
+        return False
 
 
 @dataclass(slots=True)
@@ -129,6 +157,7 @@ class ChildOrder:
     account: str
     terms: Terms  # as we asked for them and the venue agreed
     cause: str
+    why: str = ""
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
     partner: str = ""  # the client id of the other leg of its group
@@ -145,7 +174,7 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
-    cancelled_for: str = ""  # "replace" or "parent": why we asked to cancel it
+    cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
     executions: dict[str, Decimal] = field(default_factory=dict)
 
@@ -207,6 +236,12 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    behind_ns: int = 0  # since when the parent's order has filled more than the child's
+    hurried: int = 0  # how often it was tried at market since then
+    seen: Decimal = ZERO  # what the parent had filled of it when it was last decided upon,
+    seen_opened: Decimal = ZERO  # and opened by that
+    forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
+    lost: str = ""  # and why
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
@@ -255,6 +290,7 @@ class Link:
     corrections: list[ChildOrder] = field(default_factory=list)
     trims: int = 0  # how many there were: part of their ids
     failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
+    released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
@@ -282,6 +318,11 @@ class Link:
 class Bot:
     rules: BotRules
     working: bool = False
+    winding: bool = False  # works only until its children are flat: nothing is opened any more
+    wound_down: bool = False  # it stopped by itself, because its children were flat
+    ending: str = ""  # the stop's policy, while what it asks for is not done yet
+    silent: str = ""  # what was done about a parent that is silent for too long
+    silent_since_ns: int = 0  # when the parent was lost, 0 while it is there
     started_ms: int = 0
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
@@ -289,6 +330,16 @@ class Bot:
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def managed(self) -> bool:
+        """Its links are looked at: it works, or a stop of it is still being carried out."""
+        return self.working or bool(self.ending)
+
+    @property
+    def shuns(self) -> str:
+        """Why no entry may stand on a child now: `stop` or `silence`, empty where it may."""
+        return "stop" if self.winding else "silence" if self.silent not in ("", "hold") else ""
 
     def book(self, book: Book) -> ParentBook:
         return self.books.setdefault(book, ParentBook())
@@ -322,6 +373,7 @@ class Desk:
     daily: dict[str, list[Limits]] = field(default_factory=dict)  # by account: the limits that ask for its equity
     prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # by kind and symbol: the last known one
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
+    left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
     intents: int = 0
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
@@ -359,6 +411,22 @@ def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> lis
     for key in over:
         del orders[key]
     return over
+
+
+def forget_links(desk: Desk, links: Iterable[Link]) -> None:
+    """Orders of these links are not followed any more. Those that may stand at the venue are remembered as left there."""
+    gone = {id(link) for link in links}
+    if not gone:
+        return
+    kept = {}
+    for key, tracked in desk.child_orders.items():
+        if id(tracked.link) not in gone:
+            kept[key] = tracked
+        elif tracked.order.state.is_open:
+            desk.left[key] = None
+    desk.child_orders = kept
+    while len(desk.left) > ORDERS_KEPT:
+        del desk.left[next(iter(desk.left))]
 
 
 def book_of(terms: Terms) -> Book:

@@ -11,7 +11,8 @@ from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
 from copydesk.planning import closing_side
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
-from copydesk.state import Bot, ChildOrder, Link
+from copydesk.state import Bot, ChildOrder, Desk, Link
+from copydesk.stopping import FLATTEN, clear
 from copydesk.tracking import Event, State
 from copydesk.unprotected import measure
 
@@ -24,6 +25,13 @@ ENDED_KEPT = 200
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
+    clearing = bot.ending or (FLATTEN if bot.silent == FLATTEN else "")
+    if clearing:
+        if clear(run, bot, link, clearing) and clearing == FLATTEN:
+            _close(run, bot, link)
+        measure(run, bot, link)
+        watch(run.desk, bot, link, run.at_ns)
+        return
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
     _trim(run, bot, link)
@@ -51,18 +59,34 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
     elif not link.failing and _is_time(run, bot, link, quantity):
-        link.trims += 1
-        cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
-        order = ChildOrder(
-            client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
-            account=link.child.account,
-            terms=_closing_terms(run, bot, link, quantity),
-            cause=cause,
-            exit=True,
-        )
-        link.corrections.append(order)
-        register(run, bot, link, None, order)
-        send(run, link, order, "trim")
+        _reduce(run, bot, link, quantity, "trim")
+
+
+def _close(run: Run, bot: Bot, link: Link) -> None:
+    """Close all that is attributed. Nothing of the link is open."""
+    quantity = abs(link.attributed)
+    if quantity != link.failing:
+        link.failing = ZERO
+    connected = run.desk.account(link.child.account).connected
+    if quantity and connected and not link.failing and _is_time(run, bot, link, quantity):
+        if bot.silent:
+            link.released = link.released or link.attributed
+        _reduce(run, bot, link, quantity, "flatten")
+
+
+def _reduce(run: Run, bot: Bot, link: Link, quantity: Decimal, why: str) -> None:
+    link.trims += 1
+    cause = f"{link.book[0]}/{link.book[1]}/{run.at_ns}/{link.trims}"
+    order = ChildOrder(
+        client_id=client_order_id(link.bot, link.child.account, cause, TRIM),
+        account=link.child.account,
+        terms=closing_terms(run.desk, bot, link, quantity),
+        cause=cause,
+        exit=True,
+    )
+    link.corrections.append(order)
+    register(run, bot, link, None, order)
+    send(run, link, order, why)
 
 
 def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
@@ -101,7 +125,8 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     return False
 
 
-def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
+    """The market order that closes `quantity` of what is attributed."""
     long = link.attributed > 0
     position_side = link.book[1]
     if position_side is not PositionSide.NET:
@@ -111,13 +136,13 @@ def _closing_terms(run: Run, bot: Bot, link: Link, quantity: Decimal) -> Terms:
         side=closing_side(link.attributed),
         type=OrderType.MARKET,
         quantity=quantity,
-        reduce_only=run.desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
+        reduce_only=desk.capabilities[bot.rules.kind].reduce_only and position_side is PositionSide.NET,
         position_side=position_side,
     )
 
 
 def _ticket(run: Run, bot: Bot, link: Link, quantity: Decimal) -> str:
-    return to_json(_closing_terms(run, bot, link, quantity)).decode()
+    return to_json(closing_terms(run.desk, bot, link, quantity)).decode()
 
 
 def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
@@ -135,7 +160,7 @@ def _end_episode(bot: Bot, link: Link) -> None:
     if link.attributed or bot.book(link.book).followed:
         return
     for pair in link.pairs.values():
-        if pair.parent.live or pair.open or not (pair.closed or pair.orders):
+        if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
@@ -143,12 +168,13 @@ def _end_episode(bot: Bot, link: Link) -> None:
     link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
+    link.released = ZERO
 
 
 def _put_by(link: Link) -> None:
     """Pairs of which nothing more can come are not looked at again; the latest are kept to tell why something lacks."""
     for key, pair in list(link.pairs.items()):
-        if pair.closed and not pair.parent.live and not pair.open:
+        if pair.closed and not pair.parent.working and not pair.open:
             link.ended[key] = link.pairs.pop(key)
     while len(link.ended) > ENDED_KEPT:
         del link.ended[next(iter(link.ended))]

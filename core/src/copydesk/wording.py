@@ -42,7 +42,8 @@ def parent_order(order: Order) -> str:
     return f"Parent {terms(order.terms)}: {_STATUS[order.status]}{filled}"
 
 
-_PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed"}
+_PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed", "flatten": "Closed"}
+_PLACED |= {"executed": "Copied", "unfilled": "Taken at market"}
 
 
 def intent(what: Intent) -> str:

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from copydesk.config import BotSettings, ChildSettings
 from copydesk.control import Running, StreamLimits, serve
-from copydesk.errors import NotReady, RateLimited, UsageError
+from copydesk.errors import Conflict, NotReady, RateLimited, UsageError
 from copydesk.model import (
     Accepted,
     Candle,
@@ -29,6 +29,7 @@ from copydesk.model import (
     RejectReason,
     Terms,
 )
+from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
     AccountView,
     ConnectionState,
@@ -169,10 +170,30 @@ class MemoryDesk:
     async def remove_bot(self, name: str) -> None:
         del self.stored[name]
 
-    async def start_bot(self, name: str) -> None:
+    async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        policy, percent = order.policy or "ignore", order.max_adverse_percent or Decimal(0)
+        return StartPlan(
+            bot=name,
+            parent=self.stored[name].parent,
+            policy=policy,
+            max_adverse_percent=percent,
+            positions=(),
+            orders=(),
+            children=(),
+            digest=f"of {policy}",
+        )
+
+    async def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        return StopPlan(bot=name, policy=order.policy or "leave", children=(), digest=f"of {order.policy or 'leave'}")
+
+    async def start_bot(self, name: str, order: StartOrder) -> None:
+        if order.policy and order.digest != f"of {order.policy}":
+            raise Conflict(f"bot {name!r}: the plan of its start has to be confirmed first")
         self.stored[name] = self.stored[name].model_copy(update={"working": True})
 
-    async def stop_bot(self, name: str) -> None:
+    async def stop_bot(self, name: str, order: StopOrder) -> None:
+        if order.policy and order.digest != f"of {order.policy}":
+            raise Conflict(f"bot {name!r}: the plan of its stop has to be confirmed first")
         self.stored[name] = self.stored[name].model_copy(update={"working": False})
 
     def kinds(self) -> tuple[KindInfo, ...]:

@@ -19,6 +19,7 @@ from copydesk.config import BotSettings, load_config
 from copydesk.control import serve
 from copydesk.datafolder import ControlFile, lock_folder, write_control
 from copydesk.model import Capabilities, KindInfo
+from copydesk.plans import StartOrder, StopOrder
 from copydesk.view import AccountView, ConnectionState, DeskView, DriftView
 
 COMMAND = str(Path(sys.executable).parent / "copydesk")
@@ -109,10 +110,10 @@ class StoredDesk:
     async def remove_bot(self, name: str) -> None:
         self.store.remove(name)
 
-    async def start_bot(self, name: str) -> None:
+    async def start_bot(self, name: str, order: StartOrder) -> None:
         self.store.set_working(name, True)
 
-    async def stop_bot(self, name: str) -> None:
+    async def stop_bot(self, name: str, order: StopOrder) -> None:
         self.store.set_working(name, False)
 
 

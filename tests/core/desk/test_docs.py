@@ -7,11 +7,25 @@ import shlex
 from pathlib import Path
 
 import pytest
-from copydesk.config import ChildSettings, Config, Settings, load_config
+from copydesk.config import BotSettings, ChildSettings, Config, Settings, load_config
+from pydantic import BaseModel
 
 from .conftest import Run
 
 GUIDE = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def flat(settings: type[BaseModel], *without: str) -> dict[str, str]:
+    """Every setting by its dotted name, with its default as text."""
+    found: dict[str, str] = {}
+    for name, field in settings.model_fields.items():
+        if name in without:
+            continue
+        if isinstance(field.default, BaseModel):
+            found |= {f"{name}.{inner}": default for inner, default in flat(type(field.default)).items()}
+        else:
+            found[name] = "" if field.default is None else str(field.default)
+    return found
 
 
 def blocks(language: str) -> list[str]:
@@ -28,8 +42,10 @@ def test_the_configuration_in_the_guide_shows_every_setting_with_its_default(tmp
         assert settings.model_fields_set == set(type(settings).model_fields)
 
 
-def test_the_guide_lists_every_setting_of_a_child_with_its_default() -> None:
+def test_the_guide_lists_every_setting_of_a_bot_and_of_a_child_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| *`?([\w.:]*)`? *\|$", GUIDE.read_text(), flags=re.MULTILINE))
+    for name, default in flat(BotSettings, "name", "parent", "children", "working").items():
+        assert rows.pop(name) == default, name
     child = {name: field.default for name, field in ChildSettings.model_fields.items()}
     for name in ("account", "mode", "value"):
         del child[name]

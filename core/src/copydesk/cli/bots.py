@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from copydesk.cli import plans
 from copydesk.cli.common import Json, folder_of, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ CHILD_HELP = (
     "A child account and its size: `acc=x0.5` (parent quantity times 0.5), `acc=100%` (the same share of balance); more "
     "settings after commas: `acc=x3,rounding=nearest`. Repeat it for more children."
 )
+Sets = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="A setting of the bot itself: start.policy=adopt, stop=wind_down, parent_silent.after_s=60. May be repeated.",
+    ),
+]
 Parent = Annotated[str, typer.Option("--parent", metavar="ACCOUNT", help="The account that is copied.")]
 Children = Annotated[list[str], typer.Option("--child", metavar="ACCOUNT=SIZE", help=CHILD_HELP)]
 
@@ -44,30 +53,25 @@ def add_bot(
     parent: Parent,
     child: Children,
     start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    setting: Sets = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Make a bot that copies one parent account to one child account or more."""
     from copydesk.botdesk import open_desk
     from copydesk.config import check_bot
+    from copydesk.plans import StartOrder
 
-    bot = check_bot({"name": name, "parent": parent, "children": [child_table(text) for text in child]})
+    table = {"name": name, "parent": parent, "children": [child_table(text) for text in child]}
+    bot = check_bot(_merged(table, _settings_table(setting)))
     with open_desk(folder_of(context)) as desk:
         desk.add(bot)
         say(f"Added the bot {bot.name}.")
         if start:
-            desk.set_working(bot.name, True)
+            desk.start(bot.name, StartOrder())
             say(f"Started {bot.name}{desk.when}.")
 
 
-@app.command("start")
-def start_bots(context: typer.Context, names: Names) -> None:
-    """Start bots."""
-    _set_working(context, names, True)
-
-
-@app.command("stop")
-def stop_bots(context: typer.Context, names: Names) -> None:
-    """Stop bots."""
-    _set_working(context, names, False)
+app.command("start")(plans.start_bots)
+app.command("stop")(plans.stop_bots)
 
 
 @app.command("remove")
@@ -90,6 +94,7 @@ def settings(
     parent: Parent = "",
     child: Children = [],  # noqa: B006 - typer copies it
     remove_child: Annotated[list[str], typer.Option("--remove-child", metavar="ACCOUNT", help="Take a child out.")] = [],  # noqa: B006
+    setting: Sets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Show a bot's settings, or change those that are given; a child that is there already keeps its others."""
@@ -98,27 +103,47 @@ def settings(
 
     with open_desk(folder_of(context)) as desk:
         bot = desk.get(name)
-        if rename or parent or child or remove_child:
+        if rename or parent or child or remove_child or setting:
             table = _plain(bot) | {"name": rename or bot.name, "parent": parent or bot.parent}
-            bot = check_bot(table | {"children": changed_children(bot, child, remove_child)})
+            table |= {"children": changed_children(bot, child, remove_child)}
+            bot = check_bot(_merged(table, _settings_table(setting)))
             desk.change(name, bot)
             bot = desk.get(bot.name)
     if as_json:
         print_json(_plain(bot))
         return
     say(f"{bot.name}: copies {bot.parent}, {_status(bot)}")
+    say(f"settings: {_bot_text(bot)}")
     rows = [(one.account, _size_text(one), _others_text(one)) for one in bot.children]
     print_table(("child", "size", "settings"), rows, empty="")
 
 
-def _set_working(context: typer.Context, names: list[str], working: bool) -> None:
-    from copydesk.botdesk import open_desk
+def _settings_table(settings: list[str]) -> dict[str, Any]:
+    """`start.policy=adopt` and the like as plain data. Raises `UsageError`."""
+    from copydesk.errors import UsageError
 
-    with open_desk(folder_of(context)) as desk:
-        desk.check_names(names)
-        for name in names:
-            desk.set_working(name, working)
-            say(f"{'Started' if working else 'Stopped'} {name}{desk.when}.")
+    table: dict[str, Any] = {}
+    for text in settings:
+        key, equals, value = (word.strip() for word in text.partition("="))
+        group, dot, name = key.partition(".")
+        if not (equals and value and group and (name or not dot)) or group in ("name", "parent", "children", "working"):
+            raise UsageError(f"--set {text!r} must be SETTING=VALUE, such as stop=wind_down or start.policy=adopt")
+        if dot:
+            inner = table.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise UsageError(f"--set: {group!r} is given as a whole and in part: give it once")
+            inner[name] = value
+        else:
+            table[group] = value
+    return table
+
+
+def _bot_text(bot: BotSettings) -> str:
+    table = bot.model_dump(exclude={"name", "parent", "children", "working"}, exclude_none=True)
+    parts = []
+    for key, value in table.items():
+        parts += [f"{key}.{name}={one}" for name, one in value.items()] if isinstance(value, dict) else [f"{key}={value}"]
+    return ", ".join(parts)
 
 
 # --- children in words --------------------------------------------------------------------------------------
@@ -171,7 +196,11 @@ def changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -
 
 def _merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """`after` over `before`, and the same within each group of settings."""
-    groups = {key: before[key] | value for key, value in after.items() if isinstance(value, dict) and key in before}
+    groups = {
+        key: before[key] | value
+        for key, value in after.items()
+        if isinstance(value, dict) and isinstance(before.get(key), dict)
+    }
     return before | after | groups
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from copydesk.config import BotSettings
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
+from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
 
 
@@ -52,9 +53,21 @@ class Desk(Protocol):
 
     async def remove_bot(self, name: str) -> None: ...
 
-    async def start_bot(self, name: str) -> None: ...
+    async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        """What starting the bot would do now."""
+        ...
 
-    async def stop_bot(self, name: str) -> None: ...
+    async def start_bot(self, name: str, order: StartOrder) -> None:
+        """Raises `Conflict` for what was not confirmed by the digest of its plan, or is refused."""
+        ...
+
+    async def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        """What stopping the bot would do now."""
+        ...
+
+    async def stop_bot(self, name: str, order: StopOrder) -> None:
+        """Raises `Conflict` for what was not confirmed by the digest of its plan."""
+        ...
 
     def kinds(self) -> tuple[KindInfo, ...]: ...
 

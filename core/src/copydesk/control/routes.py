@@ -28,6 +28,7 @@ from copydesk.model import (
     from_json,
     to_json,
 )
+from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
     AccountView,
     DeskView,
@@ -193,19 +194,38 @@ async def remove_bot(desk: TheDesk, name: str) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/bots/{name}/start", **answers(BotSettings, refusals=(404, 409)))
-async def start_bot(desk: TheDesk, name: str) -> Response:
-    """Start a bot; one that works goes on."""
+async def _body_or(request: Request, shape: type[T]) -> T:
+    """The body, or the shape's defaults where there is none."""
+    return await _body(request, shape) if (await request.body()).strip() else shape()
+
+
+@router.post("/bots/{name}/plan", **answers(StartPlan, body=StartOrder, optional=True, refusals=(404,), venue=True))
+async def plan_start(desk: TheDesk, name: str, request: Request) -> Response:
+    """What starting the bot would do now; nothing is done. Its `digest` confirms it."""
     _bot(desk, name)
-    await desk.start_bot(name)
+    return _json(await desk.plan_start(name, await _body_or(request, StartOrder)))
+
+
+@router.post("/bots/{name}/start", **answers(BotSettings, body=StartOrder, optional=True, refusals=(404, 409), venue=True))
+async def start_bot(desk: TheDesk, name: str, request: Request) -> Response:
+    """Start a bot; one that works goes on. A start that may send something has to be confirmed by its plan's `digest`."""
+    _bot(desk, name)
+    await desk.start_bot(name, await _body_or(request, StartOrder))
     return _json(_plain(_bot(desk, name)))
 
 
-@router.post("/bots/{name}/stop", **answers(BotSettings, refusals=(404, 409)))
-async def stop_bot(desk: TheDesk, name: str) -> Response:
-    """Stop a bot; one that is stopped stays so."""
+@router.post("/bots/{name}/stop-plan", **answers(StopPlan, body=StopOrder, optional=True, refusals=(404,)))
+async def plan_stop(desk: TheDesk, name: str, request: Request) -> Response:
+    """What stopping the bot would do now; nothing is done. Its `digest` confirms it."""
     _bot(desk, name)
-    await desk.stop_bot(name)
+    return _json(await desk.plan_stop(name, await _body_or(request, StopOrder)))
+
+
+@router.post("/bots/{name}/stop", **answers(BotSettings, body=StopOrder, optional=True, refusals=(404, 409)))
+async def stop_bot(desk: TheDesk, name: str, request: Request) -> Response:
+    """Stop a bot. A stop that cancels or closes something has to be confirmed by its plan's `digest`."""
+    _bot(desk, name)
+    await desk.stop_bot(name, await _body_or(request, StopOrder))
     return _json(_plain(_bot(desk, name)))
 
 

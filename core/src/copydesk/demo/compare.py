@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from copydesk.ids import COPY, client_order_id
-from copydesk.model import ZERO, Fill, Instrument, Order, OrderStatus, OrderType, Side, TimeInForce
+from copydesk.model import ZERO, Fill, Instrument, Order, OrderStatus, OrderType, Side, Terms, TimeInForce
+from copydesk.protecting import is_stop
 from copydesk.sizing import passive_price
 from copydesk.state import may_open
 from copydesk.wording import number, terms
@@ -46,11 +47,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Original:
-    """An order of the parent. `changed_ms`: when it last got other terms. `opens`: it added to the parent's position."""
+    """An order of the parent. `changed_ms`: when it last got other terms. `opens`: it added to the parent's position.
+
+    `left_flat`: when it had ended the parent held nothing any more that it could close.
+    """
 
     order: Order
     changed_ms: int
     opens: bool
+    left_flat: bool = False
 
     @property
     def ended_ms(self) -> int:
@@ -92,6 +97,11 @@ class Following:
         return self.last.terms.type is not self.order.terms.type or any(
             first <= started + LIVED_MS and last >= self.order.created_ms for first, last in self.away
         )
+
+    @property
+    def may_outlive(self) -> bool:
+        """A stop stays until the child is flat, also when the parent's went because the parent was flat."""
+        return self.original.left_flat and not self.order.filled and is_stop(self.order.terms) and not self.original.opens
 
     @property
     def had_time(self) -> bool:
@@ -188,6 +198,8 @@ def _still_stands(it: Following) -> str:
 
 def _late_cancel(it: Following) -> str:
     ended = it.original.ended_ms
+    if it.may_outlive:
+        return ""
     if it.order.is_working or it.order.status is OrderStatus.FILLED or it.last.status is not OrderStatus.CANCELLED:
         return ""
     late_ms = undisturbed_ms(ended, it.last.updated_ms, it.away)
@@ -195,7 +207,7 @@ def _late_cancel(it: Following) -> str:
 
 
 def _filled_afterwards(it: Following) -> str:
-    if it.order.is_working or it.order.filled:
+    if it.order.is_working or it.order.filled or it.may_outlive:
         return ""
     for fill in it.fills:
         late_ms = undisturbed_ms(it.original.ended_ms, fill.time_ms, it.away)
@@ -216,8 +228,21 @@ def _entry_filled_twice(it: Following) -> str:
 def _two_at_once(it: Following) -> str:
     for before, after in zip(it.copies, it.copies[1:], strict=False):
         if before.is_working or before.updated_ms > after.created_ms:
+            if _takes_its_place(before, after, it.away):
+                continue
             return f"{after.client_id} was placed while {before.client_id} stood"
     return ""
+
+
+def _takes_its_place(before: Order, after: Order, away: Away) -> bool:
+    """A protective order stands until the one that replaces it does."""
+    protective = all(copy.terms.type.is_conditional and _only_closes(copy.terms) for copy in (before, after))
+    together_ms = undisturbed_ms(after.created_ms, before.updated_ms, away)
+    return protective and not before.is_working and together_ms <= LATE_MS
+
+
+def _only_closes(terms: Terms) -> bool:
+    return terms.reduce_only or not may_open(terms)
 
 
 _CHECKS: tuple[Callable[[Following], str], ...] = (
@@ -321,6 +346,14 @@ def undisturbed_ms(start_ms: int, end_ms: int, away: Away) -> int:
     return max(longest, end_ms - begun)
 
 
+def _held_after(order: Order, trades: Iterable[Fill]) -> Decimal:
+    """What the parent held a moment after the order had ended: what took it away may be told a little later."""
+    until_ms = order.updated_ms + LIVED_MS
+    book = (order.terms.symbol, order.terms.position_side)
+    held = (fill for fill in trades if fill.time_ms <= until_ms and (fill.symbol, fill.position_side) == book)
+    return sum((fill.side.sign * fill.quantity for fill in held), ZERO)
+
+
 def originals(orders: Iterable[Order], fills: Iterable[Fill], changed_ms: Mapping[str, int]) -> list[Original]:
     """The parent's orders, each with what it meant for the position that the parent held when it came."""
     trades = sorted(fills, key=lambda fill: (fill.time_ms, len(fill.execution_id), fill.execution_id))
@@ -333,5 +366,6 @@ def originals(orders: Iterable[Order], fills: Iterable[Fill], changed_ms: Mappin
             if (fill.symbol, fill.position_side) == (order.terms.symbol, order.terms.position_side):
                 held += fill.side.sign * fill.quantity
         adds = not order.terms.reduce_only and may_open(order.terms) and held * order.terms.side.sign >= 0
-        found.append(Original(order, changed_ms.get(order.venue_id, order.created_ms), adds))
+        left_flat = not order.is_working and _held_after(order, trades) * order.terms.side.sign >= 0
+        found.append(Original(order, changed_ms.get(order.venue_id, order.created_ms), adds, left_flat))
     return found

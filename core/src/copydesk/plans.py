@@ -1,0 +1,87 @@
+"""What a start or a stop would do, shown before it is done: the records.
+
+A plan has a `digest` of all that it would do. Who confirms sends the digest back; where the world has moved so that
+something else would be sent, the digest is another one, and the plan is shown again. A plan that sends nothing needs no
+confirmation. How plans are made is in `forecast.py`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from copydesk.model import Order, Position, Record, Terms
+
+
+class StartOrder(Record):
+    """How to start a bot. What is empty is taken from its settings. `digest`: of the plan that is confirmed."""
+
+    policy: str = ""
+    max_adverse_percent: Decimal | None = None
+    digest: str = ""
+
+
+class StopOrder(Record):
+    """How to stop a bot. An empty `policy` is the bot's own. `digest`: of the plan that is confirmed."""
+
+    policy: str = ""
+    digest: str = ""
+
+
+class PlannedSend(Record):
+    """One request that would go to a venue. `what` is `place`, `modify` or `cancel`; `protects`: it reduces risk."""
+
+    account: str
+    what: str
+    terms: Terms
+    protects: bool = False
+    client_id: str = ""
+
+
+class PlannedPosition(Record):
+    """One symbol on one child: what it holds, what it should hold, how much of it counts as copied without being sent."""
+
+    symbol: str
+    position_side: str
+    held: Decimal
+    target: Decimal
+    adopted: Decimal
+
+
+class PlannedChild(Record):
+    account: str
+    positions: tuple[PlannedPosition, ...] = ()
+    sends: tuple[PlannedSend, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class StartPlan(Record):
+    """What starting a bot would do. With a line in `refusals` it cannot be started so."""
+
+    bot: str
+    parent: str
+    policy: str
+    max_adverse_percent: Decimal
+    positions: tuple[Position, ...]
+    orders: tuple[Order, ...]
+    children: tuple[PlannedChild, ...]
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def sends(self) -> tuple[PlannedSend, ...]:
+        return tuple(send for child in self.children for send in child.sends)
+
+
+class StopPlan(Record):
+    """What stopping a bot would do at once. `stays`: what is left at the venue afterwards, in words."""
+
+    bot: str
+    policy: str
+    children: tuple[PlannedChild, ...]
+    warnings: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def sends(self) -> tuple[PlannedSend, ...]:
+        return tuple(send for child in self.children for send in child.sends)

@@ -1,0 +1,255 @@
+"""Rule 12: what becomes of what the parent has when its bot is started; the plan shows it and sends nothing."""
+
+from __future__ import annotations
+
+import copy
+from decimal import Decimal
+
+import pytest
+from copydesk.drifting import drifts
+from copydesk.forecast import plan_start
+from copydesk.inputs import BotStarted, BotStopped, ChildRules, Place
+from copydesk.model import OrderType, PositionSide, Side, Terms, to_json
+from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+
+
+def given(desk: ClosedLoop, policy: str, percent: str = "0") -> BotStarted:
+    desk.deliver()
+    desk.pass_time(1)
+    return BotStarted(
+        at_ns=desk.now_ns,
+        bot="bot",
+        snapshot=desk.snapshot(PARENT),
+        policy=policy,
+        max_adverse_percent=D(percent),
+        children={rules.account: desk.snapshot(rules.account) for rules in desk.children},
+    )
+
+
+def start(desk: ClosedLoop, policy: str, percent: str = "0") -> ClosedLoop:
+    desk.feed(given(desk, policy, percent))
+    desk.pass_time(1)
+    return desk.settle()
+
+
+def loop(*rules: ChildRules, **more: object) -> ClosedLoop:
+    """A parent that has traded before any bot was started."""
+    return ClosedLoop(rules or (child("c1", k="0.5"),), **more)  # type: ignore[arg-type]
+
+
+def by_hand(desk: ClosedLoop, account: str, side: Side, quantity: str) -> None:
+    desk.exchange.place(account, Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=D(quantity)))
+
+
+def test_ignore_sends_nothing_and_exits_below_the_baseline_send_nothing():
+    desk = loop()
+    desk.buy("2")
+    desk.buy("1", price="59000")
+    start(desk, "ignore")
+    desk.sell("2")
+    desk.settle()
+    assert desk.sent == []
+    assert desk.position("c1") == 0
+
+
+def test_copy_now_buys_the_share_and_follows_from_there():
+    desk = loop(child("c1", k="0.5"), child("c2", k="-1"))
+    desk.buy("2")
+    start(desk, "copy_now")
+    assert (desk.position("c1"), desk.position("c2")) == (D(1), D(-2))
+    desk.sell("1")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (D("0.5"), D(-1))
+    desk.sell("1")
+    desk.settle()
+    assert (desk.position("c1"), desk.position("c2")) == (0, 0)
+    assert drifts(desk.copier.desk) == ()
+
+
+@pytest.mark.parametrize(("held", "adopted", "after_half"), [("1", "1", "0.5"), ("3", "1", "2.5"), ("0.4", "0.4", "0.2")])
+def test_adopt_takes_what_fits_the_target_and_closes_only_that(held: str, adopted: str, after_half: str):
+    desk = loop()
+    desk.buy("2")
+    by_hand(desk, "c1", Side.BUY, held)
+    start(desk, "adopt")
+    assert desk.sent == []
+    (row,) = drifts(desk.copier.desk)
+    assert (row.target, row.attributed) == (D(1), D(adopted))
+    assert row.cause == ("" if adopted == "1" else "unmanaged")
+    desk.sell("1")
+    desk.settle()
+    assert desk.position("c1") == D(after_half)
+
+
+def test_adopt_leaves_a_position_on_the_other_side_alone():
+    desk = loop()
+    desk.buy("2")
+    by_hand(desk, "c1", Side.SELL, "1")
+    start(desk, "adopt")
+    desk.sell("2")
+    desk.settle()
+    assert desk.position("c1") == D(-1)
+    assert desk.sent == []
+
+
+def test_copy_if_better_takes_only_the_parents_price_or_better():
+    desk = loop(child("c1", k="1"))
+    desk.buy("1")
+    desk.prices(D(61_000))
+    start(desk, "copy_if_better")
+    assert desk.position("c1") == 0
+    (order,) = [i.order.terms for i in desk.intents if isinstance(i, Place)]
+    assert order.price is not None
+    assert order.price <= D("60000.1")
+
+    better = loop(child("c1", k="1"))
+    better.buy("1")
+    better.prices(D(59_000))
+    start(better, "copy_if_better")
+    assert better.position("c1") == 1
+
+
+def test_copy_if_better_allows_as_many_percent_as_are_given():
+    desk = loop(child("c1", k="1"))
+    desk.buy("1")
+    desk.prices(D(60_100))
+    start(desk, "copy_if_better", "0.5")
+    assert desk.position("c1") == 1
+
+
+def test_working_orders_of_the_parent_are_copied_with_what_is_left_of_them():
+    desk = loop(child("c1", k="0.5"))
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    entry = desk.buy("4", price="59000")
+    desk.trade("59000", "1")
+    assert desk.exchange.find(PARENT, venue_id=entry.venue_id).filled == 1
+    start(desk, "copy_now")
+    assert desk.position("c1") == D("1.5")
+    assert sorted((t.type, t.quantity) for t in desk.working("c1")) == [
+        (OrderType.LIMIT, D("1.5")),
+        (OrderType.STOP_MARKET, D("1")),
+    ]
+    desk.trade("58999", "1000")
+    desk.settle()
+    assert desk.position(PARENT) == 6
+    assert desk.position("c1") == 3
+
+
+def test_an_order_that_was_partly_filled_before_the_start_does_not_make_a_quicker_child_trim():
+    desk = loop(child("c1", k="1"))
+    entry = desk.buy("4", price="59000")
+    desk.trade("59000", "2")
+    desk.settle()
+    by_hand(desk, "c1", Side.BUY, "2")
+    start(desk, "adopt")
+    (mine,) = desk.exchange.open_orders("c1")
+    assert mine.terms.quantity == 2
+    desk.exchange.cancel(PARENT, venue_id=entry.venue_id)  # held back: the child fills first
+    reports, desk.reports = desk.reports, []
+    desk.trade("58999", "1000")
+    desk.deliver()
+    desk.carry_out()
+    assert desk.position("c1") == 4
+    assert [i for i in desk.intents if isinstance(i, Place) and i.why == "trim"] == []
+    desk.reports += reports
+    desk.settle()
+    assert desk.position("c1") == 2  # what was ahead of an order that ended is given back
+
+
+def test_a_bot_that_is_started_again_adopts_what_it_left_orders_too():
+    desk = loop(child("c1", k="1")).start()
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.settle()
+    before = [order.client_id for order in desk.exchange.open_orders("c1")]
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    sent = list(desk.sent)
+    start(desk, "adopt")
+    assert desk.sent == sent
+    assert [order.client_id for order in desk.exchange.open_orders("c1")] == before
+    desk.sell("2")
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_copy_now_after_leave_does_not_double_and_uses_no_id_twice():
+    desk = loop(child("c1", k="1")).start()
+    order = desk.buy("2", price="59000")
+    desk.buy("1")
+    desk.settle()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    (mine,) = desk.exchange.open_orders("c1")
+    desk.exchange.cancel("c1", client_id=mine.client_id)
+    desk.reports.clear()
+    start(desk, "copy_now")
+    assert desk.position("c1") == 1
+    (again,) = desk.exchange.open_orders("c1")
+    assert again.client_id != mine.client_id
+    desk.cancel(order)
+    desk.settle()
+    assert desk.working("c1") == []
+
+
+def test_copy_now_counts_nothing_of_a_persons_own():
+    desk = loop(child("c1", k="1"))
+    desk.buy("2")
+    by_hand(desk, "c1", Side.BUY, "5")
+    start(desk, "copy_now")
+    assert desk.position("c1") == 7
+    desk.sell("2")
+    desk.settle()
+    assert desk.position("c1") == 5
+
+
+def test_percentage_without_a_balance_follows_nothing_and_says_so():
+    desk = loop(child("c1"), cash={"c1": D(0)})
+    desk.buy("2")
+    start(desk, "copy_now")
+    assert desk.sent == []
+    assert desk.said("no-balance")
+
+
+def test_hedge_books_are_taken_over_each_on_its_own_side():
+    desk = loop(child("c1", k="1"), child("c2", k="-1"), hedge=True)
+    desk.parent_places(Side.BUY, "2", position_side=PositionSide.LONG)
+    desk.parent_places(Side.SELL, "1", position_side=PositionSide.SHORT)
+    start(desk, "copy_now")
+    assert desk.position("c1", PositionSide.LONG) == 2
+    assert desk.position("c1", PositionSide.SHORT) == -1
+    assert desk.position("c2", PositionSide.SHORT) == -2
+    assert desk.position("c2", PositionSide.LONG) == 1
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["ignore", "adopt", "copy_now", "copy_if_better"])
+def test_the_plan_says_what_then_happens_and_changes_nothing(policy: str):
+    desk = loop(child("c1", k="0.5"), child("c2", k="2"))
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.buy("1", price="59000")
+    by_hand(desk, "c2", Side.BUY, "1")
+    what = given(desk, policy)
+    before = copy.deepcopy(desk.copier.desk)
+    plan = plan_start(desk.copier.desk, what)
+    assert desk.copier.desk == before
+    assert desk.intents == []
+    desk.feed(what)
+    placed = [(i.account, i.order.terms) for i in desk.intents if isinstance(i, Place)]
+    assert sorted(map(to_json, [(s.account, s.terms) for s in plan.sends])) == sorted(map(to_json, placed))
+    assert bool(placed) is (policy != "ignore")
+
+
+def test_the_digest_moves_with_what_would_be_sent_and_not_with_time():
+    desk = loop()
+    desk.buy("2")
+    first = plan_start(desk.copier.desk, given(desk, "copy_now"))
+    desk.pass_time(5_000)
+    assert plan_start(desk.copier.desk, given(desk, "copy_now")).digest == first.digest
+    assert plan_start(desk.copier.desk, given(desk, "copy_if_better")).digest != first.digest
+    desk.buy("1")
+    moved = plan_start(desk.copier.desk, given(desk, "copy_now"))
+    assert moved.digest != first.digest
+    assert [send.terms.quantity for send in moved.sends] == [Decimal("1.5")]

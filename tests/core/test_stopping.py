@@ -1,0 +1,201 @@
+"""Rule 13: what becomes of the children's orders and positions when a bot is stopped."""
+
+from __future__ import annotations
+
+import pytest
+from copydesk.drifting import drifts
+from copydesk.forecast import plan_stop
+from copydesk.inputs import BotStopped, Cancel, EngineStarted, Place
+from copydesk.model import OrderType, Rejected, RejectReason, Side, Terms, Unknown
+from copydesk.views import health
+from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+
+
+def busy() -> ClosedLoop:
+    """The child holds 2, protected by a stop, with an entry of 1 that rests."""
+    desk = ClosedLoop((child("c1", k="1"),)).start()
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.buy("1", price="59000")
+    desk.settle()
+    assert desk.position("c1") == 2
+    assert len(desk.working("c1")) == 2
+    return desk
+
+
+def stop(desk: ClosedLoop, policy: str) -> ClosedLoop:
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot", policy=policy))
+    return desk.settle()
+
+
+def types(desk: ClosedLoop) -> set[OrderType]:
+    return {terms.type for terms in desk.working("c1")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "position"),
+    [
+        ("leave", {OrderType.STOP_MARKET, OrderType.LIMIT}, 2),
+        ("cancel_entries", {OrderType.STOP_MARKET}, 2),
+        ("cancel_all", set(), 2),
+        ("flatten", set(), 0),
+    ],
+)
+def test_each_policy_leaves_what_it_says(policy: str, left: set[OrderType], position: int):
+    desk = stop(busy(), policy)
+    assert types(desk) == left
+    assert desk.position("c1") == position
+    bot = desk.copier.desk.bots["bot"]
+    assert not bot.working
+    assert not bot.ending
+    assert health(desk.copier.desk, bot, "c1") == ("unmanaged" if position else "in sync")
+    sent = len(desk.sent)
+    desk.sell("2")
+    desk.settle()
+    assert len(desk.sent) == sent
+
+
+def test_flatten_closes_what_was_copied_and_nothing_else():
+    desk = busy()
+    desk.exchange.place("c1", Terms(symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=D(3)))
+    stop(desk, "flatten")
+    assert desk.position("c1") == 3
+    closing = [i for i in desk.intents if isinstance(i, Place)][-1]
+    assert closing.order.terms.reduce_only
+    assert closing.why == "flatten"
+
+
+def test_flatten_waits_for_the_cancels_before_it_closes():
+    desk = busy()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot", policy="flatten"))
+    assert {type(i) for i in desk.queue} == {Cancel}
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_a_child_that_is_away_is_dealt_with_when_it_is_back():
+    desk = busy()
+    desk.disconnect("c1")
+    stop(desk, "flatten")
+    assert desk.position("c1") == 2
+    assert desk.copier.desk.bots["bot"].ending == "flatten"
+    desk.reconnect("c1")
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert desk.said("stop-done")
+
+
+def test_a_crash_in_the_middle_of_a_stop_changes_nothing_of_its_end():
+    desk = busy()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot", policy="flatten"))
+    desk.queue.clear()  # nothing reached the venue
+    desk.feed(EngineStarted(at_ns=desk.now_ns))
+    for account in (PARENT, "c1"):
+        desk.reread(account)
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert desk.working("c1") == []
+
+
+def test_a_cancel_whose_fate_is_unknown_is_asked_for_and_repeated():
+    desk = busy()
+    lost = []
+
+    def lose(intent: object) -> Unknown | None:
+        if isinstance(intent, Cancel) and len(lost) < 2:
+            lost.append(intent)
+            return Unknown(message="lost")
+        return None
+
+    desk.fault = lose  # type: ignore[assignment]
+    stop(desk, "cancel_all")
+    assert len(lost) == 2
+    assert desk.working("c1") == []
+
+
+def test_a_flatten_that_the_venue_refuses_tells_a_person():
+    desk = busy()
+    desk.fault = lambda i: (
+        Rejected(reason=RejectReason.OTHER, message="not today") if isinstance(i, Place) and i.why == "flatten" else None
+    )
+    stop(desk, "flatten")
+    assert desk.position("c1") == 2
+    assert desk.said("trim-failed")
+    assert not desk.copier.desk.bots["bot"].ending
+
+
+# --- winding down -----------------------------------------------------------------------------------------------------
+
+
+def test_wind_down_opens_nothing_follows_exits_and_stops_when_flat():
+    desk = stop(busy(), "wind_down")
+    bot = desk.copier.desk.bots["bot"]
+    assert types(desk) == {OrderType.STOP_MARKET}
+    assert bot.working
+    desk.buy("5")
+    desk.settle()
+    assert desk.position("c1") == 2
+    assert desk.said("winding-down")
+    desk.sell("3.5")  # half of seven
+    desk.settle()
+    assert desk.position("c1") == 1
+    assert all(row.cause for row in drifts(desk.copier.desk) if row.difference)
+    desk.sell("3.5")
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert not bot.working
+    assert bot.wound_down
+    assert desk.working("c1") == []
+    assert desk.said("wound-down")
+
+
+def test_wind_down_follows_a_flip_to_flat_only():
+    desk = stop(busy(), "wind_down")
+    desk.sell("5")
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert not desk.copier.desk.bots["bot"].working
+
+
+def test_wind_down_keeps_protection():
+    desk = stop(busy(), "wind_down")
+    desk.prices(D(54_000))
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert not desk.copier.desk.bots["bot"].working
+
+
+def test_wind_down_of_a_flat_bot_stops_at_once():
+    desk = ClosedLoop((child("c1", k="1"),)).start()
+    desk.buy("1", price="59000")
+    desk.settle()
+    stop(desk, "wind_down")
+    assert desk.working("c1") == []
+    assert not desk.copier.desk.bots["bot"].working
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["leave", "wind_down", "cancel_entries", "cancel_all", "flatten"])
+def test_the_plan_says_what_is_cancelled_and_closed(policy: str):
+    desk = busy()
+    plan = plan_stop(desk.copier.desk, "bot", policy)
+    expected = {
+        "leave": [],
+        "wind_down": ["cancel"],
+        "cancel_entries": ["cancel"],
+        "cancel_all": ["cancel", "cancel"],
+        "flatten": ["cancel", "cancel", "place"],
+    }[policy]
+    assert sorted(send.what for send in plan.sends) == expected
+    assert bool(plan.warnings) is (policy == "cancel_all")
+    sent = len(desk.sent)
+    stop(desk, policy)
+    assert sorted(what.lower() for _, _, what in desk.sent[sent:]) == expected
+
+
+def test_the_plan_of_cancel_all_says_which_orders_protect():
+    plan = plan_stop(busy().copier.desk, "bot", "cancel_all")
+    assert {send.terms.type for send in plan.sends if send.protects} == {OrderType.STOP_MARKET}
+    assert "without protection" in plan.warnings[0]
