@@ -20,9 +20,9 @@ from copydesk.model import (
     Terms,
     TriggerBy,
 )
-from copydesk.protecting import held_for, outlives
+from copydesk.protecting import held_for, is_stop, outlives
 from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, nearest_to, passive_price, round_to
-from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, reach
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
 
@@ -85,7 +85,8 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     # An exit covers at the most what the child holds now, whatever it is going to hold.
     covered = held_for(link, pair) + pair.filled
-    total = covered if outlives(bot, link, pair) else min(_closing(bot, link, pair, quantity, instrument), covered)
+    share = _closing(bot, link, pair, quantity, instrument)
+    total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
@@ -93,6 +94,12 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
         return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
+
+
+def _guards_all(bot: Bot, pair: Pair, quantity: Decimal) -> bool:
+    """A stop for all that the parent holds is one for all that the child holds, also where the child is ahead."""
+    parent = pair.parent
+    return parent.live and is_stop(parent.order.terms) and quantity >= reach(bot, parent)
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:

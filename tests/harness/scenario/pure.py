@@ -15,13 +15,14 @@ from copydesk.inputs import (
     Configured,
     EngineStarted,
     Input,
+    LimitSet,
     LookUp,
     Modify,
     Place,
+    PlaceGroup,
     Reported,
 )
 from copydesk.model import (
-    Capabilities,
     FillEvent,
     Order,
     OrderEvent,
@@ -42,7 +43,7 @@ from copydesk_paper.records import OrderReport, Report
 
 from harness.closed_loop import KIND, ClosedLoop
 from harness.scenario.reading import PARENT, Scenario
-from harness.scenario.stage import BOT, CASH, Said, Stage, child_rules, instrument_of
+from harness.scenario.stage import BOT, CASH, Said, ScenarioFailed, Stage, child_rules, instrument_of
 
 REST_MS = 20_000
 """Nothing that is uncertain is waited for any longer than this."""
@@ -88,7 +89,7 @@ class Loop(ClosedLoop):
         self.withheld = [report for report in self.withheld if self.now_ms < self.hidden.get(report.account, 0)]
         self.reports += late
 
-    def verdict(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def verdict(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         waiting = self.trouble.get(intent.account)
         return waiting.popleft() if waiting else None
 
@@ -108,6 +109,8 @@ class PureStage(Stage):
             hedge=scenario.hedge,
             amendable=frozenset(OrderType(word) for word in scenario.amends),
             price=market.price,
+            nets=scenario.nets,
+            oco=scenario.oco,
         )
         self.loop.fault = self._count
         self.loop.exchange.listen(self.hear)
@@ -126,12 +129,13 @@ class PureStage(Stage):
     def log(self) -> Sequence[Said]:
         return [Said(note.kind, note.text, note.account, note.data) for note in self.loop.notes]
 
-    def _count(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def _count(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         self.requests[intent.account] += 1
         return self.loop.verdict(intent)
 
     async def open(self) -> None:
         self.show_market()
+        await self.configure()
         for name in self.scenario.accounts:
             self.loop.reread(name)
         if not self.scenario.stopped:
@@ -140,10 +144,10 @@ class PureStage(Stage):
     async def close(self) -> None:
         """What was decided follows from the journalled inputs alone (I5)."""
         again = Copier()
-        intents: list[bytes] = []
+        kinds = Place | PlaceGroup | Modify | Cancel | LookUp
         decode = msgspec.json.Decoder(Input).decode
-        for given in self.loop.inputs:
-            intents += [to_json(d) for d in again.apply(decode(given)) if isinstance(d, Place | Modify | Cancel | LookUp)]
+        decided = [decision for given in self.loop.inputs for decision in again.apply(decode(given))]
+        intents = [to_json(decision) for decision in decided if isinstance(decision, kinds)]
         assert intents == [to_json(intent) for intent in self.loop.intents], "the journal replays to other decisions"
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -255,20 +259,43 @@ class PureStage(Stage):
         decode = msgspec.json.Decoder(Input).decode
         for given in self.loop.inputs:
             self.loop.copier.apply(decode(given))
+        can = self.desk.capabilities
         self.loop.feed(EngineStarted(at_ns=self.loop.now_ns))
-        await self.configure()
+        rules = rules_of(self.settings, KIND)
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities=can))
         for name in self.scenario.accounts:
             if name not in self.loop.down:
                 self.loop.reread(name, since_ms=EVER_MS)
 
-    async def bot_starts(self) -> None:
-        self.loop.feed(BotStarted(at_ns=self.loop.now_ns, bot=BOT, snapshot=self.loop.snapshot(PARENT)))
+    async def bot_starts(self, policy: str = "") -> None:
+        start = self.settings.start
+        children = {name: self.loop.snapshot(name) for name in self.scenario.children if name not in self.loop.down}
+        self.loop.feed(
+            BotStarted(
+                at_ns=self.loop.now_ns,
+                bot=BOT,
+                snapshot=self.loop.snapshot(PARENT),
+                policy=policy or start.policy,
+                max_adverse_percent=start.max_adverse_percent,
+                children=children if (policy or start.policy) != "ignore" else {},
+            )
+        )
         self.loop.pass_time(1)
 
-    async def bot_stops(self) -> None:
-        self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT))
+    async def bot_is_refused(self, words: str) -> None:
+        raise ScenarioFailed("what is compared before a start is not the pure engine's affair")
+
+    async def bot_stops(self, policy: str = "") -> None:
+        self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT, policy=policy or self.settings.stop))
+
+    async def trading_becomes(self, account: str, state: str) -> None:
+        self.loop.feed(LimitSet(at_ns=self.loop.now_ns, account=account, state=state, actor="a person"))
 
     async def configure(self) -> None:
-        can = Capabilities(amend=self.loop.amendable, hedge_mode=True)
+        can = self.desk.capabilities
         rules = rules_of(self.settings, KIND)
-        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: can}))
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities=can))
+
+    @property
+    def now_ns(self) -> int:
+        return self.loop.now_ns

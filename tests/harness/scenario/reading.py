@@ -24,7 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from copydesk.cli.bots import child_table
+from copydesk.cli.bots import child_table, settings_table
 from copydesk.config import BotSettings, check_bot
 from copydesk.errors import UsageError
 
@@ -70,6 +70,8 @@ class Scenario:
     cash: dict[str, Decimal] = field(default_factory=dict)
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
+    nets: bool = True
+    oco: bool = False
     stopped: bool = False  # the bot is not started before the story begins
     amends: tuple[str, ...] = ("limit",)
     skips: dict[str, str] = field(default_factory=dict)  # runner: why it cannot run there
@@ -87,7 +89,8 @@ class Scenario:
     def settings(self) -> BotSettings:
         """The bot, checked as everywhere. Raises `UsageError`."""
         children = [child_table(f"{name}={text}") for name, text in self.children.items()]
-        return check_bot({"name": "bot", "parent": PARENT, "children": children, **self.bot})
+        bot = settings_table([f"{name}={value}" for name, value in self.bot.items()])
+        return check_bot({"name": "bot", "parent": PARENT, "children": children, **bot})
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -139,17 +142,30 @@ _DESK = {
     "market": re.compile(r"market (?P<market>.+)"),
     "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S+)"),
     "accounts": re.compile(rf"(?P<account>{NAME}) has (?P<cash>[\d.,]+)(?: and (?P<leverage>\d+)x leverage)?"),
-    "bot": re.compile(r"bot (?P<bot>\w+)=(?P<value>.+)"),
+    "bot": re.compile(r"bot (?P<bot>[\w.]+)=(?P<value>.+)"),
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
     "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
+    "nets": re.compile(r"venue (?P<nets>does not net)"),
+    "oco": re.compile(r"venue has (?P<oco>native OCO)"),
     "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
     "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
 }
-_DESK_HELP = (
-    "expected one of: rule 3 | market price 100, step 1, tick 0.1, minimum 5, notional 50 | child NAME SETTINGS as in "
-    "`--child`, such as x0.5,rounding=nearest | NAME has 1000 and 20x leverage | bot SETTING=VALUE | engine SETTING=VALUE "
-    "| bot is stopped | all accounts are in hedge mode | venue amends nothing | not on binance-futures: REASON"
+_DESK_HELP = "expected one of: " + " | ".join(
+    (
+        "rule 3",
+        "market price 100, step 1, tick 0.1, minimum 5, notional 50",
+        "child NAME SETTINGS as `--child` takes them, such as x0.5,rounding=nearest",
+        "NAME has 1000 and 20x leverage",
+        "bot SETTING=VALUE",
+        "engine SETTING=VALUE",
+        "bot is stopped",
+        "all accounts are in hedge mode",
+        "venue amends nothing",
+        "venue does not net",
+        "venue has native OCO",
+        "not on binance-futures: REASON",
+    )
 )
 
 
@@ -184,6 +200,10 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.engine[name] = value
         case {"stopped": _}:
             scenario.stopped = True
+        case {"nets": _}:
+            scenario.nets = False
+        case {"oco": _}:
+            scenario.oco = True
         case {"hedge": _}:
             scenario.hedge = True
         case {"amends": text}:
