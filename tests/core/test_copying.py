@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from copydesk import state
 from copydesk.drifting import drifts
-from copydesk.inputs import BotStopped, Snapped
+from copydesk.inputs import BotStopped, Place, Snapped
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -576,20 +576,29 @@ def test_4_a_fast_round_trip_and_reversal_arrives():
     assert desk.position("c1") == D("-0.3")
 
 
-def test_5_a_trim_that_the_market_cannot_take_is_tried_again_and_then_told():
-    desk = loop(child("c1", k="1"))
-    desk.buy("0.1")
+def test_5_a_trim_that_the_market_cannot_take_is_tried_again_then_told_and_tried_on():
+    desk = loop(child("c1", k="0.5"))
+    desk.soon_ms = 20_000
+    order = desk.buy("10", price="59999")
     desk.settle()
-    refused = Rejected(reason=RejectReason.OTHER, message="closed for maintenance")
-    desk.fault = lambda intent: refused
-    desk.sell("0.1")
+    child_gets_ahead(desk, order)
+    desk.fault = lambda intent: (
+        Rejected(reason=RejectReason.OTHER, message="closed for maintenance") if isinstance(intent, Place) else None
+    )
+    desk.cancel(order)
     desk.settle()
     (told,) = [note for note in desk.notes if note.kind == "trim-failed"]
     assert "maintenance" in told.text
     assert "ticket" in told.data
     trims = [intent for intent in desk.intents if getattr(intent, "why", "") == "trim"]
     assert len({trim.order.client_id for trim in trims}) == len(trims) == 6
-    assert desk.position("c1") == D("0.1")
+    (view,) = drifts(desk.copier.desk)
+    assert (view.attributed, view.cause) == (4, "rejected")
+    assert "maintenance" in view.alarm
+    desk.soon_ms = 100_000
+    desk.fault = lambda intent: None
+    desk.settle()
+    assert desk.position("c1") == 0
 
 
 def test_7_an_order_made_larger_after_the_childs_had_filled_is_followed():

@@ -139,6 +139,7 @@ settings_of_children = st.fixed_dictionaries(
         "trigger": st.sampled_from(["on_submit", "on_fill"]),
         "unfilled_entry": unfilled | st.just(Unfilled(action="cancel_after", after_ms=1_000)),
         "unfilled_exit": unfilled,
+        "on_size_reject": st.just("shrink_to_fit"),
     },
 )
 limits = st.one_of(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.inputs import Cancel, Modify, Place, Unfilled
-from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side
+from copydesk.inputs import Cancel, LookUp, Modify, Place, Unfilled
+from copydesk.model import Accepted, OrderStatus, OrderType, PositionSide, Rejected, RejectReason, Side
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 STOP, TARGET = OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET
 
@@ -47,6 +48,24 @@ def half_filled(desk: ClosedLoop) -> None:
     desk.trade("59990", "3")  # the parent, who came first, 2; the child 1
     desk.settle()
     assert (desk.position(PARENT), desk.position("c1")) == (2, 1)
+
+
+def own_link_orders(desk: ClosedLoop, account: str = "c1"):
+    """All that the engine knows to have sent, of episodes that are over too."""
+    return [tracked.order for (name, _), tracked in desk.copier.desk.child_orders.items() if name == account]
+
+
+def deafen(desk: ClosedLoop, account: str) -> None:
+    """From now on the stream tells nothing of orders that are cancelled there."""
+    hear = desk._hear
+
+    def partly(report) -> None:
+        order = getattr(report, "order", None)
+        if order is None or report.account != account or order.status is not OrderStatus.CANCELLED:
+            hear(report)
+
+    desk.exchange.listen(partly)
+    desk.exchange._floor._listeners.remove(hear)
 
 
 # --- 4: exits ---------------------------------------------------------------------------------------------------------
@@ -276,6 +295,58 @@ def test_11_a_cancel_that_is_not_confirmed_is_asked_after_until_it_is():
     desk.settle()
     assert desk.working("c1") == []
     assert not any(order.state.is_open for order in own_link(desk).orders)
+
+
+def test_11_what_only_a_reply_says_is_gone_is_asked_for():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    before = len(desk.intents)
+    deafen(desk, "c1")
+    for order in desk.exchange.open_orders(PARENT):
+        desk.cancel(order)
+    desk.sell("2")
+    desk.settle()
+    asked = [ref.client_id for intent in desk.intents[before:] if isinstance(intent, LookUp) for ref in intent.orders]
+    stop = next(order for order in own_link_orders(desk) if order.terms.type is STOP)
+    assert stop.client_id in asked
+    assert stop.verified
+    assert desk.said("unverified") == []
+
+
+def test_11_what_the_stream_tells_is_gone_is_not_asked_for():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    for order in desk.exchange.open_orders(PARENT):
+        desk.cancel(order)
+    desk.sell("2")
+    desk.settle()
+    assert not any(isinstance(intent, LookUp) for intent in desk.intents)
+
+
+def test_11_a_stop_that_stands_although_its_cancel_was_confirmed_is_cancelled_again():
+    desk = loop()
+    bracket(desk)
+    desk.settle()
+    lies = []
+
+    def lie(intent):
+        """The venue says that it cancelled the stop, and did not."""
+        tracked = desk.copier.desk.child_orders[intent.account, intent.client_id]
+        if not isinstance(intent, Cancel) or tracked.order.terms.type is not STOP or len(lies) == 2:
+            return None
+        lies.append(intent.client_id)
+        found = desk.exchange.find("c1", client_id=intent.client_id)
+        return Accepted(order=replace(found, status=OrderStatus.CANCELLED))
+
+    desk.fault = lie
+    for order in desk.exchange.open_orders(PARENT):
+        desk.cancel(order)
+    desk.sell("2")
+    desk.settle()
+    assert len(lies) == 2
+    assert desk.working("c1") == []
 
 
 def test_11_a_stop_of_the_old_side_is_gone_before_the_new_side_opens():

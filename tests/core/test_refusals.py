@@ -96,8 +96,8 @@ RUNS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
         ("unknown connection kind 'nyse'", "binance-futures", "install the plugin that offers it"),
     ),
     "kind not installed": (
-        lambda folder: give_config(folder, TWO_PAPERS.replace("'paper'", "'bybit'")),
-        ("unknown connection kind 'bybit': pip install copydesk-bybit",),
+        lambda folder: give_config(folder, TWO_PAPERS.replace("'paper'", "'rithmic'")),
+        ("unknown connection kind 'rithmic': pip install copydesk-rithmic",),
     ),
     "unknown connection": (
         lambda folder: give_bot(folder, child="nowhere"),

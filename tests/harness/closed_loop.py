@@ -105,6 +105,7 @@ class ClosedLoop:
     hedge: bool = False
     amendable: frozenset[OrderType] = frozenset({OrderType.LIMIT})
     price: Decimal = PRICE
+    soon_ms: int = SOON_MS  # timers beyond it are not waited for by `settle`
     nets: bool = True
     reduce_only: bool = True
     oco: bool = False
@@ -259,7 +260,7 @@ class ClosedLoop:
             self.deliver()
             self.carry_out()
             if not self.reports and not self.queue:
-                if not 0 < self.copier.next_due_ns <= self.now_ns + SOON_MS * 1_000_000:
+                if not 0 < self.copier.next_due_ns <= self.now_ns + self.soon_ms * 1_000_000:
                     return self
                 self.pass_time(max(1, (self.copier.next_due_ns - self.now_ns) // 1_000_000 + 1))
         raise AssertionError(f"still not quiet: {self.queue} {self.copier.next_due_ns - self.now_ns}")

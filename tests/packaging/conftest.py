@@ -21,6 +21,7 @@ SOURCES = {
     "copydesk_wire": "plugins/wire",
     "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
+    "copydesk_bybit": "plugins/bybit",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

@@ -58,6 +58,22 @@ def test_a_plugins_wheel_beside_core_makes_its_kind_appear(bare: Fresh, wheels: 
     assert "BTCUSDT" in ready["symbols"]
 
 
+def test_a_plugin_brings_its_own_library_and_no_other_venues(wheels: dict[str, Path], tmp_path: Path) -> None:
+    """Bybit's wheel brings ccxt and nothing of IB or Rithmic, and is uninstalled by itself."""
+    fresh = Fresh(tmp_path)
+    fresh.install(
+        *(wheels[package] for package in ("copydesk", "copydesk_paper", "copydesk_wire", "copydesk_ccxt", "copydesk_bybit"))
+    )
+    listed = json.loads(call([fresh.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]).stdout)
+    names = {entry["name"].lower().replace("_", "-") for entry in listed}
+    assert {"ccxt", "copydesk-bybit"} <= names
+    assert not {"ib-async", "ib-insync", "async-rithmic", "protobuf", "copydesk-binance"} & names
+    assert {name for name, kind in fresh.kinds().items() if kind["installed"]} == {"bybit", "paper"}
+    assert not {"ccxt", "aiohttp", "copydesk_bybit"} & fresh.loaded("copydesk.cli")
+    call([fresh.python, "-m", "pip", "uninstall", "--quiet", "--yes", "copydesk-bybit"])
+    assert {name for name, kind in fresh.kinds().items() if kind["installed"]} == {"paper"}
+
+
 def test_wheels_hold_their_package_and_nothing_else(wheels: dict[str, Path]) -> None:
     for package, wheel in wheels.items():
         names = zipfile.ZipFile(wheel).namelist()

@@ -83,7 +83,7 @@ class BotLife:
             engine.chronicle.say("warn", "bot", f"bot {name!r}: {warning}", bot=name)
 
     def _plan(self, settings: BotSettings, given: BotStarted) -> StartPlan:
-        refusals, warnings = start_checks(settings, given, self._engine, self._config)
+        refusals, warnings = start_checks(settings, given, self._engine, self._store.others(settings.name))
         return plan_start(self._engine.state, given, refusals, warnings)
 
     async def _read(self, settings: BotSettings, order: StartOrder) -> BotStarted:

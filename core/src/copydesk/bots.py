@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from copydesk.config import BotSettings, Config, describe_problem, read_toml
 from copydesk.datafolder import make_folder, write_atomically
 from copydesk.errors import ConfigError, Conflict, UnknownName, UsageError
+from copydesk.families import check_family
 
 BOTS_NAME = "bots.toml"
 VERSION = 1
@@ -55,13 +56,18 @@ class BotStore:
         """Raises `UnknownName`."""
         return pick(name, self.bots)
 
+    def others(self, name: str) -> list[BotSettings]:
+        """All bots but that one."""
+        return [bot for bot in self.bots.values() if bot.name != name]
+
     def add(self, bot: BotSettings, config: Config) -> None:
-        """Raises `Conflict`, or `UsageError` where its accounts do not fit the configuration."""
+        """Raises `Conflict`, or `UsageError` where its accounts do not fit the configuration or those of other bots."""
         if bot.name in self.bots:
             raise Conflict(
                 f"a bot {bot.name!r} is there already: choose another name, or change it with `copydesk bots settings`"
             )
         check_accounts(bot, config)
+        check_family(bot, self.others(bot.name))
         self._store({**self.bots, bot.name: bot})
 
     def change(self, name: str, bot: BotSettings, config: Config) -> None:
@@ -70,6 +76,7 @@ class BotStore:
         if bot.name != name and bot.name in self.bots:
             raise Conflict(f"a bot {bot.name!r} is there already: choose another name")
         check_accounts(bot, config)
+        check_family(bot, self.others(name))
         bot = bot.model_copy(update={"working": before.working})
         self._store({(bot.name if key == name else key): (bot if key == name else old) for key, old in self.bots.items()})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from copydesk.config import BotSettings, Config, connection_of
+from copydesk.config import BotSettings, connection_of
 from copydesk.engine import Engine
+from copydesk.errors import Conflict
+from copydesk.families import chains, check_family
 from copydesk.inputs import BotStarted
 from copydesk.model import Capabilities, Snapshot
 from copydesk.view import ConnectionState
@@ -15,10 +17,16 @@ FEWEST_ORDERS_A_MINUTE = 10
 """Where the venue's limit leaves the parent fewer orders a minute than this, the fan-out is called too wide."""
 
 
-def start_checks(settings: BotSettings, given: BotStarted, engine: Engine, config: Config) -> tuple[list[str], list[str]]:
+def start_checks(
+    settings: BotSettings, given: BotStarted, engine: Engine, others: Sequence[BotSettings]
+) -> tuple[list[str], list[str]]:
     """(refusals, warnings), a sentence each."""
     refusals: list[str] = []
-    warnings: list[str] = []
+    try:
+        check_family(settings, others)
+    except Conflict as conflict:
+        refusals.append(str(conflict))
+    warnings = chains(settings, others)
     concerned = _symbols(given.snapshot)
     for child in settings.children:
         connection = engine.connections[connection_of(child.account)]

@@ -152,6 +152,7 @@ class ChildSettings(Settings):
     trigger: Literal["on_submit", "on_fill"] = "on_submit"
     unfilled_entry: UnfilledEntry = UnfilledEntry()
     unfilled_exit: UnfilledExit = UnfilledExit()
+    on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
 

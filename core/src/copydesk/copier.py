@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from copydesk import silence
+from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
 from copydesk.inputs import (
@@ -190,6 +191,9 @@ class Copier:
                 else:
                     parent_report(run, account, order)
             case FillEvent(fill=fill):
+                for bot in self.desk.bots.values():
+                    if bot.working and bot.rules.parent == account:
+                        count_parent_fee(self.desk, bot, fill)
                 self.desk.priced(account, fill.symbol, fill.price)
                 if is_own(fill.client_id):
                     report_fill(run, account, fill, settle=True)

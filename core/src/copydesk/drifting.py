@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from copydesk.dust import is_dust
 from copydesk.model import ZERO, Instrument
 from copydesk.planning import ratio_for
 from copydesk.sizing import ceil_to, entry_quantity, round_to
@@ -62,10 +63,16 @@ def drift(desk: Desk, bot: Bot, link: Link) -> DriftView | None:
         difference=difference,
         cause=causes[0].cause if causes else "",
         causes=causes,
+        alarm=_alarm(link) if difference else "",
         since_ns=link.since_ns if difference else 0,
         naked_since_ns=link.naked_since_ns,
         naked_ns=link.naked_ns,
     )
+
+
+def _alarm(link: Link) -> str:
+    alarms = (pair.alarm for pair in link.pairs.values() if pair.alarm and not pair.closed)
+    return next(alarms, link.alarm)
 
 
 def drifts(desk: Desk) -> tuple[DriftView, ...]:
@@ -113,6 +120,9 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
     if not desk.account(link.child.account).connected:
         yield DriftCause(cause="stale", quantity=difference)
         return
+    if abs(link.attributed + difference) < abs(link.attributed) and is_dust(difference, instrument, link.price):
+        yield DriftCause(cause="dust", quantity=difference)
+        return
     sign = 1 if difference > 0 else -1
     step = instrument.quantity_step
     lacking = _lacking(bot, link, step, sign, _ratio(desk, bot, link))
@@ -159,15 +169,19 @@ def _cause(pair: Pair) -> str:
     """Why the pair's child lacks what it lacks; empty where nothing tells."""
     if pair.closed in _OF_CLOSED:
         return _OF_CLOSED[pair.closed]
+    if pair.alarm:
+        return "rejected"
     if pair.guard:
         return pair.guard
+    if pair.cap is not None:
+        return "capped"
     if pair.closed:
         return ""
     return _OF_WAITING.get(pair.waiting, "pending")
 
 
 def _gap(link: Link, pair: Pair, step: Decimal, fresh: Decimal) -> Decimal:
-    """What the child should have traded for the parent's fills, less what it has, signed. `fresh`: a new episode's ratio."""
+    """What the child should have traded for the parent's fills, less what it has, signed. `fresh`: a new ratio."""
     parent, rounding = pair.parent, link.child.rounding
     side, sign = parent.order.terms.side.sign, child_sign(link, pair)
     if pair.ratio is None and not link.ratios and fresh < 0:

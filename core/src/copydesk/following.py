@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk import executions, unfilled
+from copydesk import executions, refusing, unfilled
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
@@ -24,8 +24,8 @@ from copydesk.standing import child_sign, divide, excess, is_exit, opening_sign,
 from copydesk.state import Bot, ChildOrder, Executed, Link, Op, Pair
 from copydesk.tracking import Event, State
 
-_GOES_ON = ("replace", "silence", "unfilled")
-"""What an order was cancelled for that is to be followed by another."""
+_GOES_ON = ("replace", "silence", "unfilled", "refused")
+"""What an order was cancelled for, or that it was refused, where it is to be followed by another."""
 _SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
@@ -143,7 +143,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
@@ -221,7 +221,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not _has_ratio(run, bot, link, pair):
         return
-    want = guarded(run, bot, link, pair, instrument)
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
@@ -267,6 +267,9 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
                 _give_up(pair, "too-small")
             return
     if want.exit:
+        if refusing.is_too_early(run, pair):
+            return
+        terms = refusing.at_market(pair, terms)
         _cancel_outlived(run, bot, link, pair, terms)
     why = _why(pair, want, lasting=lasting, hurried=bool(missing))
     if missing:
@@ -408,9 +411,8 @@ def _left_to_close(link: Link, pair: Pair, terms: Terms) -> Decimal:
     closing = sum(
         (
             order.remaining
-            for other in link.pairs.values()
-            if other is not pair
-            for order in other.orders
+            for order in link.orders
+            if not any(order is own for own in pair.orders)
             if order.state.is_open and order.terms.type is OrderType.MARKET and order.terms.side is terms.side
         ),
         ZERO,

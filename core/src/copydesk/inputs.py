@@ -81,6 +81,7 @@ class ChildRules(Record):
     trigger: str = "on_submit"
     unfilled_entry: Unfilled = Unfilled()
     unfilled_exit: Unfilled = Unfilled(action="market_after")
+    on_size_reject: str = "fail"
     limits: Limits = Limits()
     filters: Filters = Filters()
 

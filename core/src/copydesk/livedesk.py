@@ -18,6 +18,7 @@ from copydesk.connections import check_bot_accounts
 from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
+from copydesk.families import chains
 from copydesk.inputs import LimitSet
 from copydesk.model import (
     Candle,
@@ -172,6 +173,7 @@ class LiveDesk:
         self._store.add(bot.model_copy(update={"working": False}), self._config)
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {bot.name!r} added", bot=bot.name)
+        self._warn_of_chains(bot)
         await self._read_accounts(bot)
         if bot.working:
             await self.start_bot(bot.name)
@@ -187,8 +189,13 @@ class LiveDesk:
             self._engine.events.tell("bot-removed", {"name": name})
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {bot.name!r}: settings changed", bot=bot.name)
+        self._warn_of_chains(bot)
         await self._read_accounts(bot)
         self._refresh_soon()
+
+    def _warn_of_chains(self, bot: BotSettings) -> None:
+        for sentence in chains(bot, self._store.others(bot.name)):
+            self._engine.chronicle.say("warn", "bot", sentence, bot=bot.name)
 
     async def remove_bot(self, name: str) -> None:
         if self._store.get(name).working:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.dust import count_parent_fee
 from copydesk.following import follow
 from copydesk.ids import COPY, client_order_id, is_own
 from copydesk.inputs import Note
@@ -176,6 +177,7 @@ def parent_snapshot(run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> N
     for fill in snapshot.fills:
         if not is_own(fill.client_id):
             _inferred_fill(run, bot, fill, mentioned)
+        count_parent_fee(run.desk, bot, fill)
     for parent in list(bot.orders.values()):
         ref = _ref(parent.order)
         if not parent.live or parent.order.venue_id in mentioned or is_own(parent.order.client_id):

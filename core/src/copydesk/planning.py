@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from copydesk.dust import is_dust
 from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import ChildRules
 from copydesk.model import (
@@ -21,7 +22,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk.protecting import held_for, is_stop, outlives
-from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, nearest_to, passive_price, round_to
+from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, floor_to, nearest_to, passive_price, round_to
 from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, reach
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
@@ -87,6 +88,9 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     covered = held_for(link, pair) + pair.filled
     share = _closing(bot, link, pair, quantity, instrument)
     total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
+    total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
+    if is_dust(total - pair.filled, instrument, link.price):
+        return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust", final=not pair.parent.live)
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:

@@ -31,7 +31,7 @@ def is_guarded(terms: Terms) -> bool:
 
 def held_for(link: Link, pair: Pair) -> Decimal:
     """How much the child holds that the pair's order could close."""
-    return max(ZERO, -link.attributed * child_sign(link, pair))
+    return max(ZERO, -(link.attributed - link.held_back) * child_sign(link, pair))
 
 
 def outlives(bot: Bot, link: Link, pair: Pair) -> bool:

@@ -39,6 +39,7 @@ def _child_rules(child: ChildSettings) -> ChildRules:
             _unfilled(child.unfilled_entry), max_slippage_percent=child.unfilled_entry.max_slippage_percent
         ),
         unfilled_exit=_unfilled(child.unfilled_exit),
+        on_size_reject=child.on_size_reject,
         limits=_limits(child.limits),
         filters=Filters(
             include=child.filters.include,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copydesk import refusing
+from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.inputs import Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
@@ -10,6 +12,7 @@ from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
 from copydesk.tracking import Event, State
 from copydesk.trimming import resend_correction, settle_link
+from copydesk.verifying import ask, await_word, hear, is_unverified
 
 LOOK_UP_AFTER_MS = 200
 LOOK_UP_AGAIN_MS = 450
@@ -59,9 +62,10 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
     match outcome:
         case Accepted(order=reply):
             order.on(Event.ACCEPTED)
+            refusing.taken(run, tracked)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Unknown():
             order.on(Event.LOST)
             if order.state is State.UNKNOWN:
@@ -106,6 +110,8 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
         standing.refused = order.terms  # it stays as it is, and the same is not asked for again
+    elif refusing.goes_on(run, tracked, outcome):
+        return
     elif pair is not None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
@@ -122,7 +128,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _amend_holds(order)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
         case Rejected(reason=RejectReason.UNCHANGED):
             _amend_holds(order)
         case Rejected(reason=RejectReason.NOT_FOUND) | Unknown():
@@ -134,6 +140,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             _again(run, order, outcome)
         case Rejected():
             order.refused, order.asked = order.asked, None
+            refusing.change_refused(tracked, outcome)
             count_missed(tracked.bot, tracked.link)
             text = f"the change was refused: {outcome.message}"
             ids = {"client_id": order.client_id, "parent_order": order.cause}
@@ -146,9 +153,11 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
         case Accepted(order=reply):
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
-                _merge(tracked, reply)
+                _merge(run, tracked, reply)
             if order.state.is_open:
                 run.wake(order, CANCEL_REPORT_MS)  # rule 8: its terminal report is waited for
+            else:
+                await_word(run, order)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.cancelled_for = ""
             _again(run, order, outcome)
@@ -172,9 +181,10 @@ def _amend_holds(order: ChildOrder) -> None:
         order.tries = 0
 
 
-def _merge(tracked: Tracked, reply: Order) -> None:
+def _merge(run: Run, tracked: Tracked, reply: Order) -> None:
     order = tracked.order
     tracked.link.move(order, order.merge(reply))
+    hold_back(run.desk, tracked)
 
 
 def _go_on(run: Run, tracked: Tracked) -> None:
@@ -196,8 +206,11 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
         return
     ours = tracked.order
     was_open = ours.state.is_open
-    _merge(tracked, order)
+    _merge(run, tracked, order)
     ours.absent = 0
+    hear(run, tracked, order, looked_up=looked_up)
+    if ours.state.is_ended and ours.op is Op.CANCEL and not was_open and not order.status.is_final:
+        return  # it was found to stand although it was thought to have ended: it is cancelled again
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
             count_copied(tracked.bot, tracked.link)  # the report came before the reply
@@ -222,16 +235,21 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
     grown = tracked.order.merge_fill(fill)
     if grown:
         tracked.link.move(tracked.order, grown)
-        if settle:
-            _go_on(run, tracked)
+    hold_back(run.desk, tracked)
+    if (count_fee(run.desk, tracked, fill) or grown) and settle:
+        _go_on(run, tracked)
 
 
 def absent(run: Run, account: str, client_id: str) -> None:
     """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
     tracked = run.desk.child_orders.get((account, client_id))
-    if tracked is None or tracked.order.op is not Op.LOOK_UP or tracked.order.state.is_ended:
+    if tracked is None:
         return
     order = tracked.order
+    if order.state.is_ended:
+        order.verified = True
+    if order.op is not Op.LOOK_UP or order.state.is_ended:
+        return
     order.absent += 1
     age_ms = (run.at_ns - order.sent_ns) // 1_000_000
     adds = order.state is State.UNKNOWN and not order.terms.reduce_only
@@ -271,6 +289,8 @@ def due(run: Run, tracked: Tracked) -> None:
     order = tracked.order
     order.due_ns = 0
     if order.state.is_ended:
+        if is_unverified(order):
+            ask(run, tracked)
         if tracked.bot.working or tracked.pair is None or order.partner:
             settle_link(run, tracked.bot, tracked.link)
     elif order.op is Op.LOOK_UP or (order.op is Op.CANCEL and order.intent):

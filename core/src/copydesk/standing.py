@@ -156,5 +156,5 @@ def excess(bot: Bot, link: Link, instrument: Instrument) -> Decimal:
     step = instrument.quantity_step
     beyond = abs(held) - max(ZERO, target(bot, link, instrument) * towards)
     if beyond > 0:
-        beyond -= sum((explained(bot, link, pair, step, towards) for pair in link.pairs.values()), ZERO)
+        beyond -= link.held_back + sum((explained(bot, link, pair, step, towards) for pair in link.pairs.values()), ZERO)
     return min(abs(held), floor_to(max(beyond, ZERO), step))

@@ -87,6 +87,7 @@ class ParentOrder:
     moved: int = 0  # `ParentBook.moves` at its latest fill
     filled_ms: int = 0  # the venue's time of its latest fill
     executions: dict[str, Decimal] = field(default_factory=dict)
+    fees: dict[str, Decimal] = field(default_factory=dict)  # in the base asset, by execution
     told: Decimal = ZERO  # how much of its fills had moved the position before any report told of them
     absent: int = 0  # how many snapshots in a row said that the venue has no such order
     seen: bool = False  # its pairs were made; one that is gone since then is made again only for more fills
@@ -143,6 +144,7 @@ class ParentBook:
     working: dict[str, ParentOrder] = field(default_factory=dict)  # live orders that came after the start
     moves: int = 0  # how often the position moved
     moved_ms: int = 0  # the venue's time of the last fill: a snapshot from before it proves nothing
+    price: Decimal = ZERO  # of the latest execution with a fee in the base asset
 
     @property
     def followed(self) -> Decimal:
@@ -160,6 +162,9 @@ class ChildOrder:
     why: str = ""
     leg: str = COPY
     exit: bool = False  # it is there to close, not to open
+    held_back: Decimal = ZERO  # of what it filled, for a fee in the base asset that was not told yet
+    verified: bool = False  # the venue itself told that it has ended, beside the reply to a cancel
+    asked_for: int = 0  # how often it was asked whether it has
     partner: str = ""  # the client id of the other leg of its group
     state: State = State.SENDING
     op: Op | None = Op.PLACE
@@ -242,6 +247,12 @@ class Pair:
     seen_opened: Decimal = ZERO  # and opened by that
     forgone: Decimal = ZERO  # what is not copied any more of what its executions opened,
     lost: str = ""  # and why
+    refusals: int = 0  # how often in a row the venue refused the exit,
+    retry_ns: int = 0  # when it is tried again,
+    at_market: bool = False  # it is tried as a market order by now,
+    alarm: str = ""  # and what a person was told of it
+    cap: Decimal | None = None  # the most that the venue takes of an entry,
+    shrinks: int = 0  # and how often that was found out
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
@@ -289,10 +300,15 @@ class Link:
     ended: dict[str, Pair] = field(default_factory=dict)  # pairs of which nothing more can come
     corrections: list[ChildOrder] = field(default_factory=list)
     trims: int = 0  # how many there were: part of their ids
-    failing: Decimal = ZERO  # what could not be trimmed; not tried again until something moves
+    failing: Decimal = ZERO  # what could not be trimmed; tried on at a slow pace,
+    again_ns: int = 0  # the next time then,
+    alarm: str = ""  # and what a person was told of it
     released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
+    held_back: Decimal = ZERO  # of that for fees that were not told yet
+    dust: Decimal = ZERO  # what was left of the episode before, too small to be sold
+    price: Decimal = ZERO  # of its latest execution
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
     naked_ns: int = 0  # all such times that are over, together,
     naked_longest_ns: int = 0  # and the longest of them

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from copydesk.drifting import watch
+from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
 from copydesk.ids import TRIM, client_order_id
 from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
 from copydesk.planning import closing_side
+from copydesk.refusing import SLOWLY_MS, is_retrying
 from copydesk.sending import Run, register, send
 from copydesk.standing import excess
 from copydesk.state import Bot, ChildOrder, Desk, Link
@@ -37,7 +39,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     _trim(run, bot, link)
     measure(run, bot, link)
     watch(run.desk, bot, link, run.at_ns)
-    _end_episode(bot, link)
+    _end_episode(run, bot, link)
     _put_by(link)
 
 
@@ -48,9 +50,12 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
     """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
     if not link.attributed or not _may_trim(run, bot, link):
         return
-    quantity = excess(bot, link, run.desk.instruments[bot.rules.kind, link.book[0]])
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    quantity = excess(bot, link, instrument)
+    if is_dust(quantity, instrument, link.price):
+        quantity = ZERO
     if quantity != link.failing:
-        link.failing = ZERO
+        link.failing, link.alarm = ZERO, ""
     if not quantity:
         link.said = ""
     elif link.child.ahead != "trim":
@@ -58,7 +63,7 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             link.said = "ahead"
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
-    elif not link.failing and _is_time(run, bot, link, quantity):
+    elif _is_time(run, bot, link, quantity):
         _reduce(run, bot, link, quantity, "trim")
 
 
@@ -66,9 +71,9 @@ def _close(run: Run, bot: Bot, link: Link) -> None:
     """Close all that is attributed. Nothing of the link is open."""
     quantity = abs(link.attributed)
     if quantity != link.failing:
-        link.failing = ZERO
+        link.failing, link.alarm = ZERO, ""
     connected = run.desk.account(link.child.account).connected
-    if quantity and connected and not link.failing and _is_time(run, bot, link, quantity):
+    if quantity and connected and _is_time(run, bot, link, quantity):
         if bot.silent:
             link.released = link.released or link.attributed
         _reduce(run, bot, link, quantity, "flatten")
@@ -95,6 +100,8 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
     if not bot.working or not all(run.desk.account(account).connected for account in accounts):
         return False
     for pair in link.pairs.values():
+        if is_retrying(pair):
+            return False
         for order in pair.orders:
             if order.state.is_open and (order.op or order.state in (State.SENDING, State.UNKNOWN)):
                 return False
@@ -102,7 +109,9 @@ def _may_trim(run: Run, bot: Bot, link: Link) -> bool:
 
 
 def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
-    """False while a trim that failed has to wait, and for good once it failed too often."""
+    """False while a trim that failed has to wait. Once it failed too often, a person is told and it goes on slowly."""
+    if link.failing and (not link.again_ns or run.at_ns < link.again_ns):
+        return False
     failed = 0
     for order in reversed(link.corrections):
         if order.filled:
@@ -111,10 +120,17 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     if not failed:
         return True
     last = link.corrections[-1]
-    if last.refused is not None or failed >= TRIM_TRIES:
-        link.failing = quantity
+    if last.refused is not None or failed >= TRIM_TRIES or link.failing:
+        known, link.failing = link.failing, quantity
+        link.again_ns = 0
+        if last.refused is None:  # else there is nothing that could be reduced, until something moves
+            link.again_ns = run.at_ns + SLOWLY_MS * 1_000_000
+            run.wake_at(link.again_ns, link.child.account)
         link.corrections.clear()
+        if known:
+            return False
         text = f"holds {quantity} {link.book[0]} more than its share of the parent, and it cannot be reduced: {last.reason}"
+        link.alarm = text
         run.note(link, "error", "trim-failed", text, ticket=_ticket(run, bot, link, quantity))
         return False
     again_ns = last.sent_ns + TRIM_AGAIN_MS * 2**failed * 1_000_000
@@ -155,15 +171,16 @@ def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
 # --- the end of an episode --------------------------------------------------------------------------------------------
 
 
-def _end_episode(bot: Bot, link: Link) -> None:
+def _end_episode(run: Run, bot: Bot, link: Link) -> None:
     """From flat to flat: once parent and child are flat and nothing is open, the next order begins with a fresh ratio."""
-    if link.attributed or bot.book(link.book).followed:
+    if not is_flat(run.desk, bot, link):
         return
     for pair in link.pairs.values():
         if pair.parent.working or pair.open or not (pair.closed or pair.orders):
             return
     if any(order.state.is_open for order in link.corrections):
         return
+    tell_dust(run, bot, link)
     link.pairs.clear()
     link.ended.clear()
     link.corrections.clear()

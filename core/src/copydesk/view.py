@@ -59,6 +59,7 @@ class DriftView(Record):
     in_flight: Decimal
     difference: Decimal
     cause: str = ""
+    alarm: str = ""  # what cannot be closed though it is tried on, in a sentence
     causes: tuple[DriftCause, ...] = ()
     since_ns: int = 0
     naked_since_ns: int = 0

@@ -21,7 +21,9 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
     if any(is_unsettled(link) for link in _links(bot, account)):
         return "recovering"
     views = [drift(desk, bot, link) for link in _links(bot, account)]
-    off = [view for view in views if view is not None and view.difference and view.cause not in ("rounding", "pending")]
+    off = [
+        view for view in views if view is not None and view.difference and view.cause not in ("rounding", "pending", "dust")
+    ]
     if not off:
         return "in sync"
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 
 def bot(name: str = "first", parent: str = "parent", *children: str, **settings: Any) -> BotSettings:
-    accounts = children or ("child",)
+    accounts = children or (f"child/{name}",)
     made = tuple(ChildSettings(account=account, mode="multiplier", value=Decimal("0.5")) for account in accounts)
     return BotSettings(name=name, parent=parent, children=made, **settings)
 

@@ -175,9 +175,9 @@ def test_what_is_refused_leaves_the_stored_bots_as_they_were(
 
 
 def test_a_kind_that_is_not_installed_says_what_to_install(run: Run, folder: Path) -> None:
-    (folder / "copydesk.toml").write_text("[connections.a]\nkind = 'bybit'\n[connections.b]\nkind = 'bybit'\n")
+    (folder / "copydesk.toml").write_text("[connections.a]\nkind = 'rithmic'\n[connections.b]\nkind = 'rithmic'\n")
     ran = run("bots", "add", "first", "--parent", "a", "--child", "b=x1")
-    assert_refused(ran, "copydesk: unknown connection kind 'bybit': pip install copydesk-bybit\n")
+    assert_refused(ran, "copydesk: unknown connection kind 'rithmic': pip install copydesk-rithmic\n")
     assert not (folder / BOTS_NAME).exists()
 
 
@@ -201,15 +201,15 @@ def test_a_folder_in_use_is_not_written_to(toy: Path, run: Run, folder: Path) ->
 def test_accounts_are_listed_with_their_kinds_bots_and_closed_venues(toy: Path, run: Run, folder: Path) -> None:
     add(run)
     with (folder / "copydesk.toml").open("a") as file:
-        file.write("[connections.lacking]\nkind = 'bybit'\n")
+        file.write("[connections.lacking]\nkind = 'rithmic'\n")
     accounts = {account["account"]: account for account in json.loads(run("accounts", "--json").out)}
     assert accounts["parent"]["bots"] == ["first"]
     assert accounts["other-child"]["bots"] == []
     assert accounts["another"]["closed_on"] == "2022-11-11"
-    assert accounts["lacking"]["problem"] == "unknown connection kind 'bybit': pip install copydesk-bybit"
+    assert accounts["lacking"]["problem"] == "unknown connection kind 'rithmic': pip install copydesk-rithmic"
     words = run("accounts").out
     assert "the venue closed on 2022-11-11: rehearsal only" in words
-    assert "pip install copydesk-bybit" in words
+    assert "pip install copydesk-rithmic" in words
 
 
 def test_keys_are_set_listed_and_removed_and_never_printed(

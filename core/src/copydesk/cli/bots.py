@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,6 +66,7 @@ def add_bot(
     with open_desk(folder_of(context)) as desk:
         desk.add(bot)
         say(f"Added the bot {bot.name}.")
+        _say_chains(bot, desk.bots())
         if start:
             desk.start(bot.name, StartOrder())
             say(f"Started {bot.name}{desk.when}.")
@@ -109,6 +111,7 @@ def settings(
             bot = check_bot(merged(table, settings_table(setting)))
             desk.change(name, bot)
             bot = desk.get(bot.name)
+            _say_chains(bot, desk.bots())
     if as_json:
         print_json(_plain(bot))
         return
@@ -116,6 +119,13 @@ def settings(
     say(f"settings: {_bot_text(bot)}")
     rows = [(one.account, _size_text(one), _others_text(one)) for one in bot.children]
     print_table(("child", "size", "settings"), rows, empty="")
+
+
+def _say_chains(bot: BotSettings, bots: Iterable[BotSettings]) -> None:
+    from copydesk.families import chains
+
+    for sentence in chains(bot, [other for other in bots if other.name != bot.name]):
+        typer.echo(f"Note: {sentence}.", err=True)
 
 
 def settings_table(settings: list[str]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from copydesk.model import (
     OrderChange,
     OrderRef,
     RehearsalSettings,
+    Scope,
     Side,
+    SnapshotRequest,
     Terms,
     to_json,
 )
@@ -114,10 +116,18 @@ class RehearsalRig(Rig):
     # --- by hand ---
 
     async def parent_places(self, terms: Terms, client_id: str, account: str = PARENT) -> Order:
-        outcome = await (await self.hand(account)).place(NewOrder(client_id=client_id, terms=terms))
-        if not isinstance(outcome, Accepted) or outcome.order is None:
+        hand = await self.hand(account)
+        outcome = await hand.place(NewOrder(client_id=client_id, terms=terms))
+        if not isinstance(outcome, Accepted):
             raise CannotDo(f"the hand could not place {terms.type}: {outcome}")
-        return outcome.order
+        if outcome.order is not None:
+            return outcome.order
+        ref = OrderRef(account=hand.accounts[0], symbol=terms.symbol, type=terms.type, client_id=client_id)
+        request = SnapshotRequest(account=hand.accounts[0], scope=Scope.ORDERS, look_up=(ref,))
+        found = [order for order in (await hand.snapshot(request)).orders if order.client_id == client_id]
+        if not found:
+            raise CannotDo(f"the hand placed {terms.type}, and a look-up does not find it")
+        return found[0]
 
     async def amends(self, order: Order, terms: Terms, account: str = PARENT) -> None:
         outcome = await (await self.hand(account)).modify(OrderChange(ref=_ref(order), terms=terms))

@@ -1,0 +1,89 @@
+"""What all accounts at one address of Bybit share, and how ccxt is led to another address than the venue's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from copydesk.model import Instrument
+from copydesk_ccxt import venue
+from copydesk_wire import fields
+from copydesk_wire.errors import Unreadable
+
+from copydesk_bybit import translate
+from copydesk_bybit.errors import Reply, raise_for, read_answer
+from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT
+
+_LINEAR, _INVERSE = ("LinearPerpetual", "LinearFutures"), ("InversePerpetual", "InverseFutures")
+PAGE = "1000"
+
+
+class Venue(venue.Venue):
+    """Linear, inverse and spot at one address. `ready_at` tells for a session when its account may ask again."""
+
+    exchange = "bybit"
+    kind = "bybit"
+    host = "api.bybit.com"
+    options = {
+        "fetchCurrencies": False,
+        "fetchMarkets": {"types": ["spot", "linear", "inverse"]},
+        "enableUnifiedMargin": False,
+        "enableUnifiedAccount": True,
+        "unifiedMarginStatus": 6,
+    }
+
+    def point(self, url: str, ws_url: str) -> None:
+        urls = self.client.urls["api"]
+        if url:
+            for name in ("public", "private", "spot", "futures", "v2"):
+                urls[name] = url
+        for category in CATEGORIES:
+            urls["ws"]["public"][category] = f"{ws_url}/v5/public/{category}"
+        urls["ws"]["private"]["contract"] = f"{ws_url}/v5/private"
+        urls["ws"]["private"]["trade"] = f"{ws_url}/v5/trade"
+
+    async def read_clock(self) -> int:
+        return translate.server_time((await self.ask("time")).body)
+
+    def read_instrument(self, info: Any) -> Instrument:
+        return translate.instrument(info, _category(info))
+
+    async def list_instruments(self) -> Iterable[Any]:
+        found: list[Any] = []
+        for category in CATEGORIES:
+            cursor = ""
+            while True:
+                params = {"category": category, "limit": PAGE} | ({"cursor": cursor} if cursor else {})
+                body = (await self.ask("instruments-info", params)).body
+                found += translate.rows_of(body, "instruments")
+                cursor = translate.cursor_of(body)
+                if not cursor:
+                    break
+        return found
+
+    def stream_url(self, *path: str) -> str:
+        """The address of a websocket, as ccxt has it: `private`, `contract`, or `public` and a category."""
+        where = self.client.urls["api"]["ws"]
+        for step in path:
+            where = where[step]
+        return str(self.client.implode_hostname(where))
+
+    async def ask(self, name: str, params: dict[str, str] | None = None) -> Reply:
+        """A public read of `v5/market/NAME`. Raises `NotReady`, `RateLimited` or `Refused`."""
+        path = f"v5/market/{name}"
+        reply = read_answer(await self.send(self.client.sign(path, ["public"], "GET", params or {})))
+        if not reply.is_fine:
+            raise_for(reply, f"GET {path}", self.now_ms())
+        return reply
+
+
+def _category(info: Any) -> str:
+    """Which product a row of instruments-info is of: only the contracts say it."""
+    kind = fields.text_or(fields.object_(info, "an instrument"), "contractType")
+    if kind in _LINEAR:
+        return LINEAR
+    if kind in _INVERSE:
+        return INVERSE
+    if kind:
+        raise Unreadable(f"the venue lists a {kind!r}, which is neither linear nor inverse nor spot")
+    return SPOT

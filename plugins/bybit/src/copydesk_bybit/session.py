@@ -1,0 +1,377 @@
+"""One account's live link: signed requests, placing, amending, cancelling, looking up, and what its stream has told."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.model import (
+    ZERO,
+    Accepted,
+    Balance,
+    Candle,
+    CandleRequest,
+    ConnectionSettings,
+    Fill,
+    Instrument,
+    NewOrder,
+    Order,
+    OrderChange,
+    OrderRef,
+    Outcome,
+    Position,
+    PositionSide,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
+from copydesk_ccxt.signing import Signing
+from copydesk_wire.errors import Family, NoReply, NotSent
+from copydesk_wire.venue import is_loopback, share
+from msgspec.structs import replace
+
+from copydesk_bybit import translate
+from copydesk_bybit.errors import NOT_KNOWN, Reply, meaning, raise_for, read_answer, refusal, wait_ms
+from copydesk_bybit.markets import Venue
+from copydesk_bybit.symbols import SPOT, category_of, name_of, ours
+from copydesk_bybit.translate import Execution, Params, Untranslatable, Wallet
+
+if TYPE_CHECKING:
+    from copydesk_wire.streaming import Feed
+
+log = logging.getLogger("copydesk.bybit")
+
+REMEMBERED = 20_000
+"""How many orders' position sides are remembered: executions do not tell theirs."""
+MAX_CANDLES = 1_000
+HOME_QUOTES = ("USDT", "USDC", "EUR", "BTC")
+"""In which quote currency a coin's spot position is told where it was not traded yet, the first that is listed."""
+
+Place = tuple[str, PositionSide]
+
+
+class Session:
+    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
+
+    accounts: tuple[str, ...] = ("",)
+
+    def __init__(self, name: str, venue: Venue, key: str, secret: str) -> None:
+        self.name = name
+        self.venue = venue
+        self.rehearsal = is_loopback(venue.url)
+        self.feeds: set[Feed] = set()
+        self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
+        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
+        self.wallets: dict[str, Decimal] = {}
+        self.closed = False
+        self._homes: dict[str, str] = {}  # the symbol under which a coin's spot position is told
+        self._told: dict[str, Decimal] = {}  # the spot positions that were told last, by symbol
+        self._sides: OrderedDict[str, PositionSide] = OrderedDict()
+        self._hedged: dict[str, bool] = {}
+        self._signer = venue.signer(apiKey=key, secret=secret)
+        self._signing = Signing(self._signer)
+        self._hidden: tuple[str, ...] = (key, secret)
+
+    def __repr__(self) -> str:
+        return f"Session(name={self.name!r}, url={self.venue.url!r})"
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self.venue.instruments
+
+    @property
+    def signer(self) -> Any:
+        """ccxt's client with this account's key."""
+        return self._signer
+
+    # --- requests ---
+
+    async def request(self, method: str, path: str, params: Params | None = None) -> Reply:
+        """Send a signed request. Where the venue refuses the time stamp, which it does before anything else, the clock is
+        measured and the request signed and sent once more.
+
+        Raises `NotSent`, `NoReply`, or `RateLimited` while the venue has asked this address for quiet.
+        """
+        what = f"{method} {path}"
+        quiet_ms = self.venue.quiet_until_ms - self.venue.now_ms()
+        if quiet_ms > 0:
+            raise RateLimited(f"{what} was not sent: Bybit asked for {quiet_ms} ms of quiet.", retry_after_ms=quiet_ms)
+        reply = await self._send(method, path, params or {})
+        if not reply.is_fine and meaning(reply) is Family.CLOCK:
+            try:
+                await self.venue.measure_clock()
+            except VenueError as error:
+                log.warning("%s: the clock could not be measured: %s", self.name, error)
+            else:
+                reply = await self._send(method, path, params or {})
+        return reply if reply.is_fine else self._note_error(reply)
+
+    async def _send(self, method: str, path: str, params: Params) -> Reply:
+        return read_answer(await self.venue.send(self._signing.sign(method, f"v5/{path}", ["private"], params)))
+
+    def _note_error(self, reply: Reply) -> Reply:
+        text = reply.text
+        for hidden in self._hidden:
+            text = text.replace(hidden, "<hidden>")
+        if text != reply.text:
+            message = reply.message
+            for hidden in self._hidden:
+                message = message.replace(hidden, "<hidden>")
+            reply = replace(reply, text=text, body={"retCode": reply.code, "retMsg": message})
+        if reply.status == 403 and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
+            now_ms = self.venue.now_ms()
+            self.venue.quiet_until_ms = now_ms + wait_ms(reply, now_ms)
+        return reply
+
+    async def read(self, path: str, params: Params | None = None) -> Any:
+        """The body of a signed read. Raises `NotReady`, `AuthFailed`, `RateLimited` or `Refused`."""
+        try:
+            reply = await self.request("GET", path, params)
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        if not reply.is_fine:
+            raise_for(reply, f"GET {path}", self.venue.now_ms())
+        return reply.body
+
+    async def pages(self, path: str, params: Params, what: str, *, most: int = 0) -> list[Mapping[str, Any]]:
+        """All rows of a read that comes in pages, following its cursors; with `most` no more than about so many."""
+        rows: list[Mapping[str, Any]] = []
+        cursor = ""
+        while True:
+            body = await self.read(path, params | ({"cursor": cursor} if cursor else {}))
+            page = translate.rows_of(body, what)
+            rows += page
+            before, cursor = cursor, translate.cursor_of(body)
+            if not cursor or not page or cursor == before or (most and len(rows) >= most):
+                return rows
+
+    async def _trade(self, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
+        try:
+            reply = await self.request("POST", path, params)
+        except NotSent as error:
+            return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
+        except RateLimited as error:
+            message = f"{what}: {error}"
+            return Rejected(reason=RejectReason.RATE_LIMIT, message=message, retry_after_ms=error.retry_after_ms)
+        except NoReply as error:
+            return Unknown(message=f"{what}: {error}")
+        return reply if reply.is_fine else refusal(reply, what, self.venue.now_ms())
+
+    # --- orders ---
+
+    async def place(self, order: NewOrder) -> Outcome:
+        """Place an order under its client id, unchanged. The reply tells that the venue has it, not its state."""
+        what = f"place {order.client_id}"
+        try:
+            params = translate.place_params(order)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        if order.terms.position_side is not PositionSide.NET:
+            self._hedged[order.terms.symbol] = True
+        answer = await self._trade("order/create", params, what)
+        if isinstance(answer, Reply):
+            self._note_side(_order_id(answer), order.terms.position_side)
+            return Accepted()
+        return answer
+
+    async def modify(self, change: OrderChange) -> Outcome:
+        """Give a working order a new price, trigger price and total quantity."""
+        what = f"modify {change.ref.client_id or change.ref.venue_id}"
+        try:
+            params = translate.modify_params(change)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        answer = await self._trade("order/amend", params, what)
+        return Accepted() if isinstance(answer, Reply) else answer
+
+    async def cancel(self, ref: OrderRef) -> Outcome:
+        """Cancel an order. Spot keeps orders that wait for their trigger apart until they are triggered."""
+        what = f"cancel {ref.client_id or ref.venue_id}"
+        try:
+            params = translate.ref_params(ref)
+        except Untranslatable as error:
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+        service = translate.filter_of(ref.type, ref.symbol)
+        answer = await self._trade("order/cancel", params | ({"orderFilter": service} if service else {}), what)
+        if service and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
+            answer = await self._trade("order/cancel", params, what)
+        return Accepted() if isinstance(answer, Reply) else answer
+
+    async def look_up(self, ref: OrderRef) -> Order | None:
+        """What the venue knows of one order; None where it says that it does not know it.
+
+        `order/realtime` has what works and the 500 that ended last, `order/history` what ended before.
+        """
+        params = translate.ref_params(ref)
+        category = str(params["category"])
+        for path in ("order/realtime", "order/history"):
+            try:
+                rows = translate.rows_of(await self.read(path, params), "orders")
+            except Refused as error:
+                if error.code not in NOT_KNOWN:
+                    raise
+                continue
+            if rows:
+                return self.note_order(translate.order(rows[0], category))
+        return None
+
+    # --- which side of a hedge ---
+
+    def note_order(self, order: Order) -> Order:
+        """Remember which side of a hedge an order is of, for its executions, which do not tell it."""
+        self._note_side(order.venue_id, order.terms.position_side)
+        if order.terms.position_side is not PositionSide.NET:
+            self._hedged[order.terms.symbol] = True
+        return order
+
+    def _note_side(self, venue_id: str, side: PositionSide) -> None:
+        if venue_id:
+            self._sides[venue_id] = side
+            if len(self._sides) > REMEMBERED:
+                self._sides.popitem(last=False)
+
+    def needs_side(self, told: Execution) -> bool:
+        """Whether only the venue can tell which side of a hedge an execution is of."""
+        fill = told.fill
+        if category_of(fill.symbol) == SPOT or fill.venue_id in self._sides:
+            return False
+        return fill.symbol not in self._hedged
+
+    def fill_of(self, told: Execution) -> Fill:
+        """The execution as a fill of its side of a hedge: its order's, else what follows from what it closed."""
+        fill = told.fill
+        known = self._sides.get(fill.venue_id)
+        if known is not None:
+            return told.with_side(known)
+        return told.with_side(told.hedge_side) if self._hedged.get(fill.symbol) else fill
+
+    async def learn_mode(self, symbol: str) -> None:
+        """Ask whether a symbol is in hedge mode: the venue tells an empty position for each side. Raises as `read` does."""
+        body = await self.read("position/list", {"category": category_of(symbol), "symbol": name_of(symbol)})
+        sides = {translate.position(row, category_of(symbol)).position_side for row in translate.rows_of(body, "positions")}
+        self._hedged[symbol] = sides != {PositionSide.NET}
+
+    # --- the account ---
+
+    async def log_in(self) -> None:
+        """Check the key and its account. Raises `AuthFailed` or `NotReady`."""
+        self.keep_wallet(await self.read_wallet())
+
+    async def read_wallet(self) -> Wallet:
+        """The unified account, at the venue's present time."""
+        body = await self.read("account/wallet-balance", {"accountType": "UNIFIED"})
+        rows = translate.rows_of(body, "accounts")
+        if not rows:
+            raise Refused("GET account/wallet-balance: Bybit tells no unified account of this key.")
+        return translate.wallet(rows[0], time_ms=self.venue.now_ms())
+
+    def keep_wallet(self, wallet: Wallet, *, whole: bool = True) -> Balance:
+        """Take over what a wallet tells. `whole`: coins that it does not tell are gone."""
+        if whole:
+            self.wallets = dict(wallet.coins)
+        else:
+            self.wallets.update(wallet.coins)
+        return wallet.balance
+
+    def settle_of(self, symbol: str) -> str:
+        """The currency of fees where the venue does not tell it."""
+        instrument = self.instruments.get(symbol)
+        return instrument.settle if instrument is not None else ""
+
+    def hear(self, symbol: str, time_ms: int) -> None:
+        """Note that something was told of a symbol."""
+        self.heard += 1
+        self.active_ms[symbol] = max(time_ms, self.active_ms.get(symbol, 0))
+        if category_of(symbol) == SPOT and symbol in self.instruments:
+            self._homes[self.instruments[symbol].base] = symbol
+
+    def spot_positions(self, coins: Iterable[str] = ()) -> list[Position]:
+        """What there is of coins, as positions in spot pairs, each in one: the pair that it was traded in last.
+
+        Without `coins`: of all. The venue knows no spot positions; the balance of the base currency stands for them.
+        """
+        wanted = set(coins) or set(self.wallets)
+        found = []
+        for coin in sorted(wanted):
+            symbol = self._home(coin)
+            if symbol:
+                found.append(Position(symbol=symbol, quantity=self.wallets.get(coin, ZERO)))
+        return found
+
+    def changed_spot_positions(self) -> list[Position]:
+        """Those that differ from what was told last."""
+        changed = []
+        told = {position.symbol: position.quantity for position in self.spot_positions()}
+        for symbol, quantity in (dict.fromkeys(self._told, ZERO) | told).items():
+            if self._told.get(symbol, ZERO) != quantity:
+                changed.append(Position(symbol=symbol, quantity=quantity))
+        self._told = {symbol: quantity for symbol, quantity in told.items() if quantity}
+        return changed
+
+    def _home(self, coin: str) -> str:
+        home = self._homes.get(coin, "")
+        if home or coin in ("USDT", "USDC", "USD"):
+            return home
+        names = (ours(SPOT, f"{coin}{quote}") for quote in HOME_QUOTES)
+        return next((name for name in names if name in self.instruments), "")
+
+    # --- charts ---
+
+    async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
+        """Past bars, oldest first. Raises `Refused` for an interval that the venue does not have."""
+        interval = translate.INTERVALS.get(request.interval)
+        if interval is None:
+            raise Refused(f"Bybit has no candles of {request.interval}; use one of {sorted(translate.INTERVALS)}.")
+        params = {
+            "category": category_of(request.symbol),
+            "symbol": name_of(request.symbol),
+            "interval": interval,
+            "limit": str(max(1, min(request.limit, MAX_CANDLES))),
+        }
+        try:
+            reply = await self.venue.ask("kline", params)
+        except NoReply as error:
+            raise NotReady(str(error)) from None
+        rows = translate.result_of(reply.body).get("list")
+        return tuple(translate.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
+
+    async def close(self) -> None:
+        """End all feeds and leave the shared pool."""
+        if self.closed:
+            return
+        self.closed = True
+        for feed in list(self.feeds):
+            await feed.close()
+        await self.venue.release()
+
+
+def _order_id(reply: Reply) -> str:
+    result = reply.body.get("result") if isinstance(reply.body, Mapping) else None
+    return str(result.get("orderId") or "") if isinstance(result, Mapping) else ""
+
+
+async def connect(settings: ConnectionSettings) -> Session:
+    """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
+    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
+    if not key or not secret:
+        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
+    url, ws_url = settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip()
+    try:
+        venue = await share(Venue, url, ws_url)
+    except (RateLimited, Refused) as error:
+        raise NotReady(f"The connection {settings.name!r}: {error}") from None
+    session = Session(settings.name, venue, key, secret)
+    try:
+        await session.log_in()
+    except BaseException as error:
+        await session.close()
+        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
+            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
+        if isinstance(error, RateLimited | Refused):
+            raise NotReady(f"The connection {settings.name!r}: {error}") from None
+        raise
+    return session

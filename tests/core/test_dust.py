@@ -1,0 +1,131 @@
+"""Rule 18: a spot fee paid in the base asset leaves dust. Exits sell what is free, floored; dust is told by its name."""
+
+from __future__ import annotations
+
+import pytest
+from copydesk.drifting import drifts
+from copydesk.model import Contract, Instrument, OrderType
+from copydesk.views import health
+from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+
+SPOT = Instrument(
+    symbol=SYMBOL,
+    base="BTC",
+    quote="USDT",
+    settle="USDT",
+    contract=Contract.SPOT,
+    price_tick=D("0.1"),
+    quantity_step=D("0.01"),
+    min_quantity=D("0.01"),
+    min_notional=D(5),
+)
+
+
+def loop(*children, oco: bool = False, **more) -> ClosedLoop:
+    more.setdefault("instrument", SPOT)
+    return ClosedLoop(children or (child("c1", k="0.5"),), reduce_only=False, oco=oco, **more).start()
+
+
+def link(desk: ClosedLoop, account: str = "c1"):
+    return next(link for (name, _), link in desk.copier.desk.bots["bot"].links.items() if name == account)
+
+
+def read(desk: ClosedLoop) -> None:
+    for _ in range(3):
+        desk.pass_time(10_000)
+        for account in (PARENT, "c1"):
+            desk.reread(account, since_ms=1)
+        desk.settle()
+
+
+def test_18_what_is_held_is_counted_without_the_fee():
+    desk = loop()
+    desk.buy("1")
+    desk.settle()
+    read(desk)
+    assert desk.position(PARENT) == D("0.9995")
+    assert desk.position("c1") == link(desk).attributed == D("0.49975")
+    assert desk.said("inferred") == []
+    (view,) = drifts(desk.copier.desk)
+    assert (view.target, view.foreign, view.cause) == (D("0.49"), 0, "dust")
+
+
+def test_18_the_exit_sells_what_is_free_floored_to_the_step():
+    desk = loop()
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.99")
+    desk.settle()
+    read(desk)
+    assert [terms.quantity for terms in desk.placed("c1")] == [D("0.50"), D("0.49")]
+    assert desk.position("c1") == D("0.00975")
+    assert not any("refused" in text for text in desk.said("rejected"))
+
+
+def test_18_dust_is_told_and_keeps_no_episode_open():
+    desk = loop(child("c1", percent="100"), cash={PARENT: D(1_000_000), "c1": D(500_000)})
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.99")
+    desk.settle()
+    read(desk)
+    (view,) = drifts(desk.copier.desk)
+    assert (view.cause, view.attributed) == ("dust", desk.position("c1"))
+    assert health(desk.copier.desk, desk.copier.desk.bots["bot"], "c1") == "in sync"
+    assert "too little to be sold" in desk.said("dust")[0]
+    assert len(desk.said("dust")) == 1
+    assert link(desk).ratios == {}
+    desk.exchange.deposit("c1", D(1_500_000))
+    desk.buy("1")
+    desk.settle()
+    assert desk.position("c1") > D("1.9"), "a new episode began with the balances of now"
+
+
+def test_18_dust_is_sold_with_the_exit_that_has_room_for_it():
+    desk = loop(child("c1", k="1"))
+    for _ in range(3):
+        desk.buy("0.5")
+        desk.settle()
+        held = desk.position(PARENT)
+        desk.sell(str(held // D("0.01") * D("0.01")))
+        desk.settle()
+        read(desk)
+        assert desk.position("c1") < D("0.01")
+        assert link(desk).attributed == desk.position("c1")
+        assert desk.said("trim-failed") == []
+
+
+def test_18_what_is_worth_too_little_is_dust_as_well():
+    desk = loop(child("c1", k="0.5"), price=D(100))
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.96")
+    desk.settle()
+    read(desk)
+    assert desk.said("rejected") == desk.said("trim-failed") == []
+    (view,) = drifts(desk.copier.desk)
+    assert view.attributed == desk.position("c1")
+    assert abs(view.attributed) < D("0.05")
+
+
+@pytest.mark.parametrize("oco", [True, False])
+def test_18_a_stop_covers_what_is_free(oco):
+    desk = loop(child("c1", k="1"), oco=oco)
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.99", type=OrderType.STOP_MARKET, trigger="59000")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [D("0.99")]
+    desk.prices(D(58999))
+    desk.settle()
+    assert desk.position("c1") == D("0.0095")
+
+
+def test_18_a_fee_in_the_quote_leaves_no_dust():
+    desk = loop(child("c1", k="1"), instrument=SPOT)
+    desk.buy("1")
+    desk.settle()
+    before = link(desk).attributed
+    desk.sell("0.5")
+    desk.settle()
+    assert before - link(desk).attributed == desk.placed("c1")[-1].quantity == D("0.51")  # to its share of 0.4995

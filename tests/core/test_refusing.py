@@ -1,0 +1,228 @@
+"""Rule 9: what the venue refuses."""
+
+from __future__ import annotations
+
+import pytest
+from copydesk.drifting import drifts
+from copydesk.inputs import Modify, Place
+from copydesk.model import OrderType, Rejected, RejectReason
+from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
+
+
+def loop(*children, **more) -> ClosedLoop:
+    return ClosedLoop(children or (child("c1", k="1"),), **more).start()
+
+
+def refuse(reason: RejectReason, when=lambda terms: True, message: str = "no"):
+    """A venue that refuses placements whose terms fit."""
+
+    def verdict(intent):
+        if isinstance(intent, Place) and when(intent.order.terms):
+            return Rejected(reason=reason, message=message)
+        return None
+
+    return verdict
+
+
+def fine(intent) -> None:
+    return None
+
+
+def long(desk: ClosedLoop) -> None:
+    desk.buy("2")
+    desk.settle()
+    assert desk.position("c1") == 2
+
+
+# --- sizes --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [RejectReason.MARGIN, RejectReason.QUANTITY])
+def test_9_fail_is_the_default(reason):
+    desk = loop()
+    desk.fault = refuse(reason)
+    desk.buy("2")
+    desk.settle()
+    assert [what for _, _, what in desk.sent] == []
+    assert len(desk.said("rejected")) == 1
+    (view,) = drifts(desk.copier.desk)
+    assert view.cause == "rejected"
+
+
+def test_9_shrink_to_fit_halves_until_the_venue_takes_it():
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"))
+    desk.fault = refuse(RejectReason.MARGIN, lambda terms: terms.quantity > D("0.6"))
+    desk.buy("2")
+    desk.settle()
+    assert desk.position("c1") == D("0.5")
+    assert len(desk.said("capped")) == 2
+    (view,) = drifts(desk.copier.desk)
+    assert (view.difference, view.cause) == (D("1.5"), "capped")
+    desk.fault = fine
+    desk.sell("2")
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_9_shrink_to_fit_takes_the_instruments_largest():
+    from msgspec.structs import replace
+
+    desk = loop(
+        child("c1", k="1", on_size_reject="shrink_to_fit"), instrument=replace(instrument(), market_max_quantity=D(3))
+    )
+    desk.fault = refuse(RejectReason.QUANTITY, lambda terms: terms.quantity > 3)
+    desk.buy("3")
+    desk.settle()
+    desk.fault = fine
+    assert desk.position("c1") == 3
+
+
+def test_9_shrink_to_fit_takes_what_the_balance_allows():
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"), cash={"c1": D(100_000)})
+    desk.exchange.set_leverage("c1", "BTCUSDT", 2)
+    desk.buy("1")
+    desk.settle()
+    desk.reread("c1")
+    assert desk.position("c1") == 1
+    desk.buy("10")
+    desk.settle()
+    assert D("3.34") > desk.position("c1") > D("1.2")
+    assert "to fit" in desk.said("capped")[0]
+
+
+def test_9_shrinking_ends_and_then_a_person_is_told():
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"))
+    desk.fault = refuse(RejectReason.MARGIN)
+    desk.buy("2")
+    desk.settle()
+    places = [intent for intent in desk.intents if isinstance(intent, Place)]
+    assert len(places) == 7
+    assert len({place.order.client_id for place in places}) == 7
+    assert len(desk.said("rejected")) == 1
+
+
+def test_9_an_order_that_may_not_grow_goes_on_with_its_size():
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"))
+    order = desk.buy("2", price="59000")
+    desk.settle()
+    desk.fault = lambda intent: (
+        Rejected(reason=RejectReason.MARGIN, message="no")
+        if isinstance(intent, Modify) and intent.change.terms.quantity > 2
+        else None
+    )
+    desk.amend(order, quantity="5")
+    desk.settle()
+    desk.amend(order, price="58000")
+    desk.settle()
+    assert [(terms.price, terms.quantity) for terms in desk.working("c1")] == [(D(58000), D(2))]
+
+
+@pytest.mark.parametrize("reason", [RejectReason.PERMISSION, RejectReason.MODE, RejectReason.OTHER, RejectReason.POST_ONLY])
+def test_9_other_refusals_of_an_entry_are_final(reason):
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"))
+    desk.fault = refuse(reason)
+    desk.buy("2")
+    desk.settle()
+    assert len([intent for intent in desk.intents if isinstance(intent, Place)]) == 1
+
+
+# --- exits --------------------------------------------------------------------------------------------------------------
+
+
+def test_9_a_refused_exit_is_tried_again():
+    desk = loop()
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER)
+    desk.sell("2")
+    desk.deliver()
+    desk.carry_out()
+    desk.fault = fine
+    assert desk.position("c1") == 2
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert desk.said("alarm") == []
+
+
+@pytest.mark.parametrize("ahead", ["trim", "keep"])
+def test_9_a_resting_exit_that_is_refused_goes_at_market_once_the_parents_fills(ahead):
+    desk = loop(child("c1", k="1", ahead=ahead))
+    desk.soon_ms = 20_000
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER, lambda terms: terms.type is not OrderType.MARKET)
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+    assert (desk.position("c1"), desk.working("c1")) == (2, [])
+    desk.prices(D(58999))
+    desk.settle()
+    assert (desk.position(PARENT), desk.position("c1")) == (0, 0)
+    last = desk.placed("c1")[-1]
+    assert (last.type, last.reduce_only) == (OrderType.MARKET, True)
+
+
+def test_9_a_resting_exit_that_is_refused_is_tried_on_slowly_and_alarms():
+    desk = loop()
+    desk.soon_ms = 20_000
+    long(desk)
+    desk.fault = refuse(RejectReason.PERMISSION)
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.settle()
+    assert len(desk.said("alarm")) == 1
+    for _ in range(3):
+        tried = len(desk.intents)
+        desk.pass_time(30_001)
+        desk.settle()
+        assert len(desk.intents) == tried + 1
+    assert len(desk.said("alarm")) == 1
+    desk.fault = fine
+    desk.soon_ms = 60_000
+    desk.settle()
+    assert [terms.trigger_price for terms in desk.working("c1")] == [D(59000)]
+    assert "at last" in desk.said("alarm")[-1]
+
+
+@pytest.mark.parametrize("ahead", ["trim", "keep", "ask"])
+def test_9_an_exit_is_never_dropped_and_the_alarm_stays_in_the_drift_statement(ahead):
+    desk = loop(child("c1", k="1", ahead=ahead))
+    desk.soon_ms = 20_000
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER, message="closed for maintenance")
+    desk.sell("2")
+    desk.settle()
+    assert len(desk.said("alarm")) == 1
+    (view,) = drifts(desk.copier.desk)
+    assert (view.attributed, view.cause) == (2, "rejected")
+    assert "maintenance" in view.alarm
+    desk.fault = fine
+    desk.pass_time(31_000)
+    desk.settle()
+    assert desk.position("c1") == 0
+
+
+def test_9_a_stop_that_would_trigger_at_once_closes_at_market():
+    desk = loop()
+    long(desk)
+    stop = desk.sell("2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
+    desk.fault = refuse(RejectReason.PRICE, lambda terms: terms.type.is_conditional, "would trigger immediately")
+    desk.settle()
+    assert (desk.position("c1"), desk.position(PARENT)) == (0, 2)
+    assert desk.placed("c1")[-1].type is OrderType.MARKET
+    desk.prices(D(58999))
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert stop.terms.quantity == 2
+
+
+def test_9_two_ways_out_never_close_twice():
+    """Where reduce-only does not guard, an exit that is tried again and a trim would turn the child around."""
+    desk = loop(reduce_only=False)
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER)
+    desk.sell("2")
+    desk.deliver()
+    desk.carry_out()
+    desk.fault = fine
+    for _ in range(5):
+        desk.reread("c1")
+        desk.reread(PARENT)
+    desk.settle()
+    assert desk.position("c1") == 0
