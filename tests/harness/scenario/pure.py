@@ -48,6 +48,7 @@ from harness.scenario.stage import BOT, CASH, Said, ScenarioFailed, Stage, child
 REST_MS = 20_000
 """Nothing that is uncertain is waited for any longer than this."""
 EVER_MS = 1
+RECONCILE_MS = 30_000
 
 
 @dataclass
@@ -114,7 +115,7 @@ class PureStage(Stage):
         )
         self.loop.fault = self._count
         self.loop.exchange.listen(self.hear)
-        self.said: list[Said] = []
+        self._read_ms = self.loop.now_ms
         for name, leverage in scenario.leverage.items():
             self.exchange.set_leverage(name, self.loop.instrument.symbol, leverage)
 
@@ -161,9 +162,22 @@ class PureStage(Stage):
     async def time_passes(self, time: int) -> None:
         self._flow()
         end_ms = self.loop.now_ms + time
-        while 0 < (due_ms := self._next_ms()) <= end_ms:
-            self._advance(due_ms)
-        self._advance(end_ms)
+        while self.loop.now_ms < end_ms:
+            part_ms = min(end_ms, self._read_ms + RECONCILE_MS)
+            while 0 < (due_ms := self._next_ms()) <= part_ms:
+                self._advance(due_ms)
+            self._advance(part_ms)
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Every account that is up is read again now and then, as a running engine does."""
+        if self.loop.now_ms < self._read_ms + RECONCILE_MS:
+            return
+        self._read_ms = self.loop.now_ms
+        for name in self.scenario.accounts:
+            if name not in self.loop.down and not self.loop.killed:
+                self.loop.reread(name, since_ms=EVER_MS)
+        self._flow()
 
     def _advance(self, to_ms: int) -> None:
         self.loop.pass_time(max(1, to_ms - self.loop.now_ms))

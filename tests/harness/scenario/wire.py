@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -241,19 +241,30 @@ class WireStage(Stage):
             self._people[account] = await open_venue(load_plugin(KIND), settings)
         return self._people[account]
 
+    @contextmanager
+    def _at_home(self, account: str) -> Iterator[None]:
+        """A person has a line of their own where the engine's is cut."""
+        away = account in self.rehearsal.away
+        self.rehearsal.let_in(account)
+        yield
+        if away:
+            self.rehearsal.server.cut_off.add(account)
+
     async def place(self, account: str, terms: Terms) -> Order:
-        person = await self._person(account)
         new = NewOrder(client_id=f"mine-{next(self._numbers)}", terms=terms)
-        order = self._done(account, await person.place(new))
+        with self._at_home(account):
+            person = await self._person(account)
+            order = self._done(account, await person.place(new))
         assert order is not None
         self._mine[order.venue_id] = new.client_id
         return order
 
     async def amend(self, account: str, order: Order, terms: Terms) -> None:
-        person = await self._person(account)
         ref = self._ref(order)
         if terms.type in describe_kind(KIND).capabilities.amend:
-            self._done(account, await person.modify(OrderChange(ref=ref, terms=terms)))
+            with self._at_home(account):
+                person = await self._person(account)
+                self._done(account, await person.modify(OrderChange(ref=ref, terms=terms)))
             return
         # The venue has no amend for it: a person cancels and places anew, under the same name in the scenario.
         name = next((name for name, named in self.names.items() if named.venue_id == ref.venue_id), "")
@@ -261,8 +272,9 @@ class WireStage(Stage):
         self.names[name] = Named(account, (await self.place(account, terms)).venue_id)
 
     async def cancel(self, account: str, order: Order) -> None:
-        person = await self._person(account)
-        self._done(account, await person.cancel(self._ref(order)))
+        with self._at_home(account):
+            person = await self._person(account)
+            self._done(account, await person.cancel(self._ref(order)))
 
     def find(self, account: str, venue_id: str) -> Order:
         orders = self.exchange.orders(account)
