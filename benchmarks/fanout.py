@@ -110,6 +110,7 @@ async def engine(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator
     """This engine as a user runs it: `copydesk run` on a data folder, with its journal."""
     environment = {"COPYDESK_DATA": str(make_folder(folder / "data"))}
     document = tomlkit.document()
+    document["engine"] = {"budget_percent": 1_000_000}  # as the venue: its limits are out of the way
     for account in ready.accounts:
         document.setdefault("connections", {})[account.name] = {"kind": ready.kind, "url": url}
         environment |= {variable_of(account.name, name): secret for name, secret in account.secrets.items()}

@@ -62,6 +62,7 @@ SIGNATURES = {
     "snapshot": "(self, session: 'Session', request: 'SnapshotRequest') -> 'Awaitable[Snapshot]'",
     "close": "(self, session: 'Session') -> 'Awaitable[None]'",
     "place_group": "(self, session: 'Session', group: 'OrderGroup') -> 'Awaitable[Outcome]'",
+    "set_leverage": "(self, session: 'Session', change: 'LeverageChange') -> 'Awaitable[Outcome]'",
     "candles": "(self, session: 'Session', request: 'CandleRequest') -> 'Awaitable[tuple[Candle, ...]]'",
     "rehearse": "(self, settings: 'RehearsalSettings') -> 'Awaitable[RunningRehearsal]'",
 }

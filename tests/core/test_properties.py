@@ -12,7 +12,7 @@ import msgspec
 from copydesk.drifting import drifts
 from copydesk.filters import session_of
 from copydesk.inputs import ChildRules, Filters, Limits, Place, Unfilled
-from copydesk.model import OrderType, PositionSide, Side, TimeInForce
+from copydesk.model import BudgetScope, Costs, OrderType, PositionSide, Side, TimeInForce
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
 from harness.rough_loop import MID, TRANSIENT, Do, RoughLoop
 from hypothesis import HealthCheck, Phase, given, settings
@@ -173,6 +173,19 @@ def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
 amendables = st.sampled_from([frozenset({OrderType.LIMIT}), frozenset[OrderType](), frozenset(OrderType)])
 
 
+own_budgets = st.sampled_from(
+    [
+        {},
+        {},
+        {"requests_per_minute": 20, "requests_scope": BudgetScope.CONNECTION, "costs": Costs(account=1)},
+        {"orders_per_second": 1},
+    ]
+)
+budgets = st.one_of(
+    own_budgets, st.just({"requests_per_minute": 40, "requests_scope": BudgetScope.MACHINE, "costs": Costs(account=2)})
+)
+
+
 def rough(children: tuple[ChildRules, ...], **more: object) -> RoughLoop:
     desk = RoughLoop(children, instrument=instrument("1", tick="1"), price=D(MID), **more)  # type: ignore[arg-type]
     desk.start()
@@ -285,9 +298,9 @@ def check_all(desk: RoughLoop, story: list[Do]) -> None:
 
 
 @told
-@given(families(), stories(trouble, trouble, states), amendables, st.booleans(), st.booleans(), st.booleans())
-def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets, oco):
-    desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge, oco=oco)
+@given(families(), stories(trouble, trouble, states), amendables, st.booleans(), st.booleans(), st.booleans(), budgets)
+def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets, oco, budget):
+    desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge, oco=oco, budget=budget)
     desk.happen(story).calm()
     check_all(desk, story)
     check_share(desk)
@@ -295,19 +308,19 @@ def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets,
 
 
 @told
-@given(families(), stories(trouble, final, hands), amendables, st.booleans(), st.booleans())
-def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable, nets, oco):
-    desk = rough(children, amendable=amendable, nets=nets, oco=oco)
+@given(families(), stories(trouble, final, hands, states), amendables, st.booleans(), st.booleans(), budgets)
+def test_what_is_refused_or_done_by_hand_has_a_name(children, story, amendable, nets, oco, budget):
+    desk = rough(children, amendable=amendable, nets=nets, oco=oco, budget=budget)
     desk.happen(story).calm()
     check_all(desk, story)
 
 
 @told
-@given(families(), stories(trouble), st.booleans(), st.booleans())
-def test_a_dead_child_delays_no_other(children, story, hedge, connected):
+@given(families(), stories(trouble), st.booleans(), st.booleans(), own_budgets)
+def test_a_dead_child_delays_no_other(children, story, hedge, connected, budget):
     """I6: with and without a child that never answers, the others are sent the same orders at the same times."""
-    alone = rough(children, hedge=hedge)
-    beside = rough((*children, child("dead", k="1")), hedge=hedge)
+    alone = rough(children, hedge=hedge, budget=budget)
+    beside = rough((*children, child("dead", k="1")), hedge=hedge, budget=budget)
     beside.dead.add("dead")
     if not connected:
         beside.disconnect("dead")

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from copydesk.copier import Copier
@@ -108,6 +109,7 @@ class ClosedLoop:
     soon_ms: int = SOON_MS  # timers beyond it are not waited for by `settle`
     nets: bool = True
     reduce_only: bool = True
+    budget: dict[str, Any] = field(default_factory=dict)  # what the venue's limits are: fields of `Capabilities`
     oco: bool = False
 
     def __post_init__(self) -> None:
@@ -133,6 +135,7 @@ class ClosedLoop:
             nets_positions=self.nets,
             reduce_only=self.reduce_only,
             native_oco=self.oco,
+            **self.budget,
         )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))

@@ -88,7 +88,9 @@ class SocketDesk:
         """Start the engine, and its bot where it has none yet."""
         accounts = self.rehearsal.ready.accounts
         connections = {account.name: {"kind": KIND, **account.options} for account in accounts}
-        config = Config.model_validate({"engine": {"reconcile_s": "0.1"}, "connections": connections})
+        config = Config.model_validate(
+            {"engine": {"reconcile_s": "0.1", "budget_percent": 10_000}, "connections": connections}
+        )
         sealed = SealedFile(self.folder, lambda: "nothing is sealed")
         store = BotStore.load(self.folder)
         self.engine = Engine(config, store, self.journal, sealed)

@@ -22,6 +22,7 @@ SOURCES = {
     "copydesk_ccxt": "plugins/ccxt",
     "copydesk_binance": "plugins/binance",
     "copydesk_bybit": "plugins/bybit",
+    "copydesk_ftx": "plugins/ftx",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

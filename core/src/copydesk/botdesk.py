@@ -142,7 +142,8 @@ class EngineDesk:
         self._client.remove_bot(name)
 
     def start_sends(self, name: str, order: StartOrder) -> bool:
-        return (order.policy or self.get(name).start.policy) != "ignore"
+        bot = self.get(name)
+        return (order.policy or bot.start.policy) != "ignore" or any(child.leverage != "leave" for child in bot.children)
 
     def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         return self._client.plan_start(name, order)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
 
 from copydesk.bots import BotStore
-from copydesk.checks import start_checks
-from copydesk.config import BotSettings, Config, connection_of
+from copydesk.checks import StartChecks
+from copydesk.config import BotSettings, Config, account_of, connection_of
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
-from copydesk.forecast import plan_start, plan_stop
+from copydesk.forecast import plan_start, plan_stop, without_leverage
 from copydesk.inputs import BotStarted, BotStopped
-from copydesk.model import Snapshot
+from copydesk.model import Accepted, Outcome, Snapshot, Unknown
 from copydesk.plans import PlannedSend, StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.starting import ADOPT, IGNORE
 from copydesk.stopping import LEAVE, WIND_DOWN
@@ -26,6 +30,14 @@ from copydesk.view import ConnectionState
 WAIT_AGAIN_S = 5.0
 START_POLICIES = ("ignore", "adopt", "copy_now", "copy_if_better")
 STOP_POLICIES = ("leave", "wind_down", "cancel_entries", "cancel_all", "flatten")
+
+
+class _Read(NamedTuple):
+    """What was read for a start: the input that would begin it, and the snapshots with all their settings."""
+
+    given: BotStarted
+    parent: Snapshot
+    children: dict[str, Snapshot]
 
 
 class BotLife:
@@ -62,69 +74,87 @@ class BotLife:
     async def start(self, name: str, order: StartOrder) -> None:
         """Start the bot. Raises `Conflict` where something would be sent that was not confirmed, or that is refused."""
         settings = self._store.get(name)
-        engine = self._engine
-        if settings.working and engine.state.bots[name].working:
+        if settings.working and self._engine.state.bots[name].working:
             return
-        given = await self._read(settings, order)
-        plan = self._plan(settings, given)
-        if plan.refusals:
-            raise Conflict(f"bot {name!r} cannot be started: {'; '.join(plan.refusals)}")
-        if given.policy != IGNORE and plan.digest != order.digest:
-            moved = "has changed since it was shown" if order.digest else "has to be confirmed first"
-            raise Conflict(
-                f"bot {name!r}: the plan of its start under {given.policy!r} {moved}: "
-                f"see `copydesk bots start {name} --plan`"
-            )
+        read = await self._read(settings, order)
+        plan = self._plan(settings, read)
+        self._check(plan, order.digest)
+        if any(child.leverage for child in plan.children):
+            await self._set_leverage(plan)
+            read = await self._read(settings, order)
+            plan, shown = self._plan(settings, read), plan
+            self._check(plan, without_leverage(shown).digest)
+        engine, given = self._engine, read.given
         engine.feed(given)
         self._store.set_working(name, True)
         text = f"bot {name!r} started" + ("" if given.policy == IGNORE else f" under {given.policy!r}")
         engine.chronicle.say("info", "bot", text, bot=name)
         for warning in plan.warnings:
             engine.chronicle.say("warn", "bot", f"bot {name!r}: {warning}", bot=name)
+        engine.connections[connection_of(settings.parent)].take_snapshot(settings.parent)  # what came between the two
 
-    def _plan(self, settings: BotSettings, given: BotStarted) -> StartPlan:
-        refusals, warnings = start_checks(settings, given, self._engine, self._store.others(settings.name))
-        return plan_start(self._engine.state, given, refusals, warnings)
+    def _check(self, plan: StartPlan, digest: str) -> None:
+        """Raises `Conflict` unless the plan may be done and is the one that was confirmed, or does nothing."""
+        if plan.refusals:
+            raise Conflict(f"bot {plan.bot!r} cannot be started: {'; '.join(plan.refusals)}")
+        if plan.changes and plan.digest != digest:
+            moved = "has changed since it was shown" if digest else "has to be confirmed first"
+            raise Conflict(
+                f"bot {plan.bot!r}: the plan of its start under {plan.policy!r} {moved}: "
+                f"see `copydesk bots start {plan.bot} --plan`"
+            )
 
-    async def _read(self, settings: BotSettings, order: StartOrder) -> BotStarted:
-        """The parent and, as far as they can be read, its children, all at once."""
-        policy = order.policy or settings.start.policy
-        if policy not in START_POLICIES:
-            raise UsageError(f"there is no start policy {policy!r}: choose one of {', '.join(START_POLICIES)}")
-        adverse = order.max_adverse_percent
-        if adverse is None:
-            adverse = settings.start.max_adverse_percent
-        if adverse < 0:
-            raise UsageError(f"max_adverse_percent must not be below 0, as {adverse} is")
+    def _plan(self, settings: BotSettings, read: _Read) -> StartPlan:
+        others = self._store.others(settings.name)
+        checks = StartChecks(settings, read.parent, read.children, self._engine, others).all()
+        return plan_start(self._engine.state, read.given, checks)
+
+    async def _set_leverage(self, plan: StartPlan) -> None:
+        """Raises `Conflict` at the first that is not accepted; the bot is then not started."""
+        for child in plan.children:
+            venue = self._engine.connections[connection_of(child.account)].venue
+            for change in child.leverage:
+                what = f"{child.account}: leverage of {change.symbol} to {change.leverage}"
+                asked = msgspec.structs.replace(change, account=account_of(child.account))
+                outcome: Outcome = Unknown(message="it is not connected")
+                if venue is not None:
+                    outcome = await venue.set_leverage(asked)
+                if not isinstance(outcome, Accepted):
+                    raise Conflict(f"bot {plan.bot!r} is not started: {what}: {outcome.message}")
+                self._engine.chronicle.say("info", "leverage", f"{what}: set", bot=plan.bot, account=child.account)
+
+    async def _read(self, settings: BotSettings, order: StartOrder) -> _Read:
+        """The parent, and its children as far as they can be read, all at once."""
+        policy, adverse = _start_policy(settings, order)
         connection = self._engine.connections[connection_of(settings.parent)]
         await connection.until_up(float(self._config.engine.connect_timeout_s))
+        parent = await connection.snapshot(settings.parent, whole=True)
+        self._engine.know_symbols(settings.parent, parent)
+        symbols = tuple(sorted({p.symbol for p in parent.positions} | {o.terms.symbol for o in parent.orders}))
         keys = [child.account for child in settings.children if self._is_up(child.account)]
-        reading = asyncio.gather(*(self._snapshot(key) for key in keys))
-        snapshot = await connection.snapshot(settings.parent, whole=True)
-        others = await reading
-        children = {key: found for key, found in zip(keys, others, strict=True) if found is not None}
-        self._engine.know_symbols(settings.parent, snapshot)
-        for key, found in children.items():
-            self._engine.know_symbols(key, found)
-            self._engine.read(key, found)  # its balance is known before the first order
+        found = await asyncio.gather(*(self._snapshot(key, symbols) for key in keys))
+        children = {key: snapshot for key, snapshot in zip(keys, found, strict=True) if snapshot is not None}
+        for key, snapshot in children.items():
+            self._engine.read(key, _lean(snapshot))  # its balance is known before the first order
         if policy == ADOPT and len(children) < len(settings.children):
             missing = ", ".join(child.account for child in settings.children if child.account not in children)
             raise NotReady(f"what {missing} holds cannot be read now, and so not adopted: try again when it is connected")
-        return BotStarted(
+        given = BotStarted(
             at_ns=time.time_ns(),
             bot=settings.name,
-            snapshot=snapshot,
+            snapshot=_lean(parent),
             policy=policy,
             max_adverse_percent=adverse,
-            children=children if policy != IGNORE else {},
+            children={key: _lean(snapshot) for key, snapshot in children.items()} if policy != IGNORE else {},
         )
+        return _Read(given, parent, children)
 
     def _is_up(self, key: str) -> bool:
         return self._engine.connections[connection_of(key)].state is ConnectionState.CONNECTED
 
-    async def _snapshot(self, key: str) -> Snapshot | None:
+    async def _snapshot(self, key: str, symbols: tuple[str, ...]) -> Snapshot | None:
         try:
-            return await self._engine.connections[connection_of(key)].snapshot(key, whole=True)
+            return await self._engine.connections[connection_of(key)].snapshot(key, whole=True, symbols=symbols)
         except CopydeskError as error:
             self._engine.chronicle.say("warn", "connection", f"{key} could not be read: {error}", account=key)
             return None
@@ -179,6 +209,23 @@ class BotLife:
         self._engine.chronicle.say("info", "bot", f"bot {name!r} {_STOPPED[policy]}", bot=name)
         for warning in plan.warnings:
             self._engine.chronicle.say("warn", "bot", f"bot {name!r}: {warning}", bot=name)
+
+
+def _lean(snapshot: Snapshot) -> Snapshot:
+    """Without the margin settings of all symbols: the pure engine has no use for them."""
+    return msgspec.structs.replace(snapshot, margins=())
+
+
+def _start_policy(settings: BotSettings, order: StartOrder) -> tuple[str, Decimal]:
+    policy = order.policy or settings.start.policy
+    if policy not in START_POLICIES:
+        raise UsageError(f"there is no start policy {policy!r}: choose one of {', '.join(START_POLICIES)}")
+    adverse = order.max_adverse_percent
+    if adverse is None:
+        adverse = settings.start.max_adverse_percent
+    if adverse < 0:
+        raise UsageError(f"max_adverse_percent must not be below 0, as {adverse} is")
+    return policy, adverse
 
 
 def _stop_policy(settings: BotSettings, order: StopOrder) -> str:

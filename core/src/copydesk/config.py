@@ -152,6 +152,8 @@ class ChildSettings(Settings):
     trigger: Literal["on_submit", "on_fill"] = "on_submit"
     unfilled_entry: UnfilledEntry = UnfilledEntry()
     unfilled_exit: UnfilledExit = UnfilledExit()
+    leverage: Literal["leave", "match_parent", "fixed"] = "leave"
+    leverage_value: Decimal | None = Field(default=None, ge=1)
     on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
@@ -186,6 +188,8 @@ class ChildSettings(Settings):
             raise ValueError(f"the percentage must be above 0, not {self.value}; 100 is the same share as the parent's")
         if (self.basis == "fixed") != (self.fixed_balance is not None):
             raise ValueError("'fixed_balance' is needed with basis 'fixed', and only there")
+        if (self.leverage == "fixed") != (self.leverage_value is not None):
+            raise ValueError("'leverage_value' is needed with leverage 'fixed', and only there")
         return self
 
 
@@ -256,6 +260,7 @@ class EngineSettings(Settings):
     connect_timeout_s: Decimal = Field(default=Decimal(30), gt=0)
     place_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
     snapshot_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
+    budget_percent: Decimal = Field(default=Decimal(100), gt=0)
     day_ends: str = "00:00"
     time_zone: str = "UTC"
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pluggy
 
-from copydesk.errors import AuthFailed, CopydeskError, NotReady, PluginError, UsageError, VenueClosed
+from copydesk.errors import AuthFailed, CopydeskError, NotReady, PluginError, RateLimited, UsageError, VenueClosed
 from copydesk.model import (
     AccountEvent,
     ConnectionSettings,
@@ -54,6 +54,21 @@ class Listener(Protocol):
     def symbols(self, key: str) -> tuple[str, ...]: ...
 
 
+class Quiet:
+    """A time in which nothing is read, because the venue said that it was too much. Shared by all that share the limit."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """How many seconds of it are left; zero or below where it is over."""
+        return self._until - time.monotonic()
+
+    def keep(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
+
+
 class Connection:
     """A login by name. `state` and `message` say how it is; `keys` are its accounts."""
 
@@ -66,6 +81,7 @@ class Connection:
         connect_s: float,
         send_s: float,
         read_s: float,
+        quiet: Quiet | None = None,
     ) -> None:
         self.name = name
         self.info = info
@@ -74,6 +90,7 @@ class Connection:
         self.venue: Venue | None = None
         self.keys: tuple[str, ...] = (name,)
         self._listener = listener
+        self._quiet = quiet or Quiet()
         self._limits = {"connect_s": connect_s, "send_s": send_s, "read_s": read_s}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._snapshots: dict[str, asyncio.Task[None]] = {}
@@ -177,22 +194,25 @@ class Connection:
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
-    def take_snapshot(self, key: str, look_up: tuple[OrderRef, ...] = ()) -> None:
+    def take_snapshot(self, key: str, look_up: tuple[OrderRef, ...] = ()) -> asyncio.Task[None]:
         """Read an account in the background. One at a time per account; orders to look up are never left out."""
         running = self._snapshots.get(key)
         if running is not None and not running.done() and not look_up:
-            return
+            return running
         task = self._spawn(self._read(key, look_up))
         if not look_up:
             self._snapshots[key] = task
+        return task
 
     def _drop_snapshot(self, key: str) -> None:
         running = self._snapshots.pop(key, None)
         if running is not None:
             running.cancel()
 
-    async def snapshot(self, key: str, look_up: tuple[OrderRef, ...] = (), *, whole: bool = False) -> Snapshot:
-        """Read an account now, all of it where `whole`. Raises `VenueError`."""
+    async def snapshot(
+        self, key: str, look_up: tuple[OrderRef, ...] = (), *, whole: bool = False, symbols: tuple[str, ...] = ()
+    ) -> Snapshot:
+        """Read an account now; where `whole`, all of it with its settings, those of `symbols` too. Raises `VenueError`."""
         if self.venue is None:
             raise NotReady(f"{self.name} is not connected: {self.message or 'still trying'}")
         since = self._listener.venue_ms(key)
@@ -200,8 +220,9 @@ class Connection:
             account=key.partition("/")[2],
             scope=Scope.ORDERS if look_up else Scope.ACCOUNT if whole else self._listener.scope(key),
             since_ms=max(0, since - REACH_BACK_MS) if since and not look_up else 0,
-            symbols=self._listener.symbols(key),
+            symbols=tuple(sorted({*self._listener.symbols(key), *symbols})),
             look_up=look_up,
+            settings=whole,
         )
         return await self.venue.snapshot(request)
 
@@ -209,12 +230,18 @@ class Connection:
         """Read until it works: an account counts as connected only once it was read after the stream was listening."""
         pause = FIRST_PAUSE_S
         while True:
+            if (quiet_s := self._quiet.left_s) > 0:
+                if look_up:
+                    return  # whoever asked asks again
+                await asyncio.sleep(quiet_s)
             try:
                 snapshot = await self.snapshot(key, look_up)
             except CopydeskError as error:
                 log.warning("%s could not be read: %s", key, error)
+                if isinstance(error, RateLimited):
+                    self._quiet.keep(error.retry_after_ms / 1000)
                 if look_up:
-                    return  # whoever asked asks again
+                    return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from copydesk import silence
+from copydesk.budget import BUDGET, forget_queues, served, spend_reading
 from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
 from copydesk.ids import is_own
@@ -89,6 +90,7 @@ class Copier:
         for tracked in self.desk.child_orders.values():
             restart(tracked.order)
         self._due.clear()
+        forget_queues(self.desk)
         for bot in self.desk.bots.values():
             silence.lost(run, bot)
             silence.arm(run, bot)
@@ -121,6 +123,8 @@ class Copier:
         self.desk.instruments[given.kind, given.instrument.symbol] = given.instrument
 
     def _bot_started(self, run: Run, given: BotStarted) -> None:
+        snapshot = given.snapshot
+        spend_reading(run, self.desk.bots[given.bot].rules.parent, whole=snapshot.scope is Scope.ACCOUNT)
         begin(run, given)
 
     def _bot_stopped(self, run: Run, given: BotStopped) -> None:
@@ -151,6 +155,7 @@ class Copier:
         """The truth was read: take it in, ask for what it does not tell, and bring every link of the account in order."""
         whole = given.snapshot.scope is not Scope.ORDERS
         if whole:
+            spend_reading(run, given.account, whole=given.snapshot.scope is Scope.ACCOUNT)
             equity_told(run, read_account(self.desk, given.account, given.snapshot, given.at_ns))
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == given.account:
@@ -238,6 +243,15 @@ class Copier:
                     known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
                 parent_filled(bot, known, order)
 
+    def _serve(self, run: Run, name: str) -> None:
+        """There is room in a budget: whoever waits for it sends what it wants by now."""
+        window = self.desk.windows.get(name)
+        for bot_name, child, book in served(run, window) if window is not None else ():
+            bot = self.desk.bots.get(bot_name)
+            link = bot.links.get((child, book)) if bot is not None else None
+            if bot is not None and link is not None and bot.working:
+                settle_link(run, bot, link)
+
     def _settled(self, run: Run, given: Settled) -> None:
         settled(run, given)
 
@@ -250,6 +264,9 @@ class Copier:
     def _ticked(self, run: Run, given: Ticked) -> None:
         while self._due and self._due[0][0] <= given.at_ns:
             at_ns, account, client_id = heapq.heappop(self._due)
+            if client_id == BUDGET:
+                self._serve(run, account)
+                continue
             if account == silence.TIMER:
                 self._silence_due(run, client_id)
                 continue

@@ -18,11 +18,12 @@ import msgspec
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
 from copydesk.bots import BotStore
+from copydesk.budget import may_read, scaled, scope_name
 from copydesk.certifying import KIND as CERTIFICATE
 from copydesk.certifying import certificate_of, in_words
 from copydesk.chronicle import Chronicle
 from copydesk.config import Config, account_of, connection_of
-from copydesk.connection import Connection
+from copydesk.connection import Connection, Quiet
 from copydesk.connections import settings_for
 from copydesk.copier import Copier
 from copydesk.errors import CopydeskError, JournalError, UsageError
@@ -66,6 +67,7 @@ from copydesk.state import Desk
 from copydesk.timing import ChildTimes
 from copydesk.venue import Venue
 from copydesk.view import AccountView, ConnectionState
+from copydesk.views import budget_view
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class Engine:
         self._kinds: dict[str, KindInfo] = {}
         self.boards: dict[str, AccountBoard] = {}
         self.prices: dict[str, Decimal] = {}
+        self._read_ns: dict[str, int] = {}
         self._watched: dict[str, set[str]] = {}
         self.times: dict[tuple[str, str], ChildTimes] = {}
         self.chronicle = Chronicle(journal, self.events)
@@ -166,6 +169,7 @@ class Engine:
         """Begin to connect everything. What a bot needs has to be usable: raises `UsageError` where it is not."""
         needed = {connection_of(key) for bot in self._store.bots.values() for key in bot.accounts}
         engine = self._config.engine
+        quiet: dict[str, Quiet] = {}
         for name, settings in self._config.connections.items():
             info = describe_kind(settings.kind)
             self._kinds[settings.kind] = info
@@ -176,6 +180,7 @@ class Engine:
                 connect_s=float(engine.connect_timeout_s),
                 send_s=float(engine.place_timeout_s),
                 read_s=float(engine.snapshot_timeout_s),
+                quiet=quiet.setdefault(scope_name(info.capabilities.requests_scope, name, settings.kind), Quiet()),
             )
             self.boards[name] = AccountBoard()
             try:
@@ -189,7 +194,8 @@ class Engine:
         """Give the pure engine the rules in force."""
         bots = tuple(rules_of(bot, self._config.kind_of(bot.parent)) for bot in self._store.bots.values())
         kinds = {bot.kind for bot in bots}
-        capabilities = {kind: self._kinds[kind].capabilities for kind in sorted(kinds)}
+        percent = self._config.engine.budget_percent
+        capabilities = {kind: scaled(self._kinds[kind].capabilities, percent) for kind in sorted(kinds)}
         self.feed(Configured(at_ns=time.time_ns(), bots=bots, capabilities=capabilities))
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
@@ -353,6 +359,7 @@ class Engine:
         return sending
 
     def read(self, key: str, snapshot: Snapshot) -> None:
+        self._read_ns[key] = time.time_ns()
         if self._concerns_a_bot(key):
             self.know_symbols(key, snapshot)
             self.feed(Snapped(at_ns=time.time_ns(), account=key, snapshot=snapshot))
@@ -433,11 +440,14 @@ class Engine:
         """Read every account that a bot uses, now and then: whatever was missed is found."""
         while True:
             await asyncio.sleep(float(self._config.engine.reconcile_s))
-            for connection in self.connections.values():
-                if connection.state is ConnectionState.CONNECTED:
-                    for key in connection.keys:
-                        if self._concerns_a_bot(key):
-                            connection.take_snapshot(key)
+            up = [one for one in self.connections.values() if one.state is ConnectionState.CONNECTED]
+            keys = [(key, connection) for connection in up for key in connection.keys if self._concerns_a_bot(key)]
+            for key, connection in sorted(keys, key=lambda one: self._read_ns.get(one[0], 0)):
+                # Where the venue's limit is short, trading comes first, and who was read longest ago comes before others.
+                if may_read(self.state, key, time.time_ns()):
+                    reading = connection.take_snapshot(key)
+                    if key in self.state.purses:  # what it costs is known once it is done
+                        await asyncio.wait({reading}, timeout=float(self._config.engine.snapshot_timeout_s))
 
     async def _certify(self) -> None:
         """Write down at the end of each day how every child stands."""
@@ -474,6 +484,7 @@ class Engine:
             balance=board.balance,
             positions=tuple(board.positions.values()),
             orders=tuple(board.orders.values()),
+            budget=budget_view(self.state, key, time.time_ns()),
         )
 
 

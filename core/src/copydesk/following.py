@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from copydesk import executions, refusing, unfilled
+from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
@@ -170,6 +171,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     can = run.desk.capabilities[bot.rules.kind]
     if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+        if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
+            return
         order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
     elif _is_clamped(run, bot, link, pair, terms):
@@ -177,7 +180,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     elif leg is None and want.exit and may_stand_beside(run, link, order, terms):
         if not older(pair):
             _place(run, bot, link, pair, want, terms, "exit")
-    else:
+    elif may_place(run, link, replaces=True):
+        order.paid_ns = pair.paid_ns = pay_both(run, order.account)
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -195,6 +199,7 @@ def _is_clamped(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms) -> boo
 
 
 def _modify(run: Run, link: Link, order: ChildOrder, terms: Terms, why: str) -> None:
+    spend_modify(run, order.account)
     order.op, order.asked, order.intent = Op.MODIFY, terms, run.number()
     change = OrderChange(ref=order.ref, terms=terms)
     run.decisions.append(
@@ -430,10 +435,20 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
 
 
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
+    standing = [order for order in pair.orders if order.state.is_live]
+    paid = is_paid(run, pair.paid_ns)
+    if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
+        _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
+        return
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
-    pair.waiting = ""
+    if standing and not paid:
+        paid_ns = pay_both(run, order.account)
+        paid = True
+        for old in standing:
+            old.paid_ns = paid_ns
     executions.see(pair)
-    send(run, link, order, why)
+    pair.waiting, pair.paid_ns = "", 0
+    send(run, link, order, why, paid=paid)
 
 
 def _give_up(pair: Pair, why: str) -> None:

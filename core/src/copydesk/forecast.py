@@ -11,7 +11,7 @@ import msgspec
 from copydesk.ids import is_own
 from copydesk.inputs import BotStarted, Cancel, Decision, LookUp, Modify, Note, Place
 from copydesk.model import ZERO, Snapshot, Terms, to_json
-from copydesk.plans import PlannedChild, PlannedPosition, PlannedSend, StartPlan, StopPlan
+from copydesk.plans import Checks, PlannedChild, PlannedPosition, PlannedSend, StartPlan, StopPlan
 from copydesk.standing import target
 from copydesk.starting import COPY_IF_BETTER, IGNORE, rehearse
 from copydesk.state import Bot, Desk, Link
@@ -21,7 +21,11 @@ from copydesk.trimming import closing_terms
 # --- start ------------------------------------------------------------------------------------------------------------
 
 
-def plan_start(desk: Desk, given: BotStarted, refusals: Iterable[str] = (), warnings: Iterable[str] = ()) -> StartPlan:
+def plan_start(
+    desk: Desk,
+    given: BotStarted,
+    checks: Checks = Checks(),  # noqa: B008 - it is frozen
+) -> StartPlan:
     """What would follow from `given`. Changes nothing."""
     decisions, bot, after = rehearse(desk, given)
     children = tuple(
@@ -29,6 +33,7 @@ def plan_start(desk: Desk, given: BotStarted, refusals: Iterable[str] = (), warn
             account=child.account,
             positions=_positions(after, bot, child.account, desk.bots[given.bot]),
             sends=_sends(after, decisions, child.account),
+            leverage=tuple(change for change in checks.leverage if change.account == child.account),
             remarks=(*_said(decisions, child.account), *_left(after, given.children.get(child.account), child.account)),
         )
         for child in bot.rules.children
@@ -41,14 +46,29 @@ def plan_start(desk: Desk, given: BotStarted, refusals: Iterable[str] = (), warn
         positions=tuple(position for position in given.snapshot.positions if position.quantity),
         orders=tuple(order for order in given.snapshot.orders if order.is_working),
         children=children,
-        refusals=tuple(refusals),
-        warnings=(*warnings, *_remarks(given)),
+        refusals=checks.refusals,
+        warnings=(*checks.warnings, *_remarks(given)),
     )
+    return _with_digest(plan, _what(plan))
+
+
+def without_leverage(plan: StartPlan) -> StartPlan:
+    """The plan as it is once its leverage has been set, and nothing else has changed."""
+    children = tuple(msgspec.structs.replace(child, leverage=()) for child in plan.children)
+    plan = msgspec.structs.replace(plan, children=children)
+    return _with_digest(plan, _what(plan))
+
+
+def _what(plan: StartPlan) -> object:
+    """All that the plan would do. Under `ignore` what the parent has makes no difference."""
+    leverage = [child.leverage for child in plan.children]
+    if plan.policy == IGNORE:
+        return plan.policy, leverage
     held = [(p.symbol, p.position_side, p.quantity) for p in plan.positions]
     standing = [(o.venue_id, o.terms, o.filled) for o in plan.orders]
-    adopted = [[(p.symbol, p.position_side, p.adopted) for p in child.positions] for child in children]
-    what = (given.policy, given.max_adverse_percent, held, standing, adopted, [_essence(s) for s in plan.sends])
-    return _with_digest(plan, what if given.policy != IGNORE else IGNORE)
+    adopted = [[(p.symbol, p.position_side, p.adopted) for p in child.positions] for child in plan.children]
+    sends = [_essence(send) for send in plan.sends]
+    return plan.policy, plan.max_adverse_percent, held, standing, adopted, sends, leverage
 
 
 def _remarks(given: BotStarted) -> list[str]:

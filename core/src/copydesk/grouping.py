@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk.budget import spend_place
 from copydesk.inputs import PlaceGroup
 from copydesk.model import Instrument, NewOrder, OrderGroup, Terms
 from copydesk.planning import Wanted, wanted
@@ -82,6 +83,7 @@ def _place(run: Run, bot: Bot, link: Link, legs: tuple[tuple[Pair, Wanted], ...]
     number = run.number()
     for order, other in zip(orders, reversed(orders), strict=True):
         order.op, order.intent, order.sent_ns, order.partner = Op.PLACE, number, run.at_ns, other.client_id
+        spend_place(run, order.account)
     for pair, _ in legs:
         pair.waiting = ""
     first = orders[0]

@@ -19,6 +19,7 @@ from copydesk.model import (
     CandleRequest,
     ConnectionSettings,
     Description,
+    LeverageChange,
     NewOrder,
     OrderChange,
     OrderGroup,
@@ -36,7 +37,7 @@ API = 1
 PROJECT = "copydesk"
 ENTRY_POINT_GROUP = "copydesk.venues"
 REQUIRED = ("describe", "connect", "subscribe", "place", "modify", "cancel", "snapshot", "close")
-OPTIONAL = ("place_group", "candles", "rehearse")
+OPTIONAL = ("place_group", "set_leverage", "candles", "rehearse")
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -114,6 +115,13 @@ class VenueSpec:
 
         Fires: for the protective orders of a child whose parent has them as one group, where `Capabilities.native_oco`.
         One outcome for the whole; `Accepted.legs` has both orders, each with the same `Order.group`.
+        """
+
+    @hookspec(firstresult=True)
+    def set_leverage(self, session: Session, change: LeverageChange) -> Awaitable[Outcome]:  # type: ignore[empty-body]
+        """Set the leverage of one symbol. Async. Optional.
+
+        Fires: before a bot starts, where a child's setting asks for it.
         """
 
     @hookspec(firstresult=True)

@@ -45,7 +45,7 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
     if parent is None or not changed:
         return
     pair_up(run, bot, parent, grown=grown)
-    for child in bot.rules.children:
+    for child in bot.in_turn:
         link = bot.links.get((child.account, book_of(order.terms)))
         if link is None:
             continue

@@ -188,13 +188,19 @@ class OrderGroup(Record):
 
 
 class OrderRef(Record):
-    """Names one order at the venue: by `client_id`, by `venue_id`, or both. `type` tells which service holds it."""
+    """Names one order at the venue: by `client_id`, by `venue_id`, or both. `type` tells which service holds it.
+
+    `terms` and `sent_ms` say what was asked for, and when by this machine's clock, where the venue's own id is not known: a
+    venue that keeps no client id of such an order can be searched for it.
+    """
 
     account: str = ""
     symbol: str
     type: OrderType
     client_id: str = ""
     venue_id: str = ""
+    terms: Terms | None = None
+    sent_ms: int = 0
 
 
 class OrderChange(Record):
@@ -346,13 +352,33 @@ class Scope(StrEnum):
 
 
 class SnapshotRequest(Record):
-    """`since_ms`: fills and ended orders from then on are wanted too. `look_up`: orders whose fate must be settled."""
+    """`since_ms`: fills and ended orders from then on are wanted too. `look_up`: orders whose fate must be settled.
+
+    `settings`: position mode, leverage and margin mode are wanted too, the latter two of `symbols` at least.
+    """
 
     account: str = ""
     scope: Scope = Scope.ACCOUNT
     since_ms: int = 0
     symbols: tuple[str, ...] = ()
     look_up: tuple[OrderRef, ...] = ()
+    settings: bool = False
+
+
+class MarginSetting(Record):
+    """How one symbol is traded on margin: `mode` is `cross` or `isolated`, empty where the venue does not tell."""
+
+    symbol: str
+    leverage: Decimal
+    mode: str = ""
+
+
+class LeverageChange(Record):
+    """The leverage that a symbol shall have on an account from now on."""
+
+    account: str = ""
+    symbol: str
+    leverage: Decimal
 
 
 class Snapshot(Record):
@@ -361,7 +387,7 @@ class Snapshot(Record):
     `orders`: every working order, the looked-up ones that exist, and those that changed or ended since `since_ms` as far
     as the venue can tell. `absent`: client ids that were looked up and that the venue says it does not know.
     `prices`: last prices of the symbols concerned. A part that could not be read raises; it is never left empty: `scope`
-    says which parts there are.
+    says which parts there are. `hedge_mode` and `margins` are told where `settings` were asked for and the venue has them.
     """
 
     account: str = ""
@@ -373,6 +399,8 @@ class Snapshot(Record):
     fills: tuple[Fill, ...] = ()
     absent: tuple[str, ...] = ()
     prices: dict[str, Decimal] = {}
+    hedge_mode: bool | None = None
+    margins: tuple[MarginSetting, ...] = ()
 
 
 class CandleRequest(Record):
@@ -437,6 +465,26 @@ Outcome = Accepted | Rejected | Unknown
 # --- what a plugin says of itself ---------------------------------------------------------------------------
 
 
+class BudgetScope(StrEnum):
+    """Who shares a limit of a venue: one account, all accounts of a login, everything of a kind on this machine."""
+
+    ACCOUNT = "account"
+    CONNECTION = "connection"
+    MACHINE = "machine"
+
+
+class Costs(Record):
+    """What each kind of request costs of `requests_per_minute`: `look_up` per order, `account` for reading everything,
+    `symbols` for reading what the bots trade."""
+
+    place: int = 1
+    modify: int = 1
+    cancel: int = 1
+    look_up: int = 1
+    account: int = 5
+    symbols: int = 5
+
+
 class Capabilities(Record):
     """What a connection kind can do. The engine plans by this and by nothing else that it knows of a venue."""
 
@@ -452,6 +500,9 @@ class Capabilities(Record):
     one_account_per_connection: bool = True
     orders_per_second: int = 0
     requests_per_minute: int = 0
+    orders_scope: BudgetScope = BudgetScope.ACCOUNT
+    requests_scope: BudgetScope = BudgetScope.CONNECTION
+    costs: Costs = Costs()
 
 
 class Field(Record):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from copydesk.model import Order, Position, Record, Terms
+from copydesk.model import LeverageChange, Order, Position, Record, Terms
 
 
 class StartOrder(Record):
@@ -25,6 +25,14 @@ class StopOrder(Record):
 
     policy: str = ""
     digest: str = ""
+
+
+class Checks(Record):
+    """What was found before a start: why it cannot be, what to know, and leverage to set (by account key)."""
+
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    leverage: tuple[LeverageChange, ...] = ()
 
 
 class PlannedSend(Record):
@@ -51,6 +59,7 @@ class PlannedChild(Record):
     account: str
     positions: tuple[PlannedPosition, ...] = ()
     sends: tuple[PlannedSend, ...] = ()
+    leverage: tuple[LeverageChange, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -72,6 +81,11 @@ class StartPlan(Record):
     def sends(self) -> tuple[PlannedSend, ...]:
         return tuple(send for child in self.children for send in child.sends)
 
+    @property
+    def changes(self) -> bool:
+        """True where something would be sent or set: then it has to be confirmed."""
+        return bool(self.sends or self.policy != "ignore" or any(child.leverage for child in self.children))
+
 
 class StopPlan(Record):
     """What stopping a bot would do at once. `stays`: what is left at the venue afterwards, in words."""
@@ -85,3 +99,8 @@ class StopPlan(Record):
     @property
     def sends(self) -> tuple[PlannedSend, ...]:
         return tuple(send for child in self.children for send in child.sends)
+
+    @property
+    def changes(self) -> bool:
+        """True where something would be sent: then it has to be confirmed."""
+        return bool(self.sends)

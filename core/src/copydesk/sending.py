@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Any
 
+from copydesk.budget import is_paid, look_up_after_ms, may_cancel, spend_cancel, spend_look_up, spend_place
 from copydesk.ids import client_order_id
 from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
 from copydesk.model import NewOrder, OrderRef, Terms
@@ -56,6 +57,10 @@ class Run:
     def look_up(self, order: ChildOrder) -> None:
         """Ask the venue what became of `order`; ask again should no answer come."""
         order.op = Op.LOOK_UP
+        if wait_ms := look_up_after_ms(self, order.account):
+            self.wake(order, wait_ms)
+            return
+        spend_look_up(self, order.account)
         self.look_ups.setdefault(order.account, []).append(order.ref)
         self.wake(order, 3_000)
 
@@ -88,8 +93,10 @@ def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, 
     return order
 
 
-def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
+def send(run: Run, link: Link, order: ChildOrder, why: str, *, paid: bool = False) -> None:
     order.op, order.intent, order.sent_ns, order.why = Op.PLACE, run.number(), run.at_ns, why
+    if not paid:
+        spend_place(run, order.account)
     run.decisions.append(
         Place(
             id=order.intent,
@@ -103,6 +110,11 @@ def send(run: Run, link: Link, order: ChildOrder, why: str) -> None:
 
 
 def cancel(run: Run, link: Link, order: ChildOrder, reason: str, why: str) -> None:
+    """Ask for it, if there is budget; else whoever wants it gone asks again."""
+    if not is_paid(run, order.paid_ns):
+        if not may_cancel(run, link):
+            return
+        spend_cancel(run, order.account)
     order.op, order.cancelled_for, order.intent = Op.CANCEL, reason, run.number()
     run.decisions.append(
         Cancel(id=order.intent, bot=link.bot, account=order.account, cause=order.cause, why=why, order=order.ref)

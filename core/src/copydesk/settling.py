@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copydesk import refusing
+from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.inputs import Settled
@@ -33,6 +34,8 @@ def settled(run: Run, given: Settled) -> None:
     if tracked is None or tracked.order.intent != given.intent:
         return
     order, outcome = tracked.order, given.outcome
+    if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
+        slow_down(run, given.account, outcome.retry_after_ms)
     if order.op is Op.PLACE or order.state in (State.SENDING, State.UNKNOWN):
         for leg in _legs(run, tracked):
             _placed(run, leg, _outcome_of(leg.order, outcome))

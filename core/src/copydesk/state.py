@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from copydesk.budget import Purse, Window, purse_of
 from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules, Limits
 from copydesk.model import (
@@ -179,6 +180,7 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
+    paid_ns: int = 0  # when its cancel was paid for, with the order that takes its place
     cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
     executions: dict[str, Decimal] = field(default_factory=dict)
@@ -189,7 +191,15 @@ class ChildOrder:
 
     @property
     def ref(self) -> OrderRef:
-        return OrderRef(symbol=self.terms.symbol, type=self.terms.type, client_id=self.client_id, venue_id=self.venue_id)
+        searched = not self.venue_id
+        return OrderRef(
+            symbol=self.terms.symbol,
+            type=self.terms.type,
+            client_id=self.client_id,
+            venue_id=self.venue_id,
+            terms=self.terms if searched else None,
+            sent_ms=self.sent_ns // 1_000_000 if searched else 0,
+        )
 
     def on(self, event: Event) -> None:
         """Move by the table of order states."""
@@ -241,6 +251,7 @@ class Pair:
     closing: Decimal | None = None  # what the child closes for it in all, as last understood
     earlier: int = 0  # how many orders an earlier pair of the same parent order had: part of the ids
     idle_since: int = -1  # `Link.fills` when the venue took an exit away for want of a position
+    paid_ns: int = 0  # when its next placing was paid for, with the cancel that makes way for it
     behind_ns: int = 0  # since when the parent's order has filled more than the child's
     hurried: int = 0  # how often it was tried at market since then
     seen: Decimal = ZERO  # what the parent had filled of it when it was last decided upon,
@@ -343,9 +354,19 @@ class Bot:
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
     links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    turn: str = ""  # the child that is looked at first: it was the first to go without when the budget was used up
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_turn(self) -> tuple[ChildRules, ...]:
+        """The children, beginning with the one whose turn it is."""
+        children = self.rules.children
+        if not self.turn:
+            return children
+        at = next((number for number, child in enumerate(children) if child.account == self.turn), 0)
+        return children[at:] + children[:at]
 
     @property
     def managed(self) -> bool:
@@ -388,6 +409,8 @@ class Desk:
     kinds: dict[str, str] = field(default_factory=dict)  # of the accounts that bots use
     daily: dict[str, list[Limits]] = field(default_factory=dict)  # by account: the limits that ask for its equity
     prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # by kind and symbol: the last known one
+    windows: dict[str, Window] = field(default_factory=dict)  # of the venues' limits, by name
+    purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
     intents: int = 0
@@ -401,6 +424,11 @@ class Desk:
             for child in bot.children:
                 if child.limits.daily_loss:
                     self.daily.setdefault(child.account, []).append(child.limits)
+        self.purses = {}
+        for account, kind in self.kinds.items():
+            purse = purse_of(account, kind, capabilities[kind], self.windows)
+            if purse is not None:
+                self.purses[account] = purse
 
     def priced(self, account: str, symbol: str, price: Decimal | None) -> None:
         """A price of a symbol was told on an account."""

@@ -20,6 +20,7 @@ from copydesk.model import (
     CandleRequest,
     ConnectionSettings,
     Instrument,
+    LeverageChange,
     NewOrder,
     OrderChange,
     OrderGroup,
@@ -85,6 +86,13 @@ class Venue:
 
     async def modify(self, change: OrderChange) -> Outcome:
         return await self._send("modify", lambda: self._hook.modify(session=self._session, change=change))
+
+    @property
+    def has_leverage(self) -> bool:
+        return bool(self._hook.set_leverage.get_hookimpls())
+
+    async def set_leverage(self, change: LeverageChange) -> Outcome:
+        return await self._send("set_leverage", lambda: self._hook.set_leverage(session=self._session, change=change))
 
     async def cancel(self, order: OrderRef) -> Outcome:
         return await self._send("cancel", lambda: self._hook.cancel(session=self._session, order=order))

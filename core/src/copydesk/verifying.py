@@ -9,6 +9,7 @@ from __future__ import annotations
 from copydesk.model import Order
 from copydesk.sending import Run, cancel
 from copydesk.state import ChildOrder, Tracked
+from copydesk.tracking import State
 
 HEARD_MS = 2_000
 """So long the stream has to tell of an order that the reply to a cancel says has ended."""
@@ -24,7 +25,7 @@ def await_word(run: Run, order: ChildOrder) -> None:
 
 def is_unverified(order: ChildOrder) -> bool:
     """A protective order of which the venue has not said that it is gone, beside the reply to a cancel."""
-    cancelled = order.state.is_ended and bool(order.cancelled_for)
+    cancelled = order.state is State.CANCELLED and bool(order.cancelled_for)
     protective = order.exit and order.terms.type.is_conditional
     return cancelled and protective and not order.verified and order.asked_for < ASKED
 

@@ -20,6 +20,21 @@ class ConnectionState(StrEnum):
     REFUSED = "refused"
 
 
+class BudgetView(Record):
+    """How much of its venue's limits is used just now: `scope` says who shares the limit of requests.
+
+    `waiting` counts the links (child and symbol) that would send something and have no budget for it. A limit of zero is
+    one that the venue does not have.
+    """
+
+    scope: str
+    requests_used: int = 0
+    requests_per_minute: int = 0
+    orders_used: int = 0
+    orders_per_second: int = 0
+    waiting: int = 0
+
+
 class AccountView(Record):
     """One account of a connection. `key` is how the rest names it: `connection` or `connection/account`."""
 
@@ -33,6 +48,7 @@ class AccountView(Record):
     balance: Balance | None = None
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
+    budget: BudgetView | None = None
 
 
 class DriftCause(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copydesk.config import BotSettings
 from copydesk.drifting import drift, is_unsettled
 from copydesk.state import Bot, Desk, Link, Trading
-from copydesk.view import BotView, ChildView, LimitView
+from copydesk.view import BotView, BudgetView, ChildView, LimitView
 
 
 def health(desk: Desk, bot: Bot, account: str) -> str:
@@ -27,6 +27,22 @@ def health(desk: Desk, bot: Bot, account: str) -> str:
     if not off:
         return "in sync"
     return "ahead" if any(abs(view.attributed) > abs(view.target) for view in off) else "behind"
+
+
+def budget_view(desk: Desk, account: str, at_ns: int) -> BudgetView | None:
+    """What is used of the limits that an account shares, or `None` where its venue names none."""
+    purse = desk.purses.get(account)
+    if purse is None:
+        return None
+    requests, orders = purse.requests, purse.orders
+    return BudgetView(
+        scope=purse.scope,
+        requests_used=requests.used(at_ns) if requests is not None else 0,
+        requests_per_minute=requests.limit if requests is not None else 0,
+        orders_used=orders.used(at_ns) if orders is not None else 0,
+        orders_per_second=orders.limit if orders is not None else 0,
+        waiting=sum(len(window.waiting) for window in (requests, orders) if window is not None),
+    )
 
 
 def limit_view(desk: Desk, account: str) -> LimitView:

@@ -14,6 +14,7 @@ from copydesk.config import load_config
 from copydesk.datafolder import lock_folder
 from copydesk.journal import Journal
 from copydesk.model import to_json
+from copydesk.plugins import DISTRIBUTIONS
 from copydesk.view import LogEntry
 
 from .conftest import Run, assert_refused
@@ -84,7 +85,8 @@ def test_what_init_proposes_can_be_taken_out_of_its_comments(tmp_path: Path) -> 
     assert config.engine.reconcile_s == 30
 
 
-def test_plugins_lists_what_is_installed_and_what_could_be(toy: Path, run: Run) -> None:
+def test_plugins_lists_what_is_installed_and_what_could_be(toy: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DISTRIBUTIONS, "nowhere", "copydesk-nowhere")
     kinds = {kind["kind"]: kind for kind in json.loads(run("plugins", "--json").out)}
     assert kinds["toy"] == {
         "kind": "toy",
@@ -94,10 +96,10 @@ def test_plugins_lists_what_is_installed_and_what_could_be(toy: Path, run: Run) 
         "title": "Toy venue",
         "closed_on": "",
     }
-    assert kinds["ftx"] == {"kind": "ftx", "installed": False, "install": "pip install copydesk-ftx"}
+    assert kinds["nowhere"] == {"kind": "nowhere", "installed": False, "install": "pip install copydesk-nowhere"}
     words = run("plugins").out
     assert "closed on 2022-11-11, rehearsal only" in words
-    assert "not installed: pip install copydesk-ftx" in words
+    assert "not installed: pip install copydesk-nowhere" in words
 
 
 # --- bots ---------------------------------------------------------------------------------------------------

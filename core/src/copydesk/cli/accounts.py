@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from copydesk.cli.common import Json, folder_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from copydesk.view import BudgetView
 
 
 def accounts(context: typer.Context, as_json: Json = False) -> None:
@@ -56,7 +59,13 @@ def _states(folder: Path) -> dict[str, dict[str, Any]]:
 
     with ControlClient(control.url, control.token) as client:
         return {
-            view.key: {"state": view.state, "message": view.message, "rehearsal": view.rehearsal, "balance": view.balance}
+            view.key: {
+                "state": view.state,
+                "message": view.message,
+                "rehearsal": view.rehearsal,
+                "balance": view.balance,
+                "budget": view.budget,
+            }
             for view in client.accounts()
         }
 
@@ -72,10 +81,22 @@ def _kind(kind: str) -> dict[str, str]:
     return {"title": info.title, "closed_on": info.closed_on}
 
 
+def _budget_text(budget: BudgetView) -> str:
+    """How much of the venue's limits is used."""
+    words = []
+    if budget.requests_per_minute:
+        words.append(f"{budget.requests_used} of {budget.requests_per_minute} a minute used by this {budget.scope}")
+    if budget.orders_per_second:
+        words.append(f"{budget.orders_used} of {budget.orders_per_second} orders a second")
+    return ", ".join(words) + (f", {budget.waiting} waiting" if budget.waiting else "")
+
+
 def _remark(account: dict[str, Any]) -> str:
     if "problem" in account:
         return str(account["problem"])
     words = [str(account["state"])] if "state" in account else []
+    if (budget := account.get("budget")) is not None:
+        words.append(_budget_text(budget))
     if account.get("message"):
         words.append(str(account["message"]))
     if account["closed_on"]:

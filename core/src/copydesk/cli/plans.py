@@ -110,7 +110,7 @@ def _show(plan: Any, as_json: bool, show: Callable[[Any], None]) -> None:
 
 def _may_go_on(plan: StartPlan | StopPlan, yes: bool) -> bool:
     """True where the plan sends nothing, or was confirmed. Else say how to confirm it; exit status 1."""
-    if not plan.sends or yes:
+    if not plan.changes or yes:
         return True
     typer.echo("Nothing was done. Give --yes to do this.", err=True)
     raise typer.Exit(1)
@@ -147,6 +147,8 @@ def _show_sends(plan: StartPlan | StopPlan) -> None:
     rows = [(send.account, _send_text(send)) for send in plan.sends]
     print_table(("child", "would be sent"), rows, empty="Nothing would be sent.")
     for child in plan.children:
+        for change in child.leverage:
+            say(f"{child.account}: the leverage of {change.symbol} would be set to {change.leverage}")
         for remark in child.remarks:
             say(f"{child.account}: {remark}")
     for warning in plan.warnings:

@@ -44,6 +44,8 @@ from copydesk.venue import Venue, open_venue
 
 DEADLINE_S = 5.0
 """How long a test waits for what must come."""
+SENT_WITHIN_MS = 5_000
+"""What a test looks up was sent at most so long ago."""
 PARTS = 4
 """An ordinary order of a test is so many smallest orders, so that it can be filled in parts."""
 _LOUD = ("httpx", "httpcore")
@@ -173,13 +175,16 @@ class Bench:
         return order
 
     def ref(self, venue: Venue, order: Order | NewOrder) -> OrderRef:
-        """Names an order by its client id, and by the venue's where that is known."""
+        """Names an order by its client id, and by the venue's where that is known; else it says what was asked for."""
+        known = isinstance(order, Order)
         return OrderRef(
             account=venue.accounts[0],
             symbol=order.terms.symbol,
             type=order.terms.type,
             client_id=order.client_id,
             venue_id=order.venue_id if isinstance(order, Order) else "",
+            terms=None if known else order.terms,
+            sent_ms=0 if known else time.time_ns() // 1_000_000 - SENT_WITHIN_MS,
         )
 
     async def find(self, venue: Venue, ref: OrderRef) -> Order | None:
@@ -202,9 +207,14 @@ class Bench:
         told = await self.snapshot(venue, symbols=(self.rig.symbol,))
         return sum((one.quantity for one in told.positions if one.symbol == self.rig.symbol), Decimal(0))
 
-    async def at_venue(self, client_id: str, account: str = PARENT) -> Order | None:
-        """The working order of this client id, as the venue itself has it."""
-        return next((one for one in await self.rig.orders(account) if one.client_id == client_id), None)
+    async def at_venue(self, order: str | Order, account: str = PARENT) -> Order | None:
+        """The working order of this client id, as the venue itself has it.
+
+        An order that the plugin told of is found by the venue's own id too: some venues keep no client id of some types.
+        """
+        client_id, venue_id = (order, "") if isinstance(order, str) else (order.client_id, order.venue_id)
+        there = await self.rig.orders(account)
+        return next((one for one in there if one.client_id == client_id or (venue_id and one.venue_id == venue_id)), None)
 
     async def trigger(self, order: Order | Terms) -> None:
         """Move the price to where the conditional order is triggered."""

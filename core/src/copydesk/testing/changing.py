@@ -42,7 +42,7 @@ class Changing:
         told = await listener.order(placed.client_id, lambda order: order.terms == wanted)
         assert told.venue_id == placed.venue_id
         assert told.is_working
-        there = await bench.at_venue(placed.client_id)
+        there = await bench.at_venue(placed)
         assert there is not None
         assert (there.terms.quantity, there.terms.price) == (wanted.quantity, wanted.price)
         assert len(await bench.rig.orders()) == 1
@@ -85,7 +85,7 @@ class Changing:
         outcome = await venue.modify(OrderChange(ref=bench.ref(venue, placed), terms=placed.terms))
         if not isinstance(outcome, Accepted):
             rejected(outcome, RejectReason.UNCHANGED)
-        there = await bench.at_venue(placed.client_id)
+        there = await bench.at_venue(placed)
         assert there is not None
         assert (there.terms.price, there.terms.quantity) == (placed.terms.price, placed.terms.quantity)
 
@@ -114,7 +114,7 @@ class Changing:
         wanted = bench.terms(type_, quantity=bench.quantity + bench.part)
         outcome = await venue.modify(OrderChange(ref=bench.ref(venue, placed), terms=wanted))
         assert isinstance(outcome, Rejected), outcome
-        there = await bench.at_venue(placed.client_id)
+        there = await bench.at_venue(placed)
         assert there is not None, "it was cancelled"
         assert there.terms.quantity == placed.terms.quantity
 

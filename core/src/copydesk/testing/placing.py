@@ -42,9 +42,9 @@ class Placing:
             assert order.terms == terms, f"asked for {terms}, and it is {order.terms}"
         if type_ is OrderType.MARKET:
             await listener.filled(placed.client_id)
-            assert await bench.at_venue(placed.client_id) is None
+            assert await bench.at_venue(placed) is None
             return
-        there = await bench.at_venue(placed.client_id)
+        there = await bench.at_venue(placed)
         assert there is not None, "the venue does not have it as a working order"
         asked = (terms.side, terms.quantity, terms.price, terms.trigger_price, terms.trail_percent)
         has = there.terms
@@ -91,7 +91,7 @@ class Placing:
         for number in range(1, 8):
             terms = bench.terms(price=bench.near("0.96") - 7 * number * tick, quantity=bench.quantity + 3 * number * step)
             placed = await bench.place(venue, terms)
-            there = await bench.at_venue(placed.client_id)
+            there = await bench.at_venue(placed)
             told = await listener.order(placed.client_id, bool)
             known = await bench.find(venue, bench.ref(venue, placed))
             assert there is not None
@@ -136,7 +136,7 @@ class Placing:
         placed = await bench.place(venue, bench.terms(post_only=True))
         assert placed.terms.post_only
         assert (await listener.order(placed.client_id, bool)).terms.post_only
-        assert await bench.at_venue(placed.client_id)
+        assert await bench.at_venue(placed)
 
     async def test_c30_post_only_never_takes(self, bench: Bench) -> None:
         """A post-only order that would take is Rejected(post-only), or ends at once without a fill."""

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from copydesk.hookspecs import API, RunningRehearsal, hookimpl
 from copydesk.model import (
+    BudgetScope,
     Candle,
     CandleRequest,
     Capabilities,
     ConnectionSettings,
+    Costs,
     Description,
     Field,
     KindInfo,
+    LeverageChange,
     NewOrder,
     OrderChange,
     OrderRef,
@@ -49,8 +52,11 @@ FUTURES = KindInfo(
         client_id_text=True,
         client_id_length=36,
         one_account_per_connection=True,
-        orders_per_second=30,  # 300 per 10 s
-        requests_per_minute=2400,  # weight, per address
+        orders_per_second=20,  # 1200 per minute; the other limit, 300 per 10 s, lies above it
+        orders_scope=BudgetScope.ACCOUNT,
+        requests_per_minute=2400,  # weight, per address: of all connections together
+        requests_scope=BudgetScope.MACHINE,
+        costs=Costs(place=0, modify=0, cancel=1, look_up=1, account=90, symbols=28),  # as `reading.py` reads
     ),
     fields=(
         Field(name="key", title="API key", secret=True),
@@ -99,6 +105,12 @@ async def modify(session: Session, change: OrderChange) -> Outcome:
 async def cancel(session: Session, order: OrderRef) -> Outcome:
     """Cancel an order."""
     return await session.cancel(order)
+
+
+@hookimpl
+async def set_leverage(session: Session, change: LeverageChange) -> Outcome:
+    """Set the leverage of one symbol."""
+    return await session.set_leverage(change)
 
 
 @hookimpl

@@ -8,9 +8,9 @@ comes into being, and both services report, in either order. Here the conditiona
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from copydesk.model import Fill, Order, OrderStatus, OrderType, Record
+from copydesk.model import Fill, Order, OrderType, Record
+from copydesk_wire.conditional import as_one, newest
 from msgspec.structs import replace
 
 from copydesk_binance.translate import AlgoReport, OrderReport
@@ -34,39 +34,6 @@ class Doubt(Record):
     order_id: str
 
 
-def as_one(conditional: Order, became: Order | None, *, finished: bool = False) -> Order:
-    """The conditional order with what became of it. `finished`: its service says that the ordinary order has ended."""
-    if became is None:
-        if finished and conditional.status is not OrderStatus.FILLED:
-            # How it ended is told by the ordinary order's own last report, which is still to come.
-            return replace(conditional, status=_working(conditional.filled), triggered=True)
-        return conditional
-    terms = conditional.terms
-    if became.terms.quantity > 0:
-        terms = replace(terms, quantity=became.terms.quantity)
-    if terms.type.has_price and became.terms.price is not None:
-        terms = replace(terms, price=became.terms.price)
-    filled = max(conditional.filled, became.filled)
-    status = became.status
-    if not status.is_final:
-        whole = terms.quantity > 0 and filled >= terms.quantity
-        status = OrderStatus.FILLED if whole else _working(filled)
-    return replace(
-        conditional,
-        terms=terms,
-        status=status,
-        filled=filled,
-        average_price=became.average_price or conditional.average_price,
-        triggered=True,
-        updated_ms=max(conditional.updated_ms, became.updated_ms),
-        reason=became.reason or conditional.reason,
-    )
-
-
-def _working(filled: Decimal) -> OrderStatus:
-    return OrderStatus.PARTIALLY_FILLED if filled > 0 else OrderStatus.NEW
-
-
 def fold_all(orders: Iterable[Order], reports: Iterable[AlgoReport]) -> tuple[Order, ...]:
     """What reads of both services tell, folded. Read the ordinary orders first: then every triggered one among them is
     named by the conditional orders read after it. Each order comes once, in its newest state."""
@@ -83,11 +50,6 @@ def fold_all(orders: Iterable[Order], reports: Iterable[AlgoReport]) -> tuple[Or
         became = plain.pop(report.becomes, None) if report.becomes else None
         folded.append(as_one(report.order, became))
     return (*plain.values(), *folded)
-
-
-def newest(one: Order, other: Order) -> Order:
-    """The later state of one order: an ended one beats a working one, then more filled, then the later report."""
-    return max(one, other, key=lambda order: (order.status.is_final, order.filled, order.updated_ms))
 
 
 def newest_report(one: AlgoReport, other: AlgoReport) -> AlgoReport:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.errors import VenueError
-from copydesk.model import Fill, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
+from copydesk.model import Fill, MarginSetting, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
 from copydesk_binance import translate
@@ -66,6 +66,10 @@ class _Reading:
         self.reports: list[AlgoReport] = []
         self.fills: list[Fill] = []
         self.absent: list[str] = []
+        self.margins: tuple[MarginSetting, ...] = ()
+
+    async def _settings(self) -> None:
+        self.margins = await self.session.learn_settings()
 
     async def read(self) -> Snapshot:
         session, request = self.session, self.request
@@ -75,6 +79,7 @@ class _Reading:
             session.read("account", version="V3"),
             self._open_orders(),
             *([self._traded_symbols(time_ms)] if self.whole and self.since_ms else []),
+            *([self._settings()] if request.settings else []),
         )
         held = self._held(positions)
         self.symbols |= {position.symbol for position in held} | {order.terms.symbol for order in self.orders}
@@ -99,6 +104,8 @@ class _Reading:
             fills=tuple(self._named(self.fills)),
             absent=tuple(self.absent),
             prices=prices,
+            hedge_mode=session.hedge_mode if request.settings else None,
+            margins=self.margins,
         )
 
     async def look_up_only(self) -> Snapshot:

@@ -18,6 +18,8 @@ from copydesk.model import (
     CandleRequest,
     ConnectionSettings,
     Instrument,
+    LeverageChange,
+    MarginSetting,
     NewOrder,
     Order,
     OrderChange,
@@ -272,6 +274,20 @@ class Session:
             raise
 
     # --- the account ---
+
+    async def set_leverage(self, change: LeverageChange) -> Outcome:
+        """Set a symbol's initial leverage, a whole number (`POST leverage`)."""
+        what = f"set the leverage of {change.symbol}"
+        if change.leverage != change.leverage.to_integral_value():
+            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {change.leverage} is no whole number.")
+        answer = await self._trade("POST", "leverage", translate.leverage_params(change), what)
+        return Accepted() if isinstance(answer, Reply) else answer
+
+    async def learn_settings(self) -> tuple[MarginSetting, ...]:
+        """Read the position mode, and leverage and margin mode of all symbols. Weights of 5 each."""
+        mode, symbols = await asyncio.gather(self.read("accountConfig"), self.read("symbolConfig"))
+        self._learn_mode(mode)
+        return translate.margins(symbols)
 
     async def log_in(self) -> None:
         """Check the key, learn the position mode and the balance. Raises `AuthFailed` or `NotReady`.

@@ -19,6 +19,8 @@ from copydesk.model import (
     Contract,
     Fill,
     Instrument,
+    LeverageChange,
+    MarginSetting,
     Order,
     OrderChange,
     OrderRef,
@@ -595,6 +597,23 @@ def asset_balance(payload: Any, account: str = "") -> Balance:
         cash=cash,
         available=_number(body, "availableBalance"),
         time_ms=_whole(body, "updateTime"),
+    )
+
+
+def leverage_params(change: LeverageChange) -> Params:
+    return {"symbol": change.symbol, "leverage": str(int(change.leverage))}
+
+
+def margins(payload: Any) -> tuple[MarginSetting, ...]:
+    """The answer to symbolConfig."""
+    modes = {"CROSSED": "cross", "ISOLATED": "isolated"}
+    return tuple(
+        MarginSetting(
+            symbol=str(row.get("symbol", "")),
+            leverage=_number_or_zero(row, "leverage"),
+            mode=modes.get(str(row.get("marginType", "")), ""),
+        )
+        for row in rows(payload, "symbols' settings")
     )
 
 

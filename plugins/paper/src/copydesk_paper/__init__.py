@@ -21,6 +21,8 @@ from copydesk.model import (
     Description,
     Field,
     KindInfo,
+    LeverageChange,
+    MarginSetting,
     NewOrder,
     Order,
     OrderChange,
@@ -140,6 +142,17 @@ async def _change(session: PaperSession, do: str, body: Any) -> Outcome:
         return Rejected(reason=refused.reason, message=str(refused), code=refused.code)
     except OutcomeUnknown as unknown:
         return Unknown(message=str(unknown))
+
+
+@hookimpl
+async def set_leverage(session: PaperSession, change: LeverageChange) -> Outcome:
+    try:
+        await session.request("set-leverage", change, MarginSetting)
+    except Refused as refused:
+        return Rejected(reason=refused.reason, message=str(refused), code=refused.code)
+    except OutcomeUnknown as unknown:
+        return Unknown(message=str(unknown))
+    return Accepted()
 
 
 @hookimpl

@@ -14,6 +14,8 @@ from copydesk.model import (
     BalanceEvent,
     CandleRequest,
     FillEvent,
+    LeverageChange,
+    MarginSetting,
     NewOrder,
     OrderChange,
     OrderEvent,
@@ -44,7 +46,7 @@ from copydesk_paper.tape import INTERVALS
 
 FAULTS = ("drop-stream", "lose-reply", "duplicate-events", "reorder", "stall", "partial-fills", "overload")
 """What this server can commit."""
-_CHANGES = ("place", "place-group", "modify", "cancel")
+_CHANGES = ("place", "place-group", "modify", "cancel", "set-leverage")
 
 
 class PaperServer(Frontend):
@@ -199,6 +201,13 @@ class _Connection(Outbox):
     def _cancel(self, ref: OrderRef) -> Any:
         return replace(self._exchange.cancel(self._account, venue_id=ref.venue_id, client_id=ref.client_id), account="")
 
+    def _set_leverage(self, change: LeverageChange) -> Any:
+        whole = change.leverage.to_integral_value()
+        if whole != change.leverage:
+            raise ExchangeRefusal(RejectReason.OTHER, "leverage", f"{change.symbol}: {change.leverage} is no whole number")
+        self._exchange.set_leverage(self._account, change.symbol, int(whole))
+        return MarginSetting(symbol=change.symbol, leverage=whole)
+
     def _snapshot(self, request: SnapshotRequest) -> Any:
         return take_snapshot(self._exchange, self._account, request)
 
@@ -262,4 +271,5 @@ _ACTS: dict[str, tuple[Any, Callable[[_Connection, Any], Any]]] = {
     "cancel": (OrderRef, _Connection._cancel),
     "snapshot": (SnapshotRequest, _Connection._snapshot),
     "candles": (CandleRequest, _Connection._candles),
+    "set-leverage": (LeverageChange, _Connection._set_leverage),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from copydesk.model import Order, OrderRef, Snapshot, SnapshotRequest
+from decimal import Decimal
+
+from copydesk.model import MarginSetting, Order, OrderRef, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
 from copydesk_paper.exchange import Exchange
@@ -39,7 +41,14 @@ def take_snapshot(exchange: Exchange, account: str, request: SnapshotRequest) ->
         ),
         absent=tuple(absent),
         prices={symbol: exchange.last_price(symbol) for symbol in symbols},
+        hedge_mode=exchange.hedge_mode(account) if request.settings else None,
+        margins=tuple(_margin(exchange, account, symbol) for symbol in symbols) if request.settings else (),
     )
+
+
+def _margin(exchange: Exchange, account: str, symbol: str) -> MarginSetting:
+    mode = "isolated" if exchange.isolated(account, symbol) else "cross"
+    return MarginSetting(symbol=symbol, leverage=Decimal(exchange.leverage(account, symbol)), mode=mode)
 
 
 def _find(exchange: Exchange, account: str, ref: OrderRef) -> Order | None:

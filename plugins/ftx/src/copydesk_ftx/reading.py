@@ -1,0 +1,152 @@
+"""Reads the truth of one account.
+
+`time_ms` is the venue's time before the first request: each part is at least as new as that. Where the private stream tells
+of anything while parts are read, all is read once more, so that in quiet times the parts fit together exactly. Ordinary
+orders are read before trigger orders, so that one that is triggered in between is seen as triggered and never as a new
+ordinary order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
+from msgspec.structs import replace
+
+from copydesk_ftx import translate
+from copydesk_ftx.session import Session
+
+MARGIN_S = 1
+"""History is read from so much earlier: FTX took whole seconds."""
+PAGE = 100
+PAGES = 200
+"""More history than this many pages is not read at once."""
+EVERYTHING = 20
+
+
+async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
+    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
+    if request.scope is Scope.ORDERS:
+        return await _Reading(session, request).look_up_only()
+    heard = session.heard
+    snapshot = await _Reading(session, request).read()
+    if session.heard != heard:
+        snapshot = await _Reading(session, request).read()
+    return snapshot
+
+
+class _Reading:
+    """One pass of reads."""
+
+    def __init__(self, session: Session, request: SnapshotRequest) -> None:
+        self.session = session
+        self.request = request
+        self.time_ms = session.venue.now_ms()
+        self.since_s = max(0, request.since_ms // 1000 - MARGIN_S)
+        self.orders: dict[str, Order] = {}
+        self.absent: list[str] = []
+
+    async def read(self) -> Snapshot:
+        session = self.session
+        account, *_ = await asyncio.gather(session.read("/account"), self._ordinary())
+        await self._triggers()
+        await self._look_ups()
+        fills = await self._fills() if self.request.since_ms else []
+        balance, positions = session.keep_account(account)
+        symbols = {order.terms.symbol for order in self.orders.values()} | {held.symbol for held in positions}
+        return Snapshot(
+            scope=self.request.scope,
+            time_ms=self.time_ms,
+            orders=tuple(self.orders.values()),
+            positions=positions,
+            balance=replace(balance, time_ms=self.time_ms),
+            fills=tuple(fills),
+            absent=tuple(self.absent),
+            prices=await self._prices(symbols | set(self.request.symbols)),
+        )
+
+    async def look_up_only(self) -> Snapshot:
+        """The looked-up orders and nothing else."""
+        await self._look_ups()
+        orders, absent = tuple(self.orders.values()), tuple(self.absent)
+        return Snapshot(scope=Scope.ORDERS, time_ms=self.time_ms, orders=orders, absent=absent)
+
+    # --- orders ---
+
+    async def _ordinary(self) -> None:
+        rows = translate.rows(await self.session.read("/orders"), "orders")
+        if self.request.since_ms:
+            rows = [*await self._history("/orders/history", "createdAt"), *rows]
+        for row in rows:
+            order = translate.order(row, updated_ms=self.time_ms)
+            self.session.learn_name(order)
+            self.orders[order.venue_id] = order
+
+    async def _triggers(self) -> None:
+        """Trigger orders, and the ordinary ones among those read that they became."""
+        triggers = self.session.triggers
+        for report in await self.session.read_triggers():
+            triggers.learn(report)
+            venue_id = report.order.venue_id
+            child = self.orders.pop(report.becomes, None) if report.becomes else None
+            if child is not None:
+                triggers.became(venue_id, child)
+            recent = self.request.since_ms and report.order.updated_ms >= self.since_s * 1000
+            if child is not None or report.order.is_working or recent:
+                self.orders[venue_id] = triggers.state(venue_id)
+        for order in list(self.orders.values()):
+            if owner := triggers.owner(order.venue_id):  # of a trigger order older than what was read of them
+                del self.orders[order.venue_id]
+                self.orders[owner] = triggers.became(owner, order)
+
+    async def _look_ups(self) -> None:
+        for ref in self.request.look_up:
+            order = await self.session.look_up(ref)
+            if order is None:
+                self.absent.append(ref.client_id or ref.venue_id)
+            else:
+                self.orders[order.venue_id] = order
+
+    # --- history ---
+
+    async def _history(self, path: str, time_name: str) -> list[Any]:
+        """All rows since `since_ms`, each once, page by page back in time."""
+        found: dict[Any, Any] = {}
+        end_s = self.time_ms // 1000 + 2
+        for _ in range(PAGES):
+            window = {"start_time": str(self.since_s), "end_time": str(end_s), "limit": str(PAGE)}
+            page, more = await self.session.read_page(path, **window)
+            rows = translate.rows(page, path)
+            before = len(found)
+            found |= {row.get("id"): row for row in rows}
+            if not more and len(rows) < PAGE:
+                break
+            oldest_s = min(translate.time_ms(row.get(time_name), time_name) for row in rows) // 1000
+            # A page full of one second tells nothing new when it is asked for again: go on before it.
+            end_s = oldest_s if len(found) == before else oldest_s + 1
+        return list(found.values())
+
+    async def _fills(self) -> list[Fill]:
+        session = self.session
+        fills = []
+        for row in await self._history("/fills", "time"):
+            fill = translate.fill(row)
+            named = session.triggers.fill(fill)
+            if named is fill:
+                named = replace(fill, client_id=session.name_of(fill.venue_id))
+            fills.append(named)
+        return sorted(fills, key=lambda fill: (fill.time_ms, int(fill.execution_id)))
+
+    # --- prices ---
+
+    async def _prices(self, symbols: set[str]) -> dict[str, Decimal]:
+        listed = sorted(symbols & self.session.instruments.keys())
+        if len(listed) > EVERYTHING:
+            rows = translate.rows(await self.session.venue.ask("/markets"), "markets")
+        else:
+            rows = await asyncio.gather(*(self.session.venue.ask(f"/markets/{quote(symbol)}") for symbol in listed))
+        wanted = [row for row in rows if isinstance(row, dict) and row.get("name") in symbols]
+        return {str(row["name"]): translate.number(row.get("last"), "last") for row in wanted}
