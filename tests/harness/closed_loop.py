@@ -129,7 +129,7 @@ class ClosedLoop:
         for account in (PARENT, *(rules.account for rules in self.children)):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
-        can = Capabilities(
+        self.can = Capabilities(
             amend=self.amendable,
             hedge_mode=True,
             nets_positions=self.nets,
@@ -139,7 +139,7 @@ class ClosedLoop:
         )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
-        self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: can}))
+        self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: self.can}))
         self.feed(InstrumentSeen(at_ns=self.now_ns, kind=KIND, instrument=self.instrument))
         for rules in self.children:
             self.feed(Snapped(at_ns=self.now_ns, account=rules.account, snapshot=self.snapshot(rules.account)))

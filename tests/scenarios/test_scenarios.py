@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from harness.scenario.held import pure_stage
 from harness.scenario.lapse import Lapse
 from harness.scenario.pure import PureStage
 from harness.scenario.reading import Scenario, read_scenario
@@ -28,7 +29,7 @@ def scenario_for(path: Path, runner: str) -> Scenario:
 def test_pure_engine(path: Path) -> None:
     scenario = scenario_for(path, PureStage.runner)
     try:
-        asyncio.run(play(PureStage(scenario)))
+        asyncio.run(play(pure_stage(scenario)))
     except ScenarioFailed as failed:
         pytest.fail(str(failed), pytrace=False)
 

@@ -63,6 +63,7 @@ class BotLife:
         for name, bot in self._engine.state.bots.items():
             if bot.wound_down and name in self._store.bots and self._store.bots[name].working:
                 self._store.set_working(name, False)
+                self._engine.hold_leases()
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class BotLife:
             plan, shown = self._plan(settings, read), plan
             self._check(plan, without_leverage(shown).digest)
         engine, given = self._engine, read.given
+        engine.hold_leases(child.account for child in settings.children)
         engine.feed(given)
         self._store.set_working(name, True)
         text = f"bot {name!r} started" + ("" if given.policy == IGNORE else f" under {given.policy!r}")
@@ -206,6 +208,7 @@ class BotLife:
         self.follow_stops()
         if not self._engine.state.bots[name].working:
             self._store.set_working(name, False)
+        self._engine.hold_leases()
         self._engine.chronicle.say("info", "bot", f"bot {name!r} {_STOPPED[policy]}", bot=name)
         for warning in plan.warnings:
             self._engine.chronicle.say("warn", "bot", f"bot {name!r}: {warning}", bot=name)

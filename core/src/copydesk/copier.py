@@ -43,7 +43,7 @@ from copydesk.model import (
     Scope,
 )
 from copydesk.sending import Run
-from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
+from copydesk.settling import absent, due, report, report_fill, restart, settled, tell_of_strangers, unmentioned
 from copydesk.starting import begin, read_account
 from copydesk.state import Book, Bot, Desk, Link, ParentOrder, forget_links
 from copydesk.stopping import conclude, stop
@@ -177,6 +177,7 @@ class Copier:
             absent(run, given.account, client_id)
         if whole:
             unmentioned(run, given.account, mentioned)
+            tell_of_strangers(run, given.account, given.snapshot)
         for bot in self.desk.bots.values():
             for (child, book), link in list(bot.links.items()):
                 if child == given.account:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -49,8 +49,10 @@ from copydesk.inputs import (
     Ticked,
 )
 from copydesk.journal import Journal
+from copydesk.lease import Leases, identity
 from copydesk.model import (
     AccountEvent,
+    ConnectionSettings,
     KindInfo,
     OrderChange,
     Outcome,
@@ -108,6 +110,8 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._leases = Leases(store.folder)
+        self._settings: dict[str, ConnectionSettings] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -123,6 +127,7 @@ class Engine:
         recovered = self._recover()
         self._journal.append("engine", to_json({"event": "start", "version": __version__}), at_ns=time.time_ns())
         self._open_connections()
+        self.hold_leases()
         self.feed(EngineStarted(at_ns=time.time_ns()))
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
@@ -142,6 +147,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(connection.stop() for connection in self.connections.values()))
         self._write_behind()
+        self._leases.release()
         self.chronicle.say("info", "engine", "copydesk stopped")
         self._journal.append("engine", to_json({"event": "stop"}), at_ns=time.time_ns())
         self._journal.commit()
@@ -184,11 +190,22 @@ class Engine:
             )
             self.boards[name] = AccountBoard()
             try:
-                connection.start(load_plugin(settings.kind), settings_for(name, self._config, info, self._sealed))
+                given = self._settings[name] = settings_for(name, self._config, info, self._sealed)
+                connection.start(load_plugin(settings.kind), given)
             except UsageError as error:
                 if name in needed:
                     raise
                 connection.refuse(str(error))
+
+    def hold_leases(self, more: Iterable[str] = ()) -> None:
+        """Hold the leases of all children that are driven, and of `more`. Raises `AccountInUse` where another has one."""
+        keys = set(more)
+        for name, settings in self._store.bots.items():
+            bot = self.state.bots.get(name)
+            if settings.working or (bot is not None and bot.managed):
+                keys.update(child.account for child in settings.children)
+        known = [key for key in sorted(keys) if connection_of(key) in self._settings]
+        self._leases.hold((key, identity(self._settings[connection_of(key)], key)) for key in known)
 
     def configure(self) -> None:
         """Give the pure engine the rules in force."""

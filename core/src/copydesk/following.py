@@ -153,7 +153,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
     if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
-        quantity = min(quantity, order.filled + _shortfall(bot, link, pair, order.terms, instrument))
+        quantity = min(quantity, order.filled + _share_of_shortfall(bot, link, pair, order.terms, instrument))
     leg = tied(run, order)
     if leg is not None:
         if leg.op is not None:
@@ -430,6 +430,24 @@ def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instr
     step = instrument.quantity_step
     others = (other for other in link.pairs.values() if other is not pair)
     coming = sum((still_moves(bot, link, other, step) for other in others), ZERO)
+    missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
+    return floor_to(max(missing, ZERO), step)
+
+
+def _share_of_shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
+    """What is missing and the older orders do not bring: of several that rest the youngest gives way.
+
+    Did each look at all the others, two would make room for each other for ever.
+    """
+    step = instrument.quantity_step
+    coming, is_older = ZERO, True
+    for other in link.pairs.values():
+        if other is pair:
+            is_older = False
+            continue
+        moves = still_moves(bot, link, other, step)
+        if is_older or moves * terms.side.sign < 0 or other.parent.live:
+            coming += moves
     missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
     return floor_to(max(missing, ZERO), step)
 

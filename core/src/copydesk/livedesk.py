@@ -184,6 +184,8 @@ class LiveDesk:
         if old.working and (bot.parent != old.parent or bot.name != name):
             raise Conflict(f"bot {name!r} is Working: stop it before its name or parent is changed")
         check_bot_accounts(bot, self._config)
+        if old.working:
+            self._engine.hold_leases(child.account for child in bot.children)
         self._store.change(name, bot.model_copy(update={"working": old.working}), self._config)
         if bot.name != name:
             self._engine.events.tell("bot-removed", {"name": name})

@@ -413,6 +413,9 @@ class Desk:
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
+    strangers: dict[tuple[str, str], None] = field(
+        default_factory=dict
+    )  # open orders that no bot knows and that were told of
     intents: int = 0
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:

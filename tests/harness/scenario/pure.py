@@ -100,10 +100,10 @@ class PureStage(Stage):
 
     runner = "pure engine"
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, loop_type: type[Loop] = Loop) -> None:
         super().__init__(scenario)
         market = scenario.market
-        self.loop = Loop(
+        self.loop = loop_type(
             children=child_rules(self.settings, KIND),
             instrument=instrument_of(market),
             cash={name: scenario.cash.get(name, CASH) for name in scenario.accounts},
@@ -306,9 +306,8 @@ class PureStage(Stage):
         self.loop.feed(LimitSet(at_ns=self.loop.now_ns, account=account, state=state, actor="a person"))
 
     async def configure(self) -> None:
-        can = self.desk.capabilities
         rules = rules_of(self.settings, KIND)
-        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities=can))
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: self.loop.can}))
 
     @property
     def now_ns(self) -> int:

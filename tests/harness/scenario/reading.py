@@ -70,9 +70,10 @@ class Scenario:
     cash: dict[str, Decimal] = field(default_factory=dict)
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
-    nets: bool = True
     oco: bool = False
     stopped: bool = False  # the bot is not started before the story begins
+    nets: bool = True  # else a flip is two orders: close, confirm, open
+    held: bool = False  # messages move only when the story says so
     amends: tuple[str, ...] = ("limit",)
     skips: dict[str, str] = field(default_factory=dict)  # runner: why it cannot run there
     desk: list[str] = field(default_factory=list)
@@ -145,9 +146,10 @@ _DESK = {
     "bot": re.compile(r"bot (?P<bot>[\w.]+)=(?P<value>.+)"),
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
     "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
-    "nets": re.compile(r"venue (?P<nets>does not net)"),
     "oco": re.compile(r"venue has (?P<oco>native OCO)"),
     "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
+    "nets": re.compile(r"venue (?P<nets>does not net)"),
+    "held": re.compile(r"messages are (?P<held>held)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
     "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
 }
@@ -163,6 +165,7 @@ _DESK_HELP = "expected one of: " + " | ".join(
         "all accounts are in hedge mode",
         "venue amends nothing",
         "venue does not net",
+        "messages are held",
         "venue has native OCO",
         "not on binance-futures: REASON",
     )
@@ -200,12 +203,16 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.engine[name] = value
         case {"stopped": _}:
             scenario.stopped = True
-        case {"nets": _}:
-            scenario.nets = False
         case {"oco": _}:
             scenario.oco = True
         case {"hedge": _}:
             scenario.hedge = True
+        case {"nets": _}:
+            scenario.nets = False
+            scenario.skips["binance-futures"] = "it nets positions"
+        case {"held": _}:
+            scenario.held = True
+            scenario.skips["binance-futures"] = "it tells single messages"
         case {"amends": text}:
             scenario.amends = () if text == "nothing" else tuple(text.split(", "))
         case {"skip": runner, "reason": reason}:

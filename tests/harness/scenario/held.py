@@ -1,0 +1,332 @@
+"""The pure engine on a bad day, message by message: nothing moves until the story says so.
+
+Reports wait to be heard and requests wait to be taken. What is on its way may be lost, repeated, told backwards or told
+late; history may hide what happened; the engine may be killed at any point, with or without what it was about to send.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from copydesk.ids import is_own
+from copydesk.inputs import Decision, Input, LookUp, Place, Snapped
+from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, OrderType, PositionSide, Side, Snapshot, to_json
+from copydesk.state import Book
+from copydesk_paper.records import OrderReport, Report
+
+from harness.closed_loop import Reported
+from harness.scenario.promises import PROMISES, Broken
+from harness.scenario.pure import EVER_MS, Loop, PureStage
+from harness.scenario.reading import PARENT, Scenario
+from harness.scenario.stage import PLENTY, ScenarioFailed
+from harness.scenario.words import SYMBOL
+
+PROMPT_MS = 3_000
+"""As `following.PROMPT_MS`: a market order this young is still copied as one."""
+
+
+class HeldLoop(Loop):
+    """The closed loop of scenarios, with trouble that reaches single messages."""
+
+    def __post_init__(self) -> None:
+        self.deaf: Counter[str] = Counter()  # so many of an account's next reports are lost, and nobody notices
+        self.blind: Counter[str] = Counter()  # so many of its next look-ups find nothing: a replica lags behind
+        self.kept: dict[str, Snapshot] = {}  # taken, and not answered yet
+        self.concealed: set[str] = set()  # orders of the parent that neither stream nor history tells of
+        self.dead: set[str] = set()  # children that are sent to and never answer
+        self.decided: list[bytes] = []  # what followed from each input
+        self.thawed: list[str] = []  # ratios that changed within an episode
+        self.opened: list[str] = []  # exits that did not only close
+        self.crossings: list[str] = []  # orders through flat where the venue does not net
+        self.misled = False  # something of the parent was lost, and nobody noticed
+        self.too_late: list[str] = []  # risk that was added outside the window
+        super().__post_init__()
+
+    # --- what is lost ---------------------------------------------------------------------------------------------
+
+    def _hear(self, report: Report) -> None:
+        account = getattr(report, "account", "")
+        if self.deaf[account] > 0:
+            self.deaf[account] -= 1
+            self.misled = self.misled or account == PARENT
+        elif not (isinstance(report, OrderReport) and report.order.venue_id in self.concealed):
+            super()._hear(report)
+
+    def snapshot(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> Snapshot:
+        seen = super().snapshot(account, look_up, since_ms)
+        if account == PARENT and self.concealed:
+            hidden = self.concealed
+            orders = tuple(order for order in seen.orders if order.venue_id not in hidden)
+            fills = tuple(fill for fill in seen.fills if fill.venue_id not in hidden)
+            absent = tuple(ref.client_id or ref.venue_id for ref in look_up if ref.venue_id in hidden)
+            seen = msgspec.structs.replace(seen, orders=orders, fills=fills, absent=(*seen.absent, *absent))
+        if look_up and self.blind[account] > 0:
+            self.blind[account] -= 1
+            ids = {ref.client_id or ref.venue_id for ref in look_up}
+            orders = tuple(order for order in seen.orders if not {order.client_id, order.venue_id} & ids)
+            seen = msgspec.structs.replace(seen, orders=orders, absent=tuple(sorted(ids)))
+        return seen
+
+    def conceal(self, venue_id: str) -> None:
+        self.concealed.add(venue_id)
+        self.misled = True
+        self.reports = [report for report in self.reports if _order_of(report) != venue_id]
+
+    # --- the engine -----------------------------------------------------------------------------------------------
+
+    def feed(self, given: Input) -> None:
+        self.inputs.append(to_json(given))
+        before = self._ratios()
+        decisions = self.copier.apply(given)
+        for place, (ratio, moves) in self._ratios().items():
+            first, moved = before.get(place, (ratio, moves))
+            if first != ratio and moves <= moved + 1:  # after more it may be another episode
+                self.thawed.append(f"{place[0]}: the ratio {first} became {ratio}")
+        self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
+        self._take(decisions)
+
+    def _ratios(self) -> dict[tuple[str, Book, int], tuple[Decimal, int]]:
+        """The ratio of each episode in which parent and child are on their sides, by child, book and the parent's side;
+        and how often the parent's position has moved."""
+        found = {}
+        for bot in self.copier.desk.bots.values():
+            for (account, book), link in bot.links.items():
+                followed = bot.book(book).followed
+                sign = 1 if followed > 0 else -1
+                ratio = link.ratios.get(sign)
+                if ratio is not None and followed * ratio * link.attributed > 0:
+                    found[account, book, sign] = (ratio, bot.book(book).moves)
+        return found
+
+    def _take(self, decisions: list[Decision]) -> None:
+        super()._take(decisions)
+        for decision in decisions:
+            if isinstance(decision, Place):
+                self._check_order(decision)
+        self.queue = [intent for intent in self.queue if intent.account not in self.dead]
+
+    def _check_order(self, intent: Place) -> None:
+        """I7: risk is added for an order that has ended only inside the window of its age. And see `crossings`."""
+        tracked = self.copier.desk.child_orders[intent.account, intent.client_id]
+        terms = intent.order.terms
+        closing = max(ZERO, -terms.side.sign * tracked.link.attributed)
+        if closing and terms.quantity > closing and not self.nets:
+            self.crossings.append(f"{intent.account} holds {tracked.link.attributed}: {terms}")
+        if intent.why == "catch-up" and terms.quantity > closing and tracked.pair is not None:
+            parent = tracked.pair.parent.order
+            prompt_ms = PROMPT_MS if parent.terms.type is OrderType.MARKET else 0
+            age_ms = self.now_ms - parent.updated_ms
+            if age_ms > max(tracked.link.child.catch_up_max_age_ms, prompt_ms):
+                self.too_late.append(f"{intent.account} followed {intent.cause} after {age_ms} ms")
+
+
+@dataclass(frozen=True)
+class Meant:
+    """An order of the parent: which way, and the most that it was ever for."""
+
+    book: PositionSide
+    side: Side
+    largest: Decimal
+
+
+class HeldStage(PureStage):
+    """Runner A where the desk says that messages are held."""
+
+    loop: HeldLoop
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario, loop_type=HeldLoop)
+        self.exchange.listen(self._measure)
+        self.meant: dict[str, Meant] = {}  # by the parent's order
+        self.copied: Counter[tuple[str, PositionSide]] = Counter()  # the sum of our own fills, by account and book
+        self.actions = 0
+        self.refused = self.by_hand = self.resized = False
+        self._opened = False
+
+    async def open(self) -> None:
+        await super().open()
+        self._flow()
+        self._opened = True
+
+    async def rest(self) -> None:
+        """Nothing rests by itself: a millisecond goes by."""
+        if self._opened:
+            self.actions += 1
+            self.loop.now_ns += 1_000_000
+
+    async def close(self) -> None: ...
+
+    def _measure(self, report: Report) -> None:
+        if isinstance(report, OrderReport) and report.account == PARENT:
+            order = report.order
+            known = self.meant.get(order.venue_id)
+            largest = max(known.largest if known is not None else ZERO, order.terms.quantity, order.filled)
+            self.meant[order.venue_id] = Meant(order.terms.position_side, order.terms.side, largest)
+
+        elif isinstance(report, OrderReport) and report.fill is not None and is_own(report.fill.client_id):
+            self._measure_fill(report.fill)
+
+    def _measure_fill(self, fill: Fill) -> None:
+        key = (fill.account, fill.position_side)
+        before = self.copied[key]
+        after = self.copied[key] = before + fill.side.sign * fill.quantity  # type: ignore[assignment]
+        if after * before < 0 or (after and not before):
+            why = [i.why for i in self.loop.intents if isinstance(i, Place) and i.client_id == fill.client_id]
+            if set(why) & {"exit", "trim"}:
+                self.loop.opened.append(f"{fill.account} held {before}, and {after} after {why[0]} {fill.client_id}")
+
+    def most_meant(self, book: PositionSide, side: Side) -> Decimal:
+        """The most that the parent's orders of one direction could ever have moved it."""
+        return sum((order.largest for order in self.meant.values() if (order.book, order.side) == (book, side)), ZERO)
+
+    # --- how messages move ------------------------------------------------------------------------------------------
+
+    async def engine_hears(self, count: int) -> None:
+        self._hand_over(count)
+
+    async def engine_hears_twice(self, count: int) -> None:
+        self._hand_over(count, twice=True)
+
+    async def engine_hears_backwards(self, count: int) -> None:
+        self._hand_over(count, backwards=True)
+
+    def _hand_over(self, count: int, *, twice: bool = False, backwards: bool = False) -> None:
+        loop = self.loop
+        if loop.killed:
+            return
+        now, loop.reports = loop.reports[:count], loop.reports[count:]
+        for report in reversed(now) if backwards else now:
+            for _ in range(1 + twice):
+                loop.feed(msgspec.structs.replace(report, at_ns=loop.now_ns))
+
+    async def venue_takes(self, count: int) -> None:
+        loop = self.loop
+        rest, loop.queue = loop.queue[count:], loop.queue[:count]
+        loop.carry_out()
+        loop.queue = rest + loop.queue
+
+    async def time_passes(self, time: int) -> None:
+        if self.loop.killed:
+            self.loop.now_ns += time * 1_000_000
+        else:
+            await super().time_passes(time)
+
+    # --- trouble ------------------------------------------------------------------------------------------------------
+
+    async def venue_refuses(self, account: str, reason: Any, count: int = 1) -> None:
+        self.refused = True
+        await super().venue_refuses(account, reason, count)
+
+    async def reports_are_lost(self, account: str, count: int) -> None:
+        self.loop.deaf[account] = count
+
+    async def venue_does_not_find(self, account: str, count: int) -> None:
+        self.loop.blind[account] = count
+
+    async def venue_conceals(self, name: str) -> None:
+        self.loop.conceal(self._named(PARENT, name).venue_id)
+
+    async def venue_reveals(self) -> None:
+        self.loop.concealed.clear()
+
+    async def snapshot_is_taken(self, account: str) -> None:
+        self.loop.kept[account] = self.loop.snapshot(account, since_ms=EVER_MS)
+
+    async def snapshot_arrives(self, account: str) -> None:
+        kept = self.loop.kept.pop(account, None)
+        if kept is not None and account not in self.loop.down and not self.loop.killed:
+            self.loop.feed(Snapped(at_ns=self.loop.now_ns, account=account, snapshot=kept))
+
+    async def is_read(self, account: str) -> None:
+        if account not in self.loop.down and not self.loop.killed:
+            self.loop.reread(account, since_ms=EVER_MS)
+
+    async def goes_down(self, account: str) -> None:
+        loop = self.loop
+        loop.reports = [report for report in loop.reports if report.account != account]
+        if loop.killed:
+            loop.down.add(account)
+        elif account not in loop.down:
+            loop.disconnect(account)
+
+    async def comes_back(self, account: str) -> None:
+        if self.loop.killed:
+            self.loop.down.discard(account)
+        elif account in self.loop.down:
+            await super().comes_back(account)
+
+    async def engine_crashes_late(self) -> None:
+        """It dies after what it had decided reached the venue, and before it heard of that."""
+        for intent in [] if self.loop.killed else self.loop.queue:
+            if not isinstance(intent, LookUp) and intent.account not in self.loop.down:
+                self._count(intent)
+                self.loop.on_exchange(intent)
+        await self.engine_crashes()
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    async def hand_places(self, account: str, order: Any) -> None:
+        self.by_hand = True
+        await super().hand_places(account, order)
+
+    async def hand_cancels(self, account: str, name: str) -> None:
+        self.by_hand = self.by_hand or account != PARENT
+        await super().hand_cancels(account, name)
+
+    async def settings_become(self, account: str, settings: str) -> None:
+        self.resized = True
+        if not self.loop.killed:
+            await super().settings_become(account, settings)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def all_comes_to_rest(self) -> None:
+        """The trouble is over: everybody is connected, all is told and done."""
+        loop = self.loop
+        for trouble in (loop.trouble, loop.deaf, loop.blind, loop.kept, loop.concealed, loop.hidden):
+            trouble.clear()
+        loop.reveal()
+        self.depth, self.price = PLENTY, self.exchange.last_price(SYMBOL)
+        self.show_market()
+        if loop.killed:
+            await self.engine_starts()
+        for account in self.scenario.accounts:
+            if account in loop.down and account not in loop.dead:
+                await self.comes_back(account)
+        loop.settle()
+        for _ in range(3):
+            loop.pass_time(10_000)
+            await self.read_all()
+            loop.settle()
+
+    async def read_all(self) -> None:
+        for account in self.scenario.accounts:
+            if account not in self.loop.dead:
+                await self.is_read(account)
+
+    def promises_shall_hold(self) -> None:
+        """Every invariant, by name."""
+        for name, promise in PROMISES.items():
+            try:
+                promise(self)
+            except Broken as broken:
+                raise ScenarioFailed(f"{name}: {broken}") from None
+
+
+def pure_stage(scenario: Scenario) -> PureStage:
+    """The stage on which the pure engine plays a scenario."""
+    return HeldStage(scenario) if scenario.held else PureStage(scenario)
+
+
+def _order_of(report: Reported) -> str:
+    """The number of the order that a report is about."""
+    match report.event:
+        case OrderEvent(order=order):
+            return order.venue_id
+        case FillEvent(fill=fill):
+            return fill.venue_id
+    return ""
