@@ -84,6 +84,7 @@ CHECKS = {
     "{account} shall send {count} request": "shall_send",
     "{account} shall send {count} requests": "shall_send",
     "{account} shall send at most {count} requests": "shall_send_at_most",
+    "all children together shall send at most {count} requests": "all_shall_send_at_most",
     "{account} shall not drift": "shall_not_drift",
     "{account} shall drift by {holding} because {cause}": "shall_drift",
     "{account} shall have the ticket {order}": "shall_have_ticket",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from copydesk.budget import may_read
 from copydesk.copier import Copier
 from copydesk.inputs import (
     BotStarted,
@@ -23,6 +24,7 @@ from copydesk.inputs import (
     Reported,
 )
 from copydesk.model import (
+    BudgetScope,
     FillEvent,
     Order,
     OrderEvent,
@@ -112,6 +114,7 @@ class PureStage(Stage):
             price=market.price,
             nets=scenario.nets,
             oco=scenario.oco,
+            budget=_budget(scenario.requests_per_minute),
         )
         self.loop.fault = self._count
         self.loop.exchange.listen(self.hear)
@@ -175,7 +178,8 @@ class PureStage(Stage):
             return
         self._read_ms = self.loop.now_ms
         for name in self.scenario.accounts:
-            if name not in self.loop.down and not self.loop.killed:
+            up = name not in self.loop.down and not self.loop.killed
+            if up and may_read(self.desk, name, self.loop.now_ns):
                 self.loop.reread(name, since_ms=EVER_MS)
         self._flow()
 
@@ -312,3 +316,10 @@ class PureStage(Stage):
     @property
     def now_ns(self) -> int:
         return self.loop.now_ns
+
+
+def _budget(requests_per_minute: int) -> dict[str, object]:
+    """Of all accounts together."""
+    if not requests_per_minute:
+        return {}
+    return {"requests_per_minute": requests_per_minute, "requests_scope": BudgetScope.MACHINE}

@@ -70,7 +70,8 @@ class Scenario:
     cash: dict[str, Decimal] = field(default_factory=dict)
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
-    oco: bool = False
+    oco: bool = False  # one cancels the other at the venue itself
+    requests_per_minute: int = 0  # that all children together may send; 0 is any number
     stopped: bool = False  # the bot is not started before the story begins
     nets: bool = True  # else a flip is two orders: close, confirm, open
     held: bool = False  # messages move only when the story says so
@@ -142,6 +143,8 @@ _DESK = {
     "rule": re.compile(r"rules? (?P<rules>\d+(?:, \d+)*)"),
     "market": re.compile(r"market (?P<market>.+)"),
     "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S+)"),
+    "many": re.compile(r"(?P<many>\d+) children (?P<settings>\S+)"),
+    "budget": re.compile(r"venue allows (?P<budget>\d+) requests a minute"),
     "accounts": re.compile(rf"(?P<account>{NAME}) has (?P<cash>[\d.,]+)(?: and (?P<leverage>\d+)x leverage)?"),
     "bot": re.compile(r"bot (?P<bot>[\w.]+)=(?P<value>.+)"),
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
@@ -158,12 +161,14 @@ _DESK_HELP = "expected one of: " + " | ".join(
         "rule 3",
         "market price 100, step 1, tick 0.1, minimum 5, notional 50",
         "child NAME SETTINGS as `--child` takes them, such as x0.5,rounding=nearest",
+        "20 children SETTINGS",
         "NAME has 1000 and 20x leverage",
         "bot SETTING=VALUE",
         "engine SETTING=VALUE",
         "bot is stopped",
         "all accounts are in hedge mode",
         "venue amends nothing",
+        "venue allows 80 requests a minute",
         "venue does not net",
         "messages are held",
         "venue has native OCO",
@@ -193,6 +198,11 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
                 setattr(scenario.market, name, read_decimal(value))
         case {"child": name, "settings": settings}:
             scenario.children[name] = settings
+        case {"many": count, "settings": settings}:
+            scenario.children.update({f"c{n}": settings for n in range(1, int(count) + 1)})
+        case {"budget": count}:
+            scenario.requests_per_minute = int(count)
+            scenario.skips["binance-futures"] = "its limits are others"
         case {"account": name, "cash": cash}:
             scenario.cash[name] = read_decimal(cash)
             if found["leverage"]:
@@ -230,8 +240,8 @@ def _check(scenario: Scenario) -> None:
         raise Unreadable("the desk names no rule: add a line such as 'rule 3'")
     if not scenario.children:
         raise Unreadable("the desk has no child: add a line such as 'child a x0.5'")
+    scenario.settings()
     if not any(step.phrase.is_check for step in scenario.steps):
         raise Unreadable("the story checks nothing: add a line such as 'child a shall hold 3'")
     if set(RUNNERS) <= set(scenario.skips):
         raise Unreadable("it runs nowhere")
-    scenario.settings()

@@ -368,6 +368,11 @@ class Stage(ABC):
         if self.sent(account) > count:
             raise ScenarioFailed(f"{account} sent {self.sent(account)} requests")
 
+    def all_shall_send_at_most(self, count: int) -> None:
+        sent = sum(self.sent(child) for child in self.scenario.children)
+        if sent > count:
+            raise ScenarioFailed(f"all children together sent {sent} requests")
+
     def drifts(self, account: str) -> list[DriftView]:
         bot = self.desk.bots[BOT]
         links = [link for (child, _), link in bot.links.items() if child == account]
