@@ -210,3 +210,15 @@ async def test_another_leverage_is_pointed_out(bench: Bench) -> None:
     await set_leverage(bench, "parent", "7")
     await bench.trade("parent", Side.BUY, "0.2")
     assert any("has leverage" in warning for warning in (await bench.client.plan_start("bot")).warnings)
+
+
+async def test_a_preview_is_made_of_bots_that_are_saved_and_that_are_not(bench: Bench) -> None:
+    bot = await bench.add(child={"value": "0.01"})
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.trade("parent", Side.BUY, "0.01")
+    for found in (await bench.client.preview("bot"), await bench.client.preview(bot.model_copy(update={"name": "new"}))):
+        (child,) = found.children
+        assert [trade.quantity for trade in found.trades] == [D(2), D("0.01")]
+        assert [skipped.trade.quantity for skipped in child.skipped] == [D("0.01")]
+        assert child.symbols[0].symbol == SYMBOL
+    assert len((await bench.client.preview("bot", last=1)).trades) == 1

@@ -124,7 +124,7 @@ def _again(journal: Journal, certificate: Certificate) -> Certificate:
     )
 
 
-def in_words(certificate: Certificate) -> str:
+def certificate_words(certificate: Certificate) -> str:
     """The sentence of the log."""
     links = sum(len(child.links) for child in certificate.children)
     said = f"Certificate of {certificate.day}: {len(certificate.unexplained)} unexplained, {links} open position"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from copydesk import __version__
+from copydesk.bootreport import BootReport
 from copydesk.botlife import BotLife
 from copydesk.bots import BotStore
 from copydesk.config import BotSettings, Config, account_of, connection_of
@@ -19,6 +20,7 @@ from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
 from copydesk.families import chains
+from copydesk.feasibility import Preview
 from copydesk.inputs import LimitSet
 from copydesk.model import (
     Candle,
@@ -208,6 +210,14 @@ class LiveDesk:
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {name!r} removed", bot=name)
         self._engine.events.tell("bot-removed", {"name": name})
+
+    def boot_report(self) -> BootReport:
+        boot = self._engine.boot
+        return boot.report() if boot is not None else BootReport(started_ns=0)
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        check_bot_accounts(bot, self._config)
+        return await self._life.preview(bot, last)
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         return await self._life.plan_start(name, order)

@@ -7,9 +7,11 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, ChildSettings
 from copydesk.control import Running, StreamLimits, serve
 from copydesk.errors import Conflict, NotReady, RateLimited, UsageError
+from copydesk.feasibility import Preview
 from copydesk.model import (
     Accepted,
     Candle,
@@ -169,6 +171,12 @@ class MemoryDesk:
 
     async def remove_bot(self, name: str) -> None:
         del self.stored[name]
+
+    def boot_report(self) -> BootReport:
+        return BootReport(started_ns=1, complete=True)
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        return Preview(bot=bot.name, parent=bot.parent, children=())
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         policy, percent = order.policy or "ignore", order.max_adverse_percent or Decimal(0)

@@ -13,7 +13,21 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from copydesk.cli import accounts, bots, demo, doctor, drift, init, journal, limits, plugins, rehearse, run, secrets
+from copydesk.cli import (
+    accounts,
+    bootreport,
+    bots,
+    demo,
+    doctor,
+    drift,
+    init,
+    journal,
+    limits,
+    plugins,
+    rehearse,
+    run,
+    secrets,
+)
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
 
@@ -39,6 +53,7 @@ def _register() -> None:
     app.command("certificate")(drift.certificate)
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
+    app.command("boot-report")(bootreport.boot_report)
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
     app.add_typer(limits.app, name="limits")

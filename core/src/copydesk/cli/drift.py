@@ -81,7 +81,7 @@ def certificate(
 
     A running engine writes one when a day ends ([engine] day_ends). Checking replays the journal up to that moment.
     """
-    from copydesk.certifying import check, find, in_words
+    from copydesk.certifying import certificate_words, check, find
     from copydesk.cli.journal import open_journal
 
     with open_journal(context) as journal:
@@ -91,7 +91,7 @@ def certificate(
         unexplained = [{"bot": link.bot, "child": link.child, "quantity": quantity} for link, quantity in made.unexplained]
         print_json({"ok": not checked.faults, "faults": checked.faults, "unexplained": unexplained, "certificate": made})
     else:
-        say(f"{in_words(made)}.")
+        say(f"{certificate_words(made)}.")
         print_table(("bot", "child", "health"), [(c.bot, c.child, c.health) for c in made.children], empty="No bots.")
         links = [link for child in made.children for link in child.links]
         print_table(_COLUMNS, _cells(links, made.at_ns), empty=_NONE)

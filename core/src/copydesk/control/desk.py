@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
+from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
@@ -53,6 +55,10 @@ class Desk(Protocol):
 
     async def remove_bot(self, name: str) -> None: ...
 
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        """What each child could follow of its parent, and what it would have skipped of its `last` trades."""
+        ...
+
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         """What starting the bot would do now."""
         ...
@@ -67,6 +73,10 @@ class Desk(Protocol):
 
     async def stop_bot(self, name: str, order: StopOrder) -> None:
         """Raises `Conflict` for what was not confirmed by the digest of its plan."""
+        ...
+
+    def boot_report(self) -> BootReport:
+        """What the engine found when it was started, and what it did about it."""
         ...
 
     def kinds(self) -> tuple[KindInfo, ...]: ...

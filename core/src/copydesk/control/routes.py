@@ -11,11 +11,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from copydesk import __version__
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, check_bot
 from copydesk.control.describe import answers
 from copydesk.control.desk import Desk
 from copydesk.control.stream import AHEAD, OLDER, StreamLimits, serve_stream
 from copydesk.errors import Conflict, EventsGone, NotAllowed, UnknownName, UsageError
+from copydesk.feasibility import Preview
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -56,6 +58,7 @@ async def _desk(connection: HTTPConnection) -> Desk:
 
 TheDesk = Annotated[Desk, Depends(_desk)]
 Count = Annotated[int, Query(ge=0)]
+Last = Annotated[int, Query(ge=1, le=1000)]
 
 
 def _json(record: Any, status: int = 200) -> Response:
@@ -136,6 +139,12 @@ async def log(desk: TheDesk, query: Annotated[LogQuery, Depends(_log_query)]) ->
     return _json(desk.log(query))
 
 
+@router.get("/boot-report", **answers(BootReport))
+async def boot_report(desk: TheDesk) -> Response:
+    """What the engine found when it was started: what changed meanwhile, what it did, what is down."""
+    return _json(desk.boot_report())
+
+
 # --- bots -----------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +206,18 @@ async def remove_bot(desk: TheDesk, name: str) -> Response:
 async def _body_or(request: Request, shape: type[T]) -> T:
     """The body, or the shape's defaults where there is none."""
     return await _body(request, shape) if (await request.body()).strip() else shape()
+
+
+@router.get("/bots/{name}/preview", **answers(Preview, refusals=(404,), venue=True))
+async def preview(desk: TheDesk, name: str, last: Last = 20) -> Response:
+    """What each child could follow of its parent, and what it would have skipped of the parent's last trades."""
+    return _json(await desk.preview(_bot(desk, name), last))
+
+
+@router.post("/preview", **answers(Preview, body=BotSettings, venue=True))
+async def preview_of(desk: TheDesk, request: Request, last: Last = 20) -> Response:
+    """The same of a bot that is not saved."""
+    return _json(await desk.preview(await _bot_in(request), last))
 
 
 @router.post("/bots/{name}/plan", **answers(StartPlan, body=StartOrder, optional=True, refusals=(404,), venue=True))
