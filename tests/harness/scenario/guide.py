@@ -33,16 +33,20 @@ def page(folder: Path) -> str:
     parts = [_HEAD, _contents(rules)]
     for rule in rules:
         number = _number(rule)
-        own = [scenario for scenario in scenarios if scenario.rules[0] == number]
-        others = [scenario for scenario in scenarios if number in scenario.rules[1:]]
+        own = [scenario for scenario in scenarios if _named_after(scenario) == number]
+        others = [scenario for scenario in scenarios if number in scenario.rules and scenario not in own]
         parts += [rule.strip() + "\n", *map(_example, own)]
         if others:
-            parts.append(f"See also: {', '.join(f'*{other.title}* (rule {other.rules[0]})' for other in others)}.\n")
+            parts.append(f"See also: {', '.join(f'*{other.title}* (rule {_named_after(other)})' for other in others)}.\n")
     return "\n".join(parts)
 
 
 def _number(rule: str) -> int:
     return int(rule.removeprefix("## ").partition(".")[0])
+
+
+def _named_after(scenario: Scenario) -> int:
+    return int(scenario.name.partition("-")[0])
 
 
 def _contents(rules: Iterable[str]) -> str:
