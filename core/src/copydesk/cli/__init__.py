@@ -19,7 +19,9 @@ from copydesk.cli import (
     bots,
     demo,
     doctor,
+from copydesk.cli import (
     drift,
+)
     init,
     journal,
     limits,
@@ -27,6 +29,10 @@ from copydesk.cli import (
     rehearse,
     run,
     secrets,
+<<<<<<< HEAD
+=======
+    tickets,
+>>>>>>> trunk
 )
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
@@ -57,6 +63,7 @@ def _register() -> None:
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
     app.add_typer(limits.app, name="limits")
+    app.add_typer(tickets.app, name="tickets")
     app.add_typer(secrets.app, name="secrets")
     app.add_typer(journal.app, name="journal")
 
