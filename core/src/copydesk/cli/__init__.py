@@ -19,9 +19,7 @@ from copydesk.cli import (
     bots,
     demo,
     doctor,
-from copydesk.cli import (
     drift,
-)
     init,
     journal,
     limits,
@@ -29,10 +27,7 @@ from copydesk.cli import (
     rehearse,
     run,
     secrets,
-<<<<<<< HEAD
-=======
     tickets,
->>>>>>> trunk
 )
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
