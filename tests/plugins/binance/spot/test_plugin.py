@@ -1,4 +1,4 @@
-"""The plugin against the spot rehearsal: what fees leave, holdings as positions, order lists, amendments, doubtful replies."""
+"""The plugin against the spot rehearsal: what fees leave, holdings as positions, order lists, amendments."""
 
 from __future__ import annotations
 
