@@ -50,6 +50,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
     TicketOutcome,
 )
 
@@ -121,6 +123,12 @@ class _Calls:
     accounts = Call("GET", "/accounts", _as(list[AccountView]))
     drift = Call("GET", "/drift", _as(list[DriftView]))
     limits = Call("GET", "/limits", _as(list[LimitView]))
+    tickets = Call("GET", "/tickets", _as(list[Ticket]))
+
+    @staticmethod
+    def ticket(number: str, what: str, actor: str) -> Call[Ticket]:
+        body = to_json(TicketAction(actor=actor))
+        return Call("POST", f"/tickets/{quote(number, safe='')}/{what}", _as(Ticket), body=body)
 
     @staticmethod
     def set_limit(account: str, change: LimitChange) -> Call[LimitView]:
@@ -341,6 +349,15 @@ class ControlClient(_Client):
     def drift(self) -> list[DriftView]:
         return self._do(_Calls.drift)
 
+    def tickets(self) -> list[Ticket]:
+        return self._do(_Calls.tickets)
+
+    def send_ticket(self, number: str, actor: str = "") -> Ticket:
+        return self._do(_Calls.ticket(number, "send", actor))
+
+    def dismiss_ticket(self, number: str, actor: str = "") -> Ticket:
+        return self._do(_Calls.ticket(number, "dismiss", actor))
+
     def limits(self) -> list[LimitView]:
         return self._do(_Calls.limits)
 
@@ -440,6 +457,15 @@ class AsyncControlClient(_Client):
 
     async def drift(self) -> list[DriftView]:
         return await self._do(_Calls.drift)
+
+    async def tickets(self) -> list[Ticket]:
+        return await self._do(_Calls.tickets)
+
+    async def send_ticket(self, number: str, actor: str = "") -> Ticket:
+        return await self._do(_Calls.ticket(number, "send", actor))
+
+    async def dismiss_ticket(self, number: str, actor: str = "") -> Ticket:
+        return await self._do(_Calls.ticket(number, "dismiss", actor))
 
     async def limits(self) -> list[LimitView]:
         return await self._do(_Calls.limits)

@@ -49,7 +49,7 @@ def parent_order(order: Order) -> str:
 
 
 _PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed", "flatten": "Closed"}
-_PLACED |= {"executed": "Copied", "unfilled": "Taken at market"}
+_PLACED |= {"executed": "Copied", "unfilled": "Taken at market", "ticket": "Sent by hand", "enforce": "Brought back"}
 
 
 def intent(what: Intent) -> str:

@@ -186,3 +186,21 @@ def test_the_walk_meets_orders_of_every_kind() -> None:
                 seen.add((order.terms.type, order.status))
     assert {str(type_) for type_, _ in seen} >= {"limit", "market", "stop-limit", "stop-market", "trailing-stop"}
     assert {str(status) for _, status in seen} >= {"new", "partially-filled", "filled", "cancelled", "expired"}
+
+
+@pytest.mark.parametrize(
+    ("name", "margins"),
+    [
+        (
+            "nt-http_futures_account_symbol_config.json",
+            {"ETHUSDT": (Decimal(20), "cross"), "BTCUSDT": (Decimal(25), "isolated")},
+        ),
+        ("jk-GetSymbolConfiguration.json", {"BTCUSDT": (Decimal(21), "cross")}),
+    ],
+)
+def test_recorded_symbol_settings_are_read(name: str, margins: dict[str, tuple[Decimal, str]]) -> None:
+    path = SAMPLES / "account-config" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    found = translate.margins(json.loads(path.read_text()))
+    assert {margin.symbol: (margin.leverage, margin.mode) for margin in found} == margins

@@ -10,7 +10,18 @@ from copydesk.config import BotSettings
 from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
-from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
+from copydesk.view import (
+    AccountView,
+    DeskEvent,
+    DeskView,
+    DriftView,
+    LimitChange,
+    LimitView,
+    LogEntry,
+    LogQuery,
+    Ticket,
+    TicketAction,
+)
 
 
 class Desk(Protocol):
@@ -84,6 +95,16 @@ class Desk(Protocol):
     def instruments(self, account: str) -> tuple[Instrument, ...]:
         """The instruments of an account (by its key), in order of their symbols."""
         ...
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        """All manual tickets that are kept, the oldest first, each with its status of now."""
+        ...
+
+    async def send_ticket(self, number: str, action: TicketAction) -> Ticket:
+        """Send what a ticket is for; what becomes of it is in the log. A ticket that cannot be sent is refused."""
+        ...
+
+    async def dismiss_ticket(self, number: str, action: TicketAction) -> Ticket: ...
 
     def limits(self) -> tuple[LimitView, ...]:
         """What may be traded on each child of a bot."""

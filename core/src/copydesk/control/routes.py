@@ -41,6 +41,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
     TicketOutcome,
 )
 
@@ -283,6 +285,28 @@ async def accounts(desk: TheDesk) -> Response:
 async def drift(desk: TheDesk) -> Response:
     """What each child holds against what it should, with the cause of each difference."""
     return _json(desk.drift_views())
+
+
+@router.get("/tickets", **answers(list[Ticket]))
+async def tickets(desk: TheDesk) -> Response:
+    """What could not be copied, filled in to be sent by hand until it expires; the oldest first."""
+    return _json(desk.tickets())
+
+
+@router.post("/tickets/{number}/send", **answers(Ticket, body=TicketAction, optional=True, refusals=(404, 409)))
+async def send_ticket(desk: TheDesk, number: str, request: Request) -> Response:
+    """Send what a ticket is for, once. It is attributed to the child's link."""
+    return _json(await desk.send_ticket(number, await _action(request)))
+
+
+@router.post("/tickets/{number}/dismiss", **answers(Ticket, body=TicketAction, optional=True, refusals=(404, 409)))
+async def dismiss_ticket(desk: TheDesk, number: str, request: Request) -> Response:
+    """Let a ticket go: nothing is sent by it any more."""
+    return _json(await desk.dismiss_ticket(number, await _action(request)))
+
+
+async def _action(request: Request) -> TicketAction:
+    return await _body(request, TicketAction) if (await request.body()).strip() else TicketAction()
 
 
 @router.get("/limits", **answers(list[LimitView]))
