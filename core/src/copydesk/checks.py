@@ -42,6 +42,9 @@ class StartChecks:
         except Conflict as conflict:
             self._refusals.append(str(conflict))
         self._warnings += chains(settings, others)
+        before = engine.state.bots.get(settings.name)
+        if before is not None and before.ending:
+            self._warnings.append(f"its last stop is not done yet ({before.ending}): this start gives that up")
 
     def all(self) -> Checks:
         for child in self._settings.children:

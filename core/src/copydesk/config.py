@@ -155,8 +155,10 @@ class ChildSettings(Settings):
     leverage: Literal["leave", "match_parent", "fixed"] = "leave"
     leverage_value: Decimal | None = Field(default=None, ge=1)
     on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
+    ticket_expires_s: Decimal = Field(default=Decimal(300), gt=0, le=86_400)
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
+    hand_trading: Literal["coexist", "enforce", "yield"] = "coexist"
 
     @field_validator("account")
     @classmethod

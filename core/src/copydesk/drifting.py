@@ -26,6 +26,7 @@ _OF_CLOSED = {
     "unknown-symbol": "rejected",
     "stale": "stale",
     "cancelled": "hand-traded",
+    "hand-traded": "hand-traded",
     "expired": "rejected",
     "ahead": "ahead",
     "unfilled": "stale",
@@ -104,6 +105,9 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
         return
     if abs(link.attributed + difference) < abs(link.attributed) and is_dust(difference, instrument, link.price):
         yield DriftCause(cause="dust", quantity=difference)
+        return
+    if link.detached:
+        yield DriftCause(cause="hand-traded", quantity=difference)
         return
     sign = 1 if difference > 0 else -1
     step = instrument.quantity_step

@@ -17,6 +17,7 @@ import msgspec
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
+from copydesk.bootreport import BootReport, BootWatch, in_words
 from copydesk.bots import BotStore
 from copydesk.budget import may_read, scaled, scope_name
 from copydesk.chronicle import Chronicle
@@ -105,6 +106,7 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self.boot: BootWatch | None = None
         self._leases = Leases(store.folder)
         self._settings: dict[str, ConnectionSettings] = {}
         self._failed: asyncio.Future[None] | None = None
@@ -123,10 +125,13 @@ class Engine:
         self._journal.append("engine", to_json({"event": "start", "version": __version__}), at_ns=time.time_ns())
         self._open_connections()
         self.hold_leases()
+        self.boot = BootWatch(self.state, self._needed_accounts(), time.time_ns(), self._tell_boot)
         self.feed(EngineStarted(at_ns=time.time_ns()))
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
         self.spawn(self._reconcile())
+        if not self.boot.is_over:
+            self.spawn(self._report_boot_in_time())
 
     async def stop(self) -> None:
         """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
@@ -191,6 +196,22 @@ class Engine:
                     raise
                 connection.refuse(str(error))
 
+    def _needed_accounts(self) -> set[str]:
+        """The accounts of the bots that were at work when the journal ended."""
+        bots = [bot.rules for bot in self.state.bots.values() if bot.managed and bot.rules.name in self._store.bots]
+        keys = {key for bot in bots for key in (bot.parent, *(child.account for child in bot.children))}
+        return {key for key in keys if connection_of(key) in self.connections}
+
+    async def _report_boot_in_time(self) -> None:
+        engine = self._config.engine
+        await asyncio.sleep(float(engine.connect_timeout_s + engine.snapshot_timeout_s))
+        if self.boot is not None:
+            self.boot.is_late(time.time_ns())
+
+    def _tell_boot(self, report: BootReport) -> None:
+        level, text = in_words(report)
+        self.chronicle.say(level, "boot", text, data=msgspec.to_builtins(report))
+
     def hold_leases(self, more: Iterable[str] = ()) -> None:
         """Hold the leases of all children that are driven, and of `more`. Raises `AccountInUse` where another has one."""
         keys = set(more)
@@ -240,6 +261,8 @@ class Engine:
             bot = getattr(given, "bot", "")
             self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=bot)
             decisions = self._copier.apply(given)
+            if self.boot is not None and not self.boot.is_over:
+                self.boot.take(given, decisions)
             intents = [decision for decision in decisions if not isinstance(decision, Note)]
             if intents:
                 self._journal.commit()  # the input is kept before the first byte leaves

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from copydesk.dust import is_dust
 from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import ChildRules
@@ -19,6 +21,7 @@ from copydesk.model import (
     PositionSide,
     Side,
     Terms,
+    TimeInForce,
     TriggerBy,
 )
 from copydesk.protecting import held_for, outlives
@@ -263,6 +266,19 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     if value <= 0:
         return f"the balance of {account.key} is {value:f} {balance.currency}, which is not positive"
     return value
+
+
+def as_market(terms: Terms) -> Terms:
+    """The same as a market order."""
+    return msgspec.structs.replace(
+        terms,
+        type=OrderType.MARKET,
+        price=None,
+        trigger_price=None,
+        trail_percent=None,
+        post_only=False,
+        time_in_force=TimeInForce.GTC,
+    )
 
 
 def closing_side(held: Decimal) -> Side:

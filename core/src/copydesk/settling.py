@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from copydesk import refusing
+from copydesk import refusing, tickets
 from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
-from copydesk.ids import is_own
+from copydesk.ids import TICKET, is_own
 from copydesk.inputs import Note, Settled
 from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Snapshot, Unknown, to_json
 from copydesk.protecting import fall_back
@@ -121,8 +121,13 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
     text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
-    ids = {"client_id": order.client_id, "parent_order": order.cause}
-    run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
+    if pair is not None or order.leg == TICKET:
+        number = pair.parent.order.venue_id if pair is not None else ""
+        ids = {"client_id": order.client_id, "parent_order": number}
+        tickets.leave(run, link, "error", "rejected", text, order.terms, code=outcome.code, **ids)
+    else:
+        ids = {"client_id": order.client_id, "parent_order": order.cause}
+        run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
 
 
 def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:

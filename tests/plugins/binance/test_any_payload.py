@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
-from copydesk_binance import translate
+from copydesk_binance import fields, translate
 from copydesk_binance.errors import Reply, meaning, read_reply, refusal
 from copydesk_wire.errors import Unreadable
 from hypothesis import given, settings
@@ -31,9 +31,9 @@ READERS: tuple[Callable[[Any], Any], ...] = (
     translate.balance,
     translate.asset_balance,
     translate.instrument,
-    translate.server_time,
-    translate.candle,
-    translate.market_event,
+    fields.server_time,
+    fields.candle,
+    fields.market_event,
 )
 
 ORDER_EVENT: dict[str, Any] = {
@@ -389,7 +389,7 @@ def test_an_unknown_side_book_is_refused_and_not_taken_for_one_way() -> None:
 def test_numbers_in_exponent_form() -> None:
     terms = translate.order_update(order_event(q="1E-3", p="6E+4")).order.terms
     assert (terms.quantity, terms.price) == (Decimal("0.001"), Decimal(60000))
-    assert translate.server_time({"serverTime": Decimal("1.7E+12")}) == 1_700_000_000_000
+    assert fields.server_time({"serverTime": Decimal("1.7E+12")}) == 1_700_000_000_000
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def add_bot(
 
 app.command("start")(plans.start_bots)
 app.command("stop")(plans.stop_bots)
+app.command("preview")(plans.preview)
 
 
 @app.command("remove")

@@ -46,7 +46,7 @@ class Venue(venue.Venue):
         return translate.server_time((await self.ask("time")).body)
 
     def read_instrument(self, info: Any) -> Instrument:
-        return translate.instrument(info, _category(info))
+        return translate.instrument(info, category_of_row(info))
 
     async def list_instruments(self) -> Iterable[Any]:
         found: list[Any] = []
@@ -77,7 +77,7 @@ class Venue(venue.Venue):
         return reply
 
 
-def _category(info: Any) -> str:
+def category_of_row(info: Any) -> str:
     """Which product a row of instruments-info is of: only the contracts say it."""
     kind = fields.text_or(fields.object_(info, "an instrument"), "contractType")
     if kind in _LINEAR:

@@ -123,8 +123,9 @@ class PrivateStream(_Stream):
         await socket.send_json(request)
         async for frame in frames:
             if isinstance(frame, dict) and frame.get("op") == request["op"]:
-                if frame.get("success") is False or frame.get("retCode") not in (None, 0):
-                    raise _Refused(str(frame.get("ret_msg") or frame.get("retMsg") or "no reason given"))
+                reason = translate.refusal_of(frame)
+                if reason is not None:
+                    raise _Refused(reason)
                 return
 
     async def _read(self, frames: AsyncIterator[Any]) -> None:
@@ -156,8 +157,8 @@ class PrivateStream(_Stream):
         if topic and topic not in IGNORED and topic not in self._unknown:
             self._unknown.add(topic)
             log.warning("%s: Bybit sent a frame of an unknown topic %r.", self.session.name, topic)
-        elif frame.get("success") is False:
-            raise Lost(f"Bybit refused the stream: {frame.get('ret_msg')}")
+        elif reason := translate.refusal_of(frame):
+            raise Lost(f"Bybit refused the stream: {reason}")
 
     # --- orders ---
 
@@ -250,8 +251,8 @@ class PriceStream(_Stream):
     async def _read(self, category: str, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for frame in self.frames(socket):
             if isinstance(frame, dict):
-                if frame.get("success") is False:
-                    log.warning("%s: Bybit refused a price topic: %s", self.session.name, frame.get("ret_msg"))
+                if reason := translate.refusal_of(frame):
+                    log.warning("%s: Bybit refused a price topic: %s", self.session.name, reason)
                 for event in translate.quotes(frame, category):
                     self._keep(event)
 
