@@ -505,3 +505,23 @@ def test_11_naked_time_is_in_the_drift_statement():
 
 def is_stop(intent) -> bool:
     return isinstance(intent, Place) and intent.order.terms.type is STOP
+
+
+def test_4_an_opening_leg_that_waits_does_not_keep_the_child_from_being_reduced():
+    """Both stops were refused while they closed; by now one opens the other side, and waits for what nobody else closes."""
+    desk = loop(nets=False)
+    desk.buy("3")
+    desk.settle()
+    refuse = Rejected(reason=RejectReason.OTHER, message="nobody stands against it")
+    desk.fault = lambda intent: refuse if isinstance(intent, Place) else None
+    desk.sell("3", type=STOP, trigger="59000")
+    desk.sell("1", type=STOP, trigger="59000")
+    desk.deliver()
+    desk.carry_out()
+    desk.prices(D(58999))
+    for _ in range(3):
+        desk.deliver()
+        desk.carry_out()
+    desk.fault = lambda intent: None
+    desk.settle()
+    assert (desk.position(PARENT), desk.position("c1")) == (-1, -1)

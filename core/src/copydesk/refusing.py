@@ -82,7 +82,9 @@ def is_too_early(run: Run, pair: Pair) -> bool:
 def is_retrying(pair: Pair) -> bool:
     """An exit whose parent's is over goes on by itself: nothing else is to reduce the child for it meanwhile."""
     last = pair.last
-    return not pair.closed and not pair.parent.live and last is not None and last.cancelled_for == "refused"
+    refused = last is not None and last.cancelled_for == "refused"
+    # One that has come to open the other side waits itself until the child is reduced.
+    return refused and not pair.closed and not pair.parent.live and pair.waiting != "waits-for-close"
 
 
 def taken(run: Run, tracked: Tracked) -> None:
