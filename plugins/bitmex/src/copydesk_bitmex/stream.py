@@ -8,11 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, VenueError
-from copydesk.model import BalanceEvent, FillEvent, Gap, OrderEvent, PositionEvent, PriceEvent, Subscription, VenueEvent
+from copydesk.model import (
+    Balance,
+    BalanceEvent,
+    FillEvent,
+    Gap,
+    OrderEvent,
+    PositionEvent,
+    PriceEvent,
+    Subscription,
+    VenueEvent,
+)
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable, read_json
 from copydesk_wire.fields import Payload, rows
@@ -32,6 +43,7 @@ class Timing(streaming.Timing):
     confirm: float = 5.0
     ping: float = 5.0  # a text frame "ping", which BitMEX answers with "pong"
     doubt: float = 2.0
+    balance: float = 5.0  # open profit moves all the time; what was earned or paid is told at once
 
 
 TIMING = Timing()
@@ -99,6 +111,8 @@ class PrivateStream(_Realtime):
     def __init__(self, session: Session, feed: Feed) -> None:
         super().__init__(session, feed)
         self._tables: dict[str, Table] = {}
+        self._balance: Balance | None = None
+        self._held: dict[str, Decimal] = {}
         self._takes: dict[str, Callable[[str, list[Payload]], None]] = {
             "order": self._orders,
             "execution": self._executions,
@@ -174,15 +188,21 @@ class PrivateStream(_Realtime):
                     self.feed.put(FillEvent(fill=fill))
 
     def _positions(self, action: str, parts: list[Payload]) -> None:
-        moved = any("currentQty" in part or action == "insert" for part in parts)
+        """Each second tells what positions are worth; whoever listens wants to hear of what is held."""
         for row in self._tables["position"].take(action, parts):
-            if moved:
-                self.feed.put(PositionEvent(position=self.session.position(row)))
+            position = self.session.position(row)
+            if position.quantity != self._held.get(position.symbol):
+                self._held[position.symbol] = position.quantity
+                self.feed.put(PositionEvent(position=position))
 
     def _margins(self, action: str, parts: list[Payload]) -> None:
         for row in self._tables["margin"].take(action, parts):
             self.session.keep_margin(translate.margin(row))
-        self.feed.put(BalanceEvent(balance=self.session.balance()))
+        balance = self.session.balance()
+        before = self._balance
+        if before is None or balance.cash != before.cash or balance.time_ms - before.time_ms >= TIMING.balance * 1000:
+            self._balance = balance
+            self.feed.put(BalanceEvent(balance=balance))
 
     async def _know(self, symbol: Any) -> None:
         """A contract that was listed since the instruments were read is made known before anything is told of it."""

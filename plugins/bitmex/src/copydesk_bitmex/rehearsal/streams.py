@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from copydesk.model import Order, OrderStatus, OrderType, Position, Side, Terms
 from copydesk_paper.records import AccountReport, OrderReport, Quote, Report, Trade
 from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.outbox import Delivery, Outbox
@@ -36,6 +38,7 @@ KEYS: dict[str, list[str]] = {
     "orderBookL2_25": ["symbol", "id", "side"],
     "orderBook10": ["symbol"],
 }
+MARK_MS = 1_000
 DEPTHS = {"orderBookL2": 1_000, "orderBookL2_25": 25, "orderBook10": 10}
 _encode = msgspec.json.Encoder().encode
 _KINDS = {bool: "boolean", int: "long", float: "float", str: "symbol", type(None): "float"}
@@ -65,6 +68,7 @@ class Streams:
         self._instruments: dict[str, Json] = {}
         self._books: dict[tuple[str, str], dict[tuple[str, int], Json]] = {}
         self._moved: dict[str, None] = {}
+        self._marked: dict[str, int] = {}
         self._flush: asyncio.Handle | None = None
         venue.told = self.tell_private
 
@@ -148,7 +152,7 @@ class Streams:
             raise Refusal("Invalid API Key.", 401)
         expires = given[1]
         now_s = self._venue.now_ms() / 1000
-        if not isinstance(expires, int | float) or (expires if expires < 1e11 else expires / 1000) < now_s:
+        if not isinstance(expires, int | float) or expires < now_s:
             raise Refusal(f"This request has expired - `expires` is in the past. Current time: {int(now_s)}", 401)
         if not is_signature(str(given[2]), account.secret, f"GET/realtime{expires}"):
             raise Refusal("Signature not valid.", 401)
@@ -191,7 +195,7 @@ class Streams:
 
     def _partial(self, reader: Reader, table: str, symbol: str) -> Json:
         data = self._whole(reader, table, symbol)
-        shown = data[0] if data else {}
+        shown = data[0] if data else self._example(table)
         filter_: Json = {"account": reader.account.number} if table in PRIVATE and reader.account is not None else {}
         if symbol:
             filter_["symbol"] = symbol
@@ -205,6 +209,18 @@ class Streams:
             "filter": filter_,
             "data": data,
         }
+
+    def _example(self, table: str) -> Json:
+        """A row of a table that is empty: the types of its columns are told all the same."""
+        instrument = next(iter(self._exchange.instruments.values()))
+        terms = Terms(symbol=instrument.symbol, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(1))
+        row = wire.order(Order(venue_id="1", terms=terms, status=OrderStatus.NEW), instrument, 1, {})
+        if table == "execution":
+            return wire.execution(row, 1, 1, "New", None, instrument)
+        if table == "position":
+            held = Position(symbol=instrument.symbol, quantity=Decimal(1), mark_price=Decimal(1), entry_price=Decimal(1))
+            return {**wire.position(held, instrument, 1, 1, isolated=False), "timestamp": ""}
+        return row if table == "order" else {}
 
     def _whole(self, reader: Reader, table: str, symbol: str) -> list[Json]:
         venue, account = self._venue, reader.account
@@ -273,8 +289,20 @@ class Streams:
             for table in ("orderBookL2", "orderBookL2_25"):
                 if self._is_read(table, symbol):
                     self._tell_book(table, symbol)
+            self._tell_marks(symbol)
             if self._is_read("orderBook10", symbol):
                 self._publish("orderBook10", symbol, "update", self._book("orderBook10", symbol))
+
+    def _tell_marks(self, symbol: str) -> None:
+        """What positions are worth moves with the price: told now and then, as BitMEX did."""
+        now = self._venue.now_ms()
+        if now - self._marked.get(symbol, 0) < MARK_MS:
+            return
+        self._marked[symbol] = now
+        owners = {reader.account.name for reader in self._readers if reader.account is not None}
+        for name in sorted(owners):
+            if any(held.symbol == symbol for held in self._exchange.positions(name)):
+                self._venue.on_account(name, [symbol])
 
     def _tell_book(self, table: str, symbol: str) -> None:
         before = self._books.get((table, symbol), {})

@@ -53,6 +53,7 @@ TAKEN_AND_CANCELLED: dict[str, str] = {
     "no-liquidity": "Order had no liquidity to take",
     "fok": "Order had timeInForce of FillOrKill",
 }
+ALWAYS_TOLD = ("currentQty", "markPrice", "liquidationPrice", "timestamp")
 EXECUTIONS: dict[Execution, str] = {
     Execution.NEW: "New",
     Execution.AMENDED: "Replaced",
@@ -357,7 +358,8 @@ class Venue:
         if before is None:
             self.told(account, table, "insert", [row])
         else:
-            self.told(account, table, "update", [_changes(before, row) | {one: row[one] for one in keys}])
+            always = {name: row[name] for name in (*keys, *ALWAYS_TOLD) if name in row}
+            self.told(account, table, "update", [always | _changes(before, row)])
 
 
 def _changes(before: Json, now: Json) -> Json:
