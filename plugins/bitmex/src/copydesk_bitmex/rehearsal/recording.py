@@ -94,7 +94,7 @@ class Recording:
         self._before_ms = at_ms
 
     def _instrument(self, symbol: str) -> Instrument | None:
-        """Inverse contracts on bitcoin in dollars. The others of those years were quanto contracts, or quoted in bitcoin."""
+        """The inverse contract on bitcoin in dollars. Others of those years were quanto, or quoted in bitcoin."""
         return contract("XBT", "USD", str(self._tick(symbol)), "100", "1") if symbol == "XBTUSD" else None
 
     def _tick(self, symbol: str) -> Decimal:
