@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -39,7 +40,8 @@ def runtime_folder() -> Path:
         return Path(chosen)
     from platformdirs import user_runtime_path
 
-    folder = user_runtime_path("copydesk", appauthor=False)
+    with warnings.catch_warnings(action="ignore"):  # where there is none it warns, and names one among the temporary ones
+        folder = user_runtime_path("copydesk", appauthor=False)
     if os.access(folder.parent, os.W_OK):
         return folder
     return Path(gettempdir()) / f"copydesk-{os.getuid()}"

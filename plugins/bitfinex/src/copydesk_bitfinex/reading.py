@@ -12,6 +12,7 @@ from typing import Any
 
 from copydesk.errors import NotReady
 from copydesk.model import Fill, Order, Position, Scope, Snapshot, SnapshotRequest
+from copydesk_wire import session as steady
 from copydesk_wire.errors import NoReply
 
 from copydesk_bitfinex import translate
@@ -27,13 +28,9 @@ PAGES = 40
 
 async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    if request.scope is Scope.ORDERS:
-        return await _Reading(session, request).look_up_only()
-    heard = session.heard
-    snapshot = await _Reading(session, request).read()
-    if session.heard != heard:
-        snapshot = await _Reading(session, request).read()
-    return snapshot
+    return await steady.read_snapshot(
+        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
+    )
 
 
 class _Reading:

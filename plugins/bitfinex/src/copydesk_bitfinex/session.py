@@ -6,12 +6,11 @@ import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.errors import NotReady, Refused, VenueError
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -21,7 +20,6 @@ from copydesk.model import (
     ConnectionSettings,
     Contract,
     Fill,
-    Instrument,
     NewOrder,
     Order,
     OrderChange,
@@ -35,8 +33,8 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk.model import Side as OrderSide
+from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
-from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_bitfinex import DEFAULT_CURRENCY, translate
@@ -47,7 +45,6 @@ from copydesk_bitfinex.translate import Params, Row, Told, Untranslatable, Walle
 
 if TYPE_CHECKING:
     from aiohttp import ClientWebSocketResponse
-    from copydesk_wire.streaming import Feed
 
 log = logging.getLogger("copydesk.bitfinex")
 
@@ -66,37 +63,22 @@ NOT_SENT = "not-sent"
 NOTHING_TO_REDUCE = RejectReason.NOTHING_TO_REDUCE
 
 
-class Session:
-    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
-
-    accounts: tuple[str, ...] = ("",)
+class Session(session.Session[Venue]):
+    """What `connect` returns."""
 
     def __init__(self, name: str, venue: Venue, key: str, secret: str, currency: str) -> None:
-        self.name = name
-        self.venue = venue
+        super().__init__(name, venue, (key, secret))
         self.currency = currency
-        self.rehearsal = is_loopback(venue.url)
-        self.feeds: set[Feed] = set()
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.positions: dict[str, Position] = {}
         self.wallets: dict[tuple[str, str], Wallet] = {}
-        self.closed = False
         self._key = key
         self._lane = venue.lane(key)
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signer.incrementing_nonce = self._lane.nonce
-        self._hidden = (key, secret)
         self._orders: OrderedDict[str, Order] = OrderedDict()  # by venue id, as they were last seen
         self._names: OrderedDict[int, str] = OrderedDict()  # number of a client id -> the client id
         self._homes: dict[str, str] = {}  # the symbol under which a coin's position is told
         self._told: dict[str, Decimal] = {}  # the positions in exchange pairs that were told last, by symbol
-
-    def __repr__(self) -> str:
-        return f"Session(name={self.name!r}, url={self.venue.url!r})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
 
     async def log_in_stream(self, socket: ClientWebSocketResponse) -> None:
         """Log a websocket in. Its nonce is one of the key's, so it is sent in the key's lane."""
@@ -128,9 +110,7 @@ class Session:
             reply = await self.venue.ask_signed(self._signer, self._lane, f"auth/{path}", params or {})
         if reply.is_fine:
             return reply
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
+        text = self.hide(reply.text)
         return reply if text == reply.text else replace(reply, text=text, body=None)
 
     async def read(self, path: str, params: Params | None = None) -> list[Row]:
@@ -412,15 +392,6 @@ class Session:
             raise NotReady(str(error)) from None
         return tuple(translate.candle(row) for row in reversed(translate.rows(rows, "candles")))
 
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
 
 def _same(one: Terms, other: Terms) -> bool:
     return (one.quantity, one.price, one.trigger_price) == (other.quantity, other.price, other.trigger_price)
@@ -428,23 +399,7 @@ def _same(one: Terms, other: Terms) -> bool:
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    url, ws_url = settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip()
     currency = settings.options.get("currency", "").strip().upper() or DEFAULT_CURRENCY
-    try:
-        venue = await share(Venue, url, ws_url)
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    session = Session(settings.name, venue, key, secret, currency)
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session
+    return await session.log_in(
+        settings, Venue, lambda venue, key, secret: Session(settings.name, venue, key, secret, currency)
+    )
