@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +17,14 @@ def own_leases(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def environment_stays() -> None:
-    """A test leaves the variables of this program as it found them, or it is the one that fails."""
-    return
+def environment_stays() -> Iterator[None]:
+    """What one test sets for its engine, another must not find: not even where the first one failed half-way."""
+    before = _own()
+    yield
+    for name in _own().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def _own() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("COPYDESK_")}

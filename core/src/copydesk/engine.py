@@ -20,6 +20,8 @@ from copydesk.board import AccountBoard
 from copydesk.bootreport import BootReport, BootWatch, in_words
 from copydesk.bots import BotStore
 from copydesk.budget import may_read, scaled, scope_name
+from copydesk.certifying import KIND as CERTIFICATE
+from copydesk.certifying import certificate_of, certificate_words
 from copydesk.chronicle import Chronicle
 from copydesk.config import Config, account_of, connection_of
 from copydesk.connection import Connection, Quiet
@@ -27,6 +29,7 @@ from copydesk.connections import settings_for
 from copydesk.copier import Copier
 from copydesk.errors import CopydeskError, JournalError, UsageError
 from copydesk.events import Events
+from copydesk.filters import clock_minutes, day_of
 from copydesk.inputs import (
     AccountDown,
     Cancel,
@@ -73,6 +76,8 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
 """How long the record of what was decided may wait for company before it is committed."""
+LONGEST_SLEEP_S = 60.0
+"""A machine that was asleep at the end of the day notices this soon after it woke."""
 DRAIN_S = 3.0
 """How long a stop waits for the answers to what was sent. What is not answered by then is looked up at the next start."""
 
@@ -130,6 +135,7 @@ class Engine:
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
         self.spawn(self._reconcile())
+        self.spawn(self._certify())
         if not self.boot.is_over:
             self.spawn(self._report_boot_in_time())
 
@@ -482,6 +488,27 @@ class Engine:
                     reading = connection.take_snapshot(key)
                     if key in self.state.purses:  # what it costs is known once it is done
                         await asyncio.wait({reading}, timeout=float(self._config.engine.snapshot_timeout_s))
+
+    async def _certify(self) -> None:
+        """Write down at the end of each day how every child stands."""
+        starts, zone = clock_minutes(self._config.engine.day_ends), self._config.engine.time_zone
+        today = day_of(time.time_ns(), starts, zone)[0]
+        while True:
+            _, end_ns = day_of(time.time_ns(), starts, zone)
+            await asyncio.sleep(min(max(0.0, (end_ns - time.time_ns()) / 1e9), LONGEST_SLEEP_S))
+            ended, today = today, day_of(time.time_ns(), starts, zone)[0]
+            if ended != today:
+                self._write_certificate(ended)
+
+    def _write_certificate(self, day: str) -> None:
+        seq, digest = self._journal.head
+        made = certificate_of(self.state, day=day, at_ns=time.time_ns(), row_seq=seq, row_hash=digest)
+        self._journal.append(CERTIFICATE, to_json(made), at_ns=made.at_ns)
+        level = "warn" if made.unexplained else "info"
+        self.chronicle.say(
+            level, CERTIFICATE, certificate_words(made), data={"day": day, "unexplained": len(made.unexplained)}
+        )
+        self._journal.commit()
 
     # --- pictures -------------------------------------------------------------------------------------------------
 

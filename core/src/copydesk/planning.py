@@ -24,9 +24,9 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk.protecting import held_for, outlives
+from copydesk.protecting import held_for, is_stop, outlives
 from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, floor_to, nearest_to, passive_price, round_to
-from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, reach
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
 
@@ -89,7 +89,8 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     # An exit covers at the most what the child holds now, whatever it is going to hold.
     covered = held_for(link, pair) + pair.filled
-    total = covered if outlives(bot, link, pair) else min(_closing(bot, link, pair, quantity, instrument), covered)
+    share = _closing(bot, link, pair, quantity, instrument)
+    total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
     total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
     if is_dust(total - pair.filled, instrument, link.price):
         return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust", final=not pair.parent.live)
@@ -100,6 +101,12 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
         return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
+
+
+def _guards_all(bot: Bot, pair: Pair, quantity: Decimal) -> bool:
+    """A stop for all that the parent holds is one for all that the child holds, also where the child is ahead."""
+    parent = pair.parent
+    return parent.live and is_stop(parent.order.terms) and quantity >= reach(bot, parent)
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:

@@ -19,6 +19,7 @@ from copydesk.cli import (
     bots,
     demo,
     doctor,
+    drift,
     init,
     journal,
     limits,
@@ -49,6 +50,8 @@ def _register() -> None:
     app.command("plugins")(plugins.plugins)
     app.command("accounts")(accounts.accounts)
     app.command("doctor")(doctor.doctor)
+    app.command("drift")(drift.drift)
+    app.command("certificate")(drift.certificate)
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
     app.command("boot-report")(bootreport.boot_report)
