@@ -73,6 +73,7 @@ ACTIONS = {
 }
 
 CHECKS = {
+    "leverage of {account} shall be {count}": "leverage_shall_be",
     "bot shall be {status}": "bot_shall_be",
     "{account} shall be flat": "shall_be_flat",
     "{account} shall hold {holding}": "shall_hold",

@@ -386,6 +386,9 @@ class Stage(ABC):
         found = [(view.difference, view.cause) for view in self.drifts(account)]
         _same(found, [(holding, cause)], f"{account} drifts by")
 
+    def leverage_shall_be(self, account: str, count: int) -> None:
+        _same(self.exchange.leverage(account, SYMBOL), count, f"the leverage of {account} is")
+
     def bot_shall_be(self, status: str) -> None:
         _same("Working" if self.desk.bots[BOT].working else "Stopped", status, "the bot is")
 
