@@ -1,4 +1,4 @@
-"""What all tests share: engines that they start hold their leases in a folder of this run, not in that of whoever runs it."""
+"""What all tests share: engines that they start hold their leases in a folder of this run, not of whoever runs it."""
 
 from __future__ import annotations
 
