@@ -280,6 +280,20 @@ async def test_without_the_working_order_nothing_waits(desk: SpotDesk) -> None:
     assert (row["status"], row["expiryReason"]) == ("EXPIRED", "REJECTED")
 
 
+async def test_what_clients_ask_beside_orders(desk: SpotDesk) -> None:
+    """All of this is asked by Binance's own `binance-connector` and `binance-sdk-spot`."""
+    filters = await desk.done("GET", "myFilters", symbol="BTCUSDT")
+    assert {one["filterType"] for one in filters["symbolFilters"]} >= {"MAX_NUM_ORDERS", "MAX_NUM_ORDER_LISTS"}
+    status, rules = await desk.send("GET", "/api/v3/executionRules?symbol=BTCUSDT")
+    assert (status, rules) == (200, {"symbolRules": [{"symbol": "BTCUSDT", "rules": []}]})
+    status, mini = await desk.send("GET", "/api/v3/ticker/24hr?symbols=%5B%22BTCUSDT%22,%22ETHUSDT%22%5D&type=MINI")
+    assert (status, [one["symbol"] for one in mini]) == (200, ["BTCUSDT", "ETHUSDT"])
+    assert "bidPrice" not in mini[0]
+    status, reply = await desk.send("GET", "/api/v3/ticker/price?symbols=BTCUSDT")
+    assert (status, reply["code"]) == (400, -1100)
+    assert (await desk.done("GET", "account/commission", symbol="BTCUSDT"))["standardCommission"]["taker"] == "0.00100000"
+
+
 async def test_order_counts_and_weights_are_in_the_headers(desk: SpotDesk) -> None:
     await desk.done("POST", "order", **LIMIT)
     assert desk.headers["X-MBX-ORDER-COUNT-10S"] == "1"

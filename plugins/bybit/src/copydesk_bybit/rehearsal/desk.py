@@ -26,7 +26,6 @@ from copydesk_bybit.rehearsal.wire import Json
 from copydesk_bybit.symbols import SPOT
 from copydesk_bybit.translate import RISES
 
-LIQUIDATION_PREFIX = "autoclose-"
 USD_COINS = frozenset({"USD", "USDT", "USDC"})
 FIRST_PHANTOM = 1_000_000_000
 """Numbers of orders that the venue took and that never came into the book begin here."""

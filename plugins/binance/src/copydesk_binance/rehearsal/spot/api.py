@@ -75,6 +75,8 @@ METHODS: dict[str, Method[Rest, Account]] = {
     "account.commission": _like("GET", "account/commission"),
     "account.rateLimits.orders": _like("GET", "rateLimit/order"),
     "myTrades": _like("GET", "myTrades"),
+    "executionRules": _like("GET", "executionRules"),
+    "myFilters": _like("GET", "myFilters"),
     "myPreventedMatches": _like("GET", "myPreventedMatches"),
     "myAllocations": _like("GET", "myAllocations"),
 }
