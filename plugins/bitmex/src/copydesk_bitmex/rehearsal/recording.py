@@ -1,6 +1,6 @@
 """Reads recordings of BitMEX's market: raw websocket sessions in cryptofeed's format, with `orderBookL2` and `trade`.
 
-`<seconds>: <frame>` per line, with `->`/`<-` lines of what was sent in between. The recording names no order rules: those of
+`<seconds>: <frame>` per line, with `->`/`<-` lines of what was sent in between. It names no order rules: those of
 XBTUSD are known, and it alone is replayed; BitMEX's other contracts of those years cannot be valued here.
 """
 
