@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
+from copydesk_wire import session as steady
 from copydesk_wire.fields import Payload, rows
 from msgspec.structs import replace
 
@@ -27,13 +28,9 @@ PAGES = 100
 
 async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    if request.scope is Scope.ORDERS:
-        return await _Reading(session, request).look_up_only()
-    heard = session.heard
-    snapshot = await _Reading(session, request).read()
-    if session.heard != heard:
-        snapshot = await _Reading(session, request).read()
-    return snapshot
+    return await steady.read_snapshot(
+        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
+    )
 
 
 class _Reading:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueClosed, VenueError
+from copydesk.errors import NotReady, Refused, VenueClosed, VenueError
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -19,7 +19,6 @@ from copydesk.model import (
     CandleRequest,
     ConnectionSettings,
     Contract,
-    Instrument,
     NewOrder,
     Order,
     OrderChange,
@@ -33,10 +32,9 @@ from copydesk.model import (
     Terms,
     Unknown,
 )
+from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
 from copydesk_wire.fields import decimal, decimal_or_zero, object_, rows
-from copydesk_wire.streaming import Feed
-from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_bitmex import translate
@@ -56,30 +54,15 @@ CLOSED = (
 )
 
 
-class Session:
-    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
-
-    accounts: tuple[str, ...] = ("",)
+class Session(session.Session[Venue]):
+    """What `connect` returns."""
 
     def __init__(self, name: str, venue: Venue, signer: Signer, hidden: Iterable[str]) -> None:
-        self.name = name
-        self.venue = venue
+        super().__init__(name, venue, hidden)
         self.signer = signer
-        self.rehearsal = is_loopback(venue.url)
-        self.feeds: set[Feed] = set()
         self.margins: dict[str, MarginRow] = {}
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
-        self.closed = False
         self._first_ms: dict[str, int] = {}  # when each order was first heard of
         self._bitcoin = ZERO  # its price in dollars, as last read
-        self._hidden = tuple(word for word in hidden if word)
-
-    def __repr__(self) -> str:
-        return f"Session(name={self.name!r}, url={self.venue.url!r})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
 
     # --- requests ---
 
@@ -94,9 +77,7 @@ class Session:
                 log.warning("%s: the clock could not be measured: %s", self.name, error)
             else:
                 reply = await self.venue.send(method, path, signer=self.signer, body=body)
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
+        text = self.hide(reply.text)
         return reply if text == reply.text else replace(reply, text=text, body=None)
 
     async def read(self, path: str, **query: str) -> Any:
@@ -268,36 +249,13 @@ class Session:
             raise NotReady(str(error)) from None
         return tuple(translate.candle(row, length) for row in reversed(found) if row.get("close") is not None)
 
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `VenueClosed` without an address, `AuthFailed` (missing or refused key) or `NotReady`."""
-    url = settings.options.get("url", "").strip()
-    if not url:
+    if not settings.options.get("url", "").strip():
         raise VenueClosed(CLOSED)
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    try:
-        venue = await share(Venue, url, settings.options.get("ws_url", "").strip())
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    session = Session(settings.name, venue, Signer(key, secret), (key, secret))
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session
+
+    def make(venue: Venue, key: str, secret: str) -> Session:
+        return Session(settings.name, venue, Signer(key, secret), (key, secret))
+
+    return await session.log_in(settings, Venue, make)

@@ -1,7 +1,7 @@
 """Reads recordings of BitMEX's market: raw websocket sessions in cryptofeed's format, with `orderBookL2` and `trade`.
 
-`<seconds>: <frame>` per line, with `->`/`<-` lines of what was sent in between. The recording names no order rules: those
-of the contracts that the venue is known to have had are used, with the tick that all recorded prices fit.
+`<seconds>: <frame>` per line, with `->`/`<-` lines of what was sent in between. It names no order rules: those of
+XBTUSD are known, and it alone is replayed; BitMEX's other contracts of those years cannot be valued here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from copydesk_paper.records import MarketDepth, MarketTrade
 from copydesk_paper.synthetic import Timed
 
 _RECEIVED = re.compile(r"^(?P<seconds>\d+(?:\.\d+)?): (?P<frame>\{.*\})\s*$")
-_LINEAR = re.compile(r"(?P<base>[A-Z0-9]+)USDT")
 FINEST = Decimal("1e-8")
 LARGEST = Decimal(10_000_000)
 
@@ -95,12 +94,11 @@ class Recording:
         self._before_ms = at_ms
 
     def _instrument(self, symbol: str) -> Instrument | None:
-        """Inverse XBTUSD and linear contracts in tether; of others nobody could say the worth."""
-        tick = (self._ticks[symbol] * FINEST).normalize() + Decimal(0)
-        linear = _LINEAR.fullmatch(symbol)
-        if symbol == "XBTUSD":
-            return contract("XBT", "USD", str(tick), "100", "1")
-        return contract(linear["base"], "USDT", str(tick), "1000", "0.000001") if linear else None
+        """The inverse contract on bitcoin in dollars. Others of those years were quanto, or quoted in bitcoin."""
+        return contract("XBT", "USD", str(self._tick(symbol)), "100", "1") if symbol == "XBTUSD" else None
+
+    def _tick(self, symbol: str) -> Decimal:
+        return (self._ticks[symbol] * FINEST).normalize() + Decimal(0)
 
 
 def _trade(row: dict[str, Any]) -> MarketTrade:
