@@ -112,7 +112,7 @@ class Streams:
         self._misbehaviour = misbehaviour
         self._nonces = nonces
         self._now_ms = now_ms
-        self._readers: dict[Reader, None] = {}
+        self.readers: dict[Reader, None] = {}
         self._delivery: Delivery[Reader] = Delivery(faults)
         self._moved: dict[str, None] = {}
         self._flush: asyncio.Handle | None = None
@@ -123,26 +123,26 @@ class Streams:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         reader = Reader(socket, request.transport)
-        self._readers[reader] = None
+        self.readers[reader] = None
         reader.tell(
             {"event": "info", "version": 2, "serverId": f"rehearsal-{next(self._numbers)}", "platform": {"status": 1}}
         )
         try:
             await reader.serve(self._hear(reader))
         finally:
-            self._readers.pop(reader, None)
+            self.readers.pop(reader, None)
             self._delivery.forget(reader)
         return socket
 
     def drop_all(self) -> None:
-        for reader in list(self._readers):
+        for reader in list(self.readers):
             reader.drop()
 
     async def beat(self) -> None:
         """Heartbeats of every channel, as long as the venue runs."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            for reader in list(self._readers):
+            for reader in list(self.readers):
                 if reader.account is not None:
                     reader.tell([0, "hb"])
                 for number in reader.channels:
@@ -284,7 +284,7 @@ class Streams:
 
     def tell_private(self, account: str, kind: str, data: Any) -> None:
         text = _encode([0, kind, data]).decode()
-        for reader in list(self._readers):
+        for reader in list(self.readers):
             if reader.account is not None and reader.account.name == account and reader.wants(kind):
                 self._delivery.send(account, reader, text, lambda lost: None)
 
@@ -424,7 +424,7 @@ class Streams:
     def _listening(self, kind: str, symbol: str) -> list[tuple[Reader, Channel]]:
         return [
             (reader, channel)
-            for reader in self._readers
+            for reader in self.readers
             for channel in reader.channels.values()
             if channel.kind == kind and channel.symbol == symbol
         ]
