@@ -30,3 +30,18 @@ def test_an_exit_that_got_lost_before_a_flip_is_named_by_what_it_lacks():
     assert (desk.position(PARENT), desk.position("c1")) == (-9, -6)
     (view,) = drifts(desk.copier.desk)
     assert [(cause.cause, cause.quantity) for cause in view.causes] == [("stale", -3)]
+
+
+def test_a_flip_closes_an_entry_that_fills_while_it_is_being_cancelled():
+    """The parent's stop has filled, the child's is cancelled for the flip and fills all the same: one more to close."""
+    desk = loop(child("c1", k="0.5"))
+    desk.happen(
+        [
+            Do("order", (Side.BUY, 5, OrderType.STOP_MARKET, 1)),
+            Do("order", (Side.BUY, 1, OrderType.LIMIT, -3)),
+            Do("order", (Side.SELL, 12, OrderType.MARKET)),
+            Do("live", (10_000,)),
+        ]
+    ).calm()
+    assert (desk.position(PARENT), desk.position("c1")) == (-6, -3)
+    assert not [view for view in drifts(desk.copier.desk) if view.difference]
