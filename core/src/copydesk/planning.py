@@ -135,7 +135,7 @@ def _market_orders_against(link: Link, pair: Pair) -> Decimal:
 
 
 def _absorbed(link: Link, pair: Pair) -> Decimal:
-    """What entries of the other side filled only after this order had crossed: it closed for them before they were there."""
+    """What entries of the other side filled only after this order had crossed: it closes for them as well."""
     if pair.parent.live:
         return ZERO
     sign = -child_sign(link, pair)
