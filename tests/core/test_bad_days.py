@@ -45,3 +45,23 @@ def test_a_flip_closes_an_entry_that_fills_while_it_is_being_cancelled():
     ).calm()
     assert (desk.position(PARENT), desk.position("c1")) == (-6, -3)
     assert not [view for view in drifts(desk.copier.desk) if view.difference]
+
+
+def test_an_exit_that_filled_where_the_parents_did_not_is_named_whenever_it_comes_out():
+    """Both legs of a bracket fill on a mirrored child, and what a person holds there keeps a trim from mending it."""
+    desk = loop(
+        child("c1", k="-1", unfilled_entry=Unfilled(action="chase", after_ms=200)),
+        amendable=frozenset(OrderType),
+        budget={"orders_per_second": 1},
+    )
+    desk.happen(
+        [
+            Do("hand_trade", (0, Side.BUY, 8)),
+            Do("bracket", (Side.SELL, 3, 4, 1), {"grouped": True}),
+            Do("live", (3_000,)),
+            Do("order", (Side.SELL, 10, OrderType.MARKET)),
+        ]
+    ).calm()
+    (view,) = drifts(desk.copier.desk)
+    assert (view.target, view.attributed) == (10, 7)
+    assert [(cause.cause, cause.quantity) for cause in view.causes] == [("ahead", 3)]
