@@ -236,3 +236,23 @@ async def test_requests_of_a_kind_are_counted(bare: Bare) -> None:
     assert answers[89] == []
     assert answers[90] == ["error", 11010, "ratelimit: error"]
     assert isinstance((await bare.post("r/wallets", 200))[0], list)
+
+
+async def test_a_subscription_is_answered_under_its_own_name(bare: Bare) -> None:
+    async with bare.http.ws_connect(bare.urls["ws"]) as socket:
+        asked = [
+            {"channel": "ticker", "symbol": "tBTCUST"},
+            {"channel": "trades", "symbol": "tBTCUST"},
+            {"channel": "book", "symbol": "tBTCUST", "prec": "R0", "len": "25"},
+            {"channel": "candles", "key": "trade:1m:tBTCUST"},
+            {"channel": "status", "key": "deriv:tBTCF0:USTF0"},
+        ]
+        for number, one in enumerate(asked):
+            await socket.send_json({"event": "subscribe", "subId": f"mine-{number}", **one})
+            frames = await heard(socket, lambda frame: isinstance(frame, list))
+            answer = next(frame for frame in frames if isinstance(frame, dict) and frame["event"] == "subscribed")
+            assert answer == {**answer, **one, "subId": f"mine-{number}"}
+            assert frames[-1][0] == answer["chanId"]
+        await socket.send_json({"event": "subscribe", "subId": "again", **asked[0]})
+        refused = (await heard(socket, lambda frame: isinstance(frame, dict) and frame["event"] == "error"))[-1]
+        assert (refused["code"], refused["subId"]) == (10301, "again")

@@ -293,6 +293,7 @@ class Streams:
     def _subscribe(self, reader: Reader, frame: Body) -> None:
         kind, key = str(frame.get("channel")), str(frame.get("key") or "")
         symbol = str(frame.get("symbol") or frame.get("pair") or "")
+        named = {} if frame.get("subId") is None else {"subId": frame["subId"]}
         try:
             channel = self._channel(kind, symbol, key, frame)
             if len(reader.channels) >= MOST_CHANNELS:
@@ -300,12 +301,12 @@ class Streams:
             if any((one.kind, one.asked) == (kind, channel.asked) for one in reader.channels.values()):
                 raise Refusal("subscribe: dup", 10301)
         except Refusal as refusal:
-            told = {"channel": kind} | ({"symbol": symbol} if symbol else {}) | ({"key": key} if key else {})
+            told = {"channel": kind} | ({"symbol": symbol} if symbol else {}) | ({"key": key} if key else {}) | named
             code = 10300 if refusal.code in (10020, 10001) else refusal.code
             reader.tell({**told, "event": "error", "msg": str(refusal), "code": code})
             return
         reader.channels[channel.number] = channel
-        reader.tell({"event": "subscribed", "channel": kind, "chanId": channel.number, **channel.asked})
+        reader.tell({"event": "subscribed", "channel": kind, "chanId": channel.number, **channel.asked, **named})
         first = self._first(channel)
         if first is not None:
             reader.tell([channel.number, first])
@@ -332,8 +333,6 @@ class Streams:
             if precision not in (*wire.PRECISIONS, "R0") or length not in DEPTHS:
                 raise Refusal("prec: invalid" if length in DEPTHS else "len: invalid", 10020)
             asked |= {"prec": precision, "freq": str(frame.get("freq") or "F0"), "len": length}
-            if frame.get("subId") is not None:
-                asked["subId"] = frame["subId"]
             asked["pair"] = wire.pair_of(name)
             return Channel(number, kind, name, asked, precision=precision, length=int(length))
         return Channel(number, kind, name, asked | {"pair": wire.pair_of(name)})
