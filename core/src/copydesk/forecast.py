@@ -17,6 +17,7 @@ from copydesk.starting import COPY_IF_BETTER, IGNORE, rehearse
 from copydesk.state import Bot, Desk, Link
 from copydesk.stopping import CANCEL_ALL, FLATTEN, WIND_DOWN, goes, open_orders
 from copydesk.trimming import closing_terms
+from copydesk.wording import counted
 
 # --- start ------------------------------------------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ def _stays(link: Link, policy: str, staying: int) -> list[str]:
     if policy == FLATTEN:
         return []
     parts = [f"a position of {link.attributed} {link.book[0]}"] if link.attributed else []
-    parts += [f"{staying} order{'' if staying == 1 else 's'} on {link.book[0]}"] if staying else []
+    parts += [f"{counted(staying, 'order')} on {link.book[0]}"] if staying else []
     one = len(parts) == 1 and staying <= 1
     if policy == WIND_DOWN:
         how = f"{'is' if one else 'are'} followed until it is flat"
