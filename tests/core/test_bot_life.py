@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from copydesk.bots import BotStore
 from copydesk.cli import main
@@ -174,6 +175,17 @@ async def test_another_position_mode_refuses_the_start(bench: Bench) -> None:
     with pytest.raises(Conflict, match="cannot be started"):
         await bench.client.start_bot("bot")
     assert not bench.store.get("bot").working
+
+
+async def test_a_child_cannot_mirror_where_nothing_can_be_sold_short(bench: Bench) -> None:
+    await bench.add(child={"value": D(-1)})
+    plan = await bench.client.plan_start("bot")
+    assert not plan.refusals
+    connection = bench.engine.connections["child"]
+    spot = msgspec.structs.replace(connection.info.capabilities, shorts=False)
+    connection.info = msgspec.structs.replace(connection.info, capabilities=spot)
+    plan = await bench.client.plan_start("bot")
+    assert "nothing can be sold short" in plan.refusals[0]
 
 
 async def leverage_of(bench: Bench, account: str) -> Decimal:

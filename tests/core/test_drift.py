@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +17,16 @@ from copydesk.certifying import KIND as CERTIFICATE
 from copydesk.certifying import Certificate, certificate_of, certificates, check, find
 from copydesk.cli import main
 from copydesk.config import Config
+from copydesk.control import serve
+from copydesk.datafolder import ControlFile, lock_folder, write_control
 from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import UnknownName
+from copydesk.events import Events
 from copydesk.journal import Journal
 from copydesk.model import Rejected, RejectReason, to_json
 from copydesk.secrets import SealedFile
+from copydesk.view import DeskEvent, DeskView, DriftView
 from copydesk.views import health
 from harness.closed_loop import PARENT, START_NS, ClosedLoop, D, child, instrument
 from harness.scenario.lapse import Lapse
@@ -121,6 +128,62 @@ def test_without_the_parents_connection_a_child_is_frozen_not_behind() -> None:
     desk.disconnect(PARENT)
     assert health(desk.copier.desk, bot, "c1") == "stale"
     assert parts(desk) == [("rejected", 2)]
+
+
+# --- the command ----------------------------------------------------------------------------------------------------------
+
+
+class OneDrift:
+    """As much of a desk as tells of drift."""
+
+    def __init__(self) -> None:
+        desk = loop()
+        refuse_next(desk)
+        desk.buy("2")
+        desk.settle()
+        self.rows = drifts(desk.copier.desk)
+        self.events = Events(first=1)
+
+    def drift_views(self) -> tuple[DriftView, ...]:
+        return self.rows
+
+    def view(self) -> DeskView:
+        return DeskView(seq=self.latest_seq(), at_ns=1, version="test", drift=self.rows)
+
+    def latest_seq(self) -> int:
+        return self.events.last
+
+    def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
+        return self.events.after(seq, limit)
+
+    def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
+        return self.events.listen(sink)
+
+
+async def test_the_command_tells_the_drift_now_and_as_it_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = OneDrift()
+    running = await serve(desk, host="127.0.0.1", port=0, token="token")  # type: ignore[arg-type]
+    command = [str(Path(sys.executable).parent / "copydesk"), "--data", str(tmp_path), "drift"]
+    with lock_folder(tmp_path):
+        write_control(tmp_path, ControlFile(url=running.url, token="token", pid=os.getpid()))
+        assert await asyncio.to_thread(main, command[1:]) == 0
+        told = capsys.readouterr().out.split()
+        assert {"bot", "c1", "BTCUSDT", "2", "rejected"} <= set(told)
+        watching = await asyncio.create_subprocess_exec(*command, "--watch", "--json", stdout=asyncio.subprocess.PIPE)
+        try:
+            assert watching.stdout is not None
+            first = msgspec.json.decode(await asyncio.wait_for(watching.stdout.readline(), 30))
+            assert (first["difference"], first["causes"]) == ("2", [{"cause": "rejected", "quantity": "2"}])
+            (row,) = desk.rows
+            desk.events.tell("drift", msgspec.structs.replace(row, difference=D(1)), row.child)
+            second = msgspec.json.decode(await asyncio.wait_for(watching.stdout.readline(), 30))
+            assert second["difference"] == "1"
+        finally:
+            watching.terminate()
+            await watching.wait()
+            await running.stop()
 
 
 # --- the certificate ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
 from copydesk_binance import fields, translate
 from copydesk_binance.errors import Reply, meaning, read_reply, refusal
+from copydesk_binance.spot import translate as spot
 from copydesk_wire.errors import Unreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -254,6 +255,92 @@ def mutated(draw: st.DrawFn, payloads: tuple[Any, ...]) -> Any:
         if path:
             payload = changed(payload, path, draw(_odd), gone=draw(st.booleans()))
     return payload
+
+
+SPOT_REPORT = {
+    "e": "executionReport",
+    "E": 1_700_000_000_001,
+    "s": "BTCUSDT",
+    "c": "its-cancel",
+    "S": "SELL",
+    "o": "STOP_LOSS",
+    "f": "GTC",
+    "q": "0.01000000",
+    "p": "0.00000000",
+    "P": "58000.00000000",
+    "g": 3,
+    "C": "mine",
+    "x": "TRADE",
+    "X": "PARTIALLY_FILLED",
+    "r": "NONE",
+    "i": 42,
+    "l": "0.00500000",
+    "z": "0.00500000",
+    "L": "58000.00000000",
+    "n": "0.29000000",
+    "N": "USDT",
+    "T": 1_700_000_000_000,
+    "t": 7,
+    "w": True,
+    "m": False,
+    "O": 1_700_000_000_000,
+    "Z": "290.00000000",
+    "d": 100,
+    "W": 1_700_000_000_000,
+    "eR": "OCO_TRIGGER",
+}
+SPOT_ORDER = {
+    "symbol": "BTCUSDT",
+    "orderId": 42,
+    "orderListId": 3,
+    "clientOrderId": "mine",
+    "price": "59000.00000000",
+    "origQty": "0.01000000",
+    "executedQty": "0.00500000",
+    "cummulativeQuoteQty": "290.00000000",
+    "status": "PARTIALLY_FILLED",
+    "timeInForce": "GTC",
+    "type": "LIMIT_MAKER",
+    "side": "BUY",
+    "stopPrice": "0.00000000",
+    "time": 1_700_000_000_000,
+    "updateTime": 1_700_000_000_001,
+    "workingTime": 1_700_000_000_000,
+    "origClientOrderId": "mine",
+}
+SPOT = (
+    SPOT_REPORT,
+    SPOT_ORDER,
+    {"orderReports": [SPOT_ORDER, SPOT_ORDER]},
+    {"transactTime": 1_700_000_000_000, "amendedOrder": {**SPOT_ORDER, "qty": "0.005"}},
+    {"e": "outboundAccountPosition", "u": 1, "B": [{"a": "BTC", "f": "1.0", "l": "0.5"}]},
+    {"e": "balanceUpdate", "a": "BTC", "d": "-1.0", "T": 1},
+    {"e": "listStatus", "s": "BTCUSDT", "g": 3, "c": "OCO", "L": "EXECUTING", "O": [{"i": 1}]},
+    {"balances": [{"asset": "BTC", "free": "1.0", "locked": "0"}]},
+    {"symbol": "BTCUSDT", "id": 1, "orderId": 2, "price": "1", "qty": "2", "commission": "0", "time": 1, "isBuyer": True},
+    {"symbol": "BTCUSDT", "status": "TRADING", "filters": [{"filterType": "NOTIONAL", "minNotional": "5"}]},
+)
+SPOT_READERS: tuple[Callable[[Any], Any], ...] = (
+    spot.execution_report,
+    spot.order,
+    spot.legs,
+    spot.amended,
+    spot.account_position,
+    spot.balance_change,
+    spot.list_status,
+    spot.wallets,
+    spot.trade,
+    spot.instrument,
+    spot.event_of,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated(SPOT))
+def test_a_spoilt_payload_of_spot_is_read_or_refused(payload: Any) -> None:
+    for reader in SPOT_READERS:
+        with contextlib.suppress(Unreadable):
+            reader(payload)
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from copydesk.errors import NotReady
 from copydesk.model import Instrument
 from copydesk_ccxt import venue
 from copydesk_wire import fields
-from copydesk_wire.errors import Unreadable
+from copydesk_wire.errors import NoReply, Unreadable
 
 from copydesk_bybit import translate
 from copydesk_bybit.errors import Reply, raise_for, read_answer
@@ -71,7 +72,10 @@ class Venue(venue.Venue):
     async def ask(self, name: str, params: dict[str, str] | None = None) -> Reply:
         """A public read of `v5/market/NAME`. Raises `NotReady`, `RateLimited` or `Refused`."""
         path = f"v5/market/{name}"
-        reply = read_answer(await self.send(self.client.sign(path, ["public"], "GET", params or {})))
+        try:
+            reply = read_answer(await self.send(self.client.sign(path, ["public"], "GET", params or {})))
+        except NoReply as error:
+            raise NotReady(str(error)) from None
         if not reply.is_fine:
             raise_for(reply, f"GET {path}", self.now_ms())
         return reply

@@ -176,10 +176,10 @@ class Session:
             await self._check_spot_trigger(order.terms)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}")
-        if order.terms.position_side is not PositionSide.NET:
-            self._hedged[order.terms.symbol] = True
         answer = await self._trade("order/create", params, what)
         if isinstance(answer, Reply):
+            if order.terms.position_side is not PositionSide.NET:
+                self._hedged[order.terms.symbol] = True
             self._note_side(translate.placed_id(answer.body), order.terms.position_side)
             return Accepted()
         return answer
@@ -378,11 +378,7 @@ class Session:
             "interval": interval,
             "limit": str(max(1, min(request.limit, MAX_CANDLES))),
         }
-        try:
-            reply = await self.venue.ask("kline", params)
-        except NoReply as error:
-            raise NotReady(str(error)) from None
-        rows = translate.result_of(reply.body).get("list")
+        rows = translate.result_of((await self.venue.ask("kline", params)).body).get("list")
         return tuple(translate.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
 
     async def close(self) -> None:

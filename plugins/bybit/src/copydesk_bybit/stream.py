@@ -24,7 +24,7 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk_wire import fields
-from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.errors import Unreadable
 from copydesk_wire.fields import Payload
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
 from msgspec.structs import replace
@@ -37,7 +37,6 @@ from copydesk_bybit.translate import Quote
 log = logging.getLogger("copydesk.bybit")
 
 PING_S = 10.0
-PONG_S = 5.0
 LOGIN_S = 8.0
 EXPIRES_MS = 10_000
 DOUBT_S = 2.0
@@ -181,7 +180,7 @@ class PrivateStream(_Stream):
             try:
                 async with asyncio.timeout(DOUBT_S):
                     await self.session.learn_mode(told.fill.symbol)
-            except (VenueError, NoReply, TimeoutError) as error:
+            except (VenueError, TimeoutError) as error:
                 name = told.fill.execution_id
                 self.feed.put(Gap(reason=f"It could not be told which side execution {name} is of: {error}"))
                 return
@@ -196,7 +195,7 @@ class PrivateStream(_Stream):
             try:
                 async with asyncio.timeout(DOUBT_S):
                     await self.session.venue.read_instruments_again()
-            except (VenueError, NoReply, TimeoutError) as error:
+            except (VenueError, TimeoutError) as error:
                 log.warning("%s: the instruments could not be read again for %s: %s", self.session.name, symbol, error)
 
     # --- the account ---

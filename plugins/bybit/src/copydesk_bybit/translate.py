@@ -592,8 +592,3 @@ def ref_params(ref: OrderRef) -> Params:
 def filter_of(type_: OrderType, symbol: str) -> str:
     """The `orderFilter` that a cancel of a spot order needs, because spot keeps waiting orders apart."""
     return "StopOrder" if type_.is_conditional and category_of(symbol) == SPOT else ""
-
-
-def coins_of(frame: Mapping[str, Any]) -> dict[str, Decimal]:
-    """How much there is of each coin that a wallet frame tells of."""
-    return {coin: amount for row in frame_rows(frame) for coin, amount in wallet(row).coins.items()}

@@ -72,7 +72,8 @@ TYPE_WORDS: dict[OrderType, str] = {
     OrderType.TAKE_PROFIT_LIMIT: "TAKE_PROFIT_LIMIT",
     OrderType.TRAILING_STOP: "STOP_LOSS",
 }
-_TRAILED = frozenset({OrderType.STOP_MARKET})
+_TRAILED = frozenset({OrderType.STOP_MARKET, OrderType.STOP_LIMIT})
+"""With a trail these are trailing stops; what a trailing stop-limit gives up at which price is not kept."""
 STATUSES: dict[str, OrderStatus] = {
     "NEW": OrderStatus.NEW,
     "PENDING_NEW": OrderStatus.NEW,

@@ -63,6 +63,8 @@ class Account:
         """Orders of lists that ended while they were pending."""
         self.cancelling = ""
         """The client id of the cancel that is being carried out."""
+        self.wallets: dict[str, Decimal] = {}
+        """What there was of each asset when something was last told."""
         self.updated_ms = 0
 
     @property

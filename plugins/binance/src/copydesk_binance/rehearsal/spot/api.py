@@ -75,6 +75,8 @@ METHODS: dict[str, Method[Rest, Account]] = {
     "account.commission": _like("GET", "account/commission"),
     "account.rateLimits.orders": _like("GET", "rateLimit/order"),
     "myTrades": _like("GET", "myTrades"),
+    "executionRules": _like("GET", "executionRules"),
+    "myFilters": _like("GET", "myFilters"),
     "myPreventedMatches": _like("GET", "myPreventedMatches"),
     "myAllocations": _like("GET", "myAllocations"),
 }
@@ -121,12 +123,10 @@ class SpotApi(WebsocketApi[Rest, Account]):
         self._delivery.forget(connection)
         self._states.pop(connection, None)
 
-    def drop_account(self, account: str) -> None:
-        """Cut the connections that listen to one account."""
-        for connection, state in tuple(self._states.items()):
-            if any(owner.name == account for owner in state.subscriptions.values()):
-                self.forget(connection)
-                connection.drop()
+    def listeners(self, account: str) -> int:
+        """How many subscriptions to one account there are."""
+        subscribed = (owner for state in self._states.values() for owner in state.subscriptions.values())
+        return sum(owner.name == account for owner in subscribed)
 
     # --- requests ---
 

@@ -59,6 +59,7 @@ class Desk:
         self._stop_listening = exchange.listen(self._on_report)
 
     def add(self, account: Account) -> None:
+        account.wallets = self.exchange.wallets(account.name)
         self.accounts[account.name] = account
         self.by_key[account.key] = account
 
@@ -318,6 +319,7 @@ class Desk:
         order = report.order
         detail = self._note(account, report)
         account.updated_ms = report.time_ms
+        account.wallets = self.exchange.wallets(account.name)
         if report.fill is not None:
             account.orders.forgive(1 if order.status is OrderStatus.FILLED else 0)
         if self.watchers:
@@ -367,10 +369,15 @@ class Desk:
         return detail
 
     def _on_transfer(self, account: Account, report: AccountReport) -> None:
+        """The exchange tells by how much a wallet changed, and not which: the one that did."""
         account.updated_ms = report.time_ms
-        asset = report.balance.currency
-        self.tell(account, wire.balance_event(asset, report.change, report.time_ms, self.now_ms()))
-        self._tell_balances(account, (asset,), report.time_ms)
+        before, now = account.wallets, self.exchange.wallets(account.name)
+        account.wallets = now
+        for asset in now:
+            change = now[asset] - before.get(asset, ZERO)
+            if change:
+                self.tell(account, wire.balance_event(asset, change, report.time_ms, self.now_ms()))
+                self._tell_balances(account, (asset,), report.time_ms)
 
     def _tell_balances(self, account: Account, assets: Iterable[str], updated_ms: int) -> None:
         balances = {asset: self.balance(account, asset) for asset in assets}

@@ -31,6 +31,12 @@ _WORKING = frozenset({"LIMIT", "LIMIT_MAKER"})
 KEPT_LISTS = 2_000
 
 
+def _check_types(params: Params, *names: str) -> None:
+    """The types of the two orders of an OCO are looked at before anything else of them."""
+    if any(params.mandatory(name) not in _ABOVE_AND_BELOW for name in names):
+        raise Refusal(-1158)
+
+
 @dataclass
 class _Pending:
     """An order that waits for its working order, with what the venue shows of it meanwhile."""
@@ -52,6 +58,7 @@ class OrderLists:
 
     def place_oco(self, account: Account, params: Params) -> Json:
         """`POST /api/v3/orderList/oco`."""
+        _check_types(params, "aboveType", "belowType")
         legs = [self.desk.reader.read(params, side) for side in ("above", "below")]
         self._check_oco(legs, check_prices=True)
         one = self._new(account, params, "OCO", legs)
@@ -80,6 +87,7 @@ class OrderLists:
 
     def place_otoco(self, account: Account, params: Params) -> Json:
         """`POST /api/v3/orderList/otoco`."""
+        _check_types(params, "pendingAboveType", "pendingBelowType")
         working = self.desk.reader.read(params, "working")
         pending = [self.desk.reader.read(params, side) for side in ("pendingAbove", "pendingBelow")]
         self._check_oco(pending, check_prices=False)
@@ -93,9 +101,6 @@ class OrderLists:
 
     def _check_oco(self, legs: Sequence[Wanted], *, check_prices: bool) -> None:
         above, below = legs
-        for leg in legs:
-            if leg.detail.kind not in _ABOVE_AND_BELOW:
-                raise Refusal(-1158)
         if not any(leg.detail.kind in CONTINGENT for leg in legs):
             raise Refusal(-1168)
         sells = above.terms.side is Side.SELL

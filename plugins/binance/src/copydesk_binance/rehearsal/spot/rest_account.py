@@ -63,6 +63,14 @@ def _commission(rest: Rest, call: Call) -> Json:
     }
 
 
+@route("GET", "/api/v3/myFilters", weight=40)
+def _filters(rest: Rest, call: Call) -> Json:
+    """The filters that count what an account has; no account is limited in an asset."""
+    described = rest.desk.listing.described[rest.symbol(call)]["filters"]
+    counting = [one for one in described if one["filterType"].startswith("MAX_NUM")]
+    return {"exchangeFilters": [], "symbolFilters": counting, "assetFilters": []}
+
+
 @route("GET", "/api/v3/myPreventedMatches", "/api/v3/myAllocations", weight=20)
 def _nothing_prevented(rest: Rest, call: Call) -> list[Json]:
     """Nobody trades with themselves here, and there is no smart order routing."""

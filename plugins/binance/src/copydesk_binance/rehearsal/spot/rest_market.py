@@ -41,6 +41,12 @@ def _exchange_info(rest: Rest, call: Call) -> Json:
     }
 
 
+@public("/api/v3/executionRules", weight=2)
+def _execution_rules(rest: Rest, call: Call) -> Json:
+    """No pair has a range beyond which an order does not trade."""
+    return {"symbolRules": [{"symbol": symbol, "rules": []} for symbol in rest.symbols(call)]}
+
+
 @public("/fapi/v1/exchangeInfo", "/dapi/v1/exchangeInfo")
 def _no_futures(rest: Rest, call: Call) -> Json:
     """What ccxt asks the other services for when it loads markets: there are none here."""

@@ -66,7 +66,8 @@ def _order(rest: Rest, call: Call) -> Json:
 
 def _working(rest: Rest, call: Call, symbol: str) -> list[Order]:
     desk = rest.desk
-    return [*desk.exchange.open_orders(call.account.name, symbol), *desk.lists.pending(call.account, symbol)]
+    working = [*desk.exchange.open_orders(call.account.name, symbol), *desk.lists.pending(call.account, symbol)]
+    return sorted(working, key=lambda order: int(order.venue_id))
 
 
 @route("GET", "/api/v3/openOrders", weight=by_symbol(6, 80))
