@@ -79,7 +79,8 @@ def certificate(
 ) -> int:
     """Print the certificate of a trading day and check it against the journal. Exit status 1: it does not hold.
 
-    A running engine writes one when a day ends (`day_ends` in copydesk.toml). Checking replays the journal up to that moment.
+    A running engine writes one when a day ends (`day_ends` in copydesk.toml). Checking replays the
+    journal up to that moment.
     """
     _check_date(day)
     from copydesk.certifying import certificate_words, check, find
