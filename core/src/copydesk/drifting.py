@@ -32,6 +32,7 @@ _OF_CLOSED = {
     "ahead": "ahead",
     "unfilled": "stale",
     "overtaken": "stale",
+    "nothing-to-reduce": "stale",
     "capped": "capped",
     "filtered": "filtered",
     "winding-down": "unmanaged",

@@ -16,7 +16,7 @@ from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce
+from copydesk.model import ZERO, Capabilities, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce
 from copydesk.planning import Hold, Wanted, as_market, ratio_for
 from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, prepare, send
@@ -173,10 +173,12 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, move.cancelled_for, move.why)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
-    if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
-        return
     can = run.desk.capabilities[bot.rules.kind]
-    if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+    shrinks = _only_shrinks(terms, order, can)
+    if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused) and not shrinks):
+        return
+    amends = terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only)
+    if leg is None and (amends or (shrinks and order.refused is None)):
         if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
             return
         order.exit = want.exit
@@ -188,6 +190,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             _place(run, bot, link, pair, want, terms, "exit")
     elif may_place(run, link, replaces=True):
         order.paid_ns = pair.paid_ns = pay_both(run, order.account)
+        if shrinks:
+            order.refused = None  # what was refused was to change it, not the terms
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -508,6 +512,13 @@ def _same(a: Terms, b: Terms) -> bool:
         and a.side is b.side
         and a.type is b.type
     )
+
+
+def _only_shrinks(new: Terms, order: ChildOrder, can: Capabilities) -> bool:
+    """The order becomes smaller and nothing else, which is all that the venue can change of it."""
+    old = order.terms
+    smaller = new.type in can.shrink and new.type not in can.amend and new.quantity < old.quantity
+    return smaller and _same(msgspec.structs.replace(old, quantity=new.quantity), new)
 
 
 def _amendable(new: Terms, old: Terms, price_and_quantity_only: bool) -> bool:
