@@ -30,3 +30,38 @@ def test_an_exit_that_got_lost_before_a_flip_is_named_by_what_it_lacks():
     assert (desk.position(PARENT), desk.position("c1")) == (-9, -6)
     (view,) = drifts(desk.copier.desk)
     assert [(cause.cause, cause.quantity) for cause in view.causes] == [("stale", -3)]
+
+
+def test_a_flip_closes_an_entry_that_fills_while_it_is_being_cancelled():
+    """The parent's stop has filled, the child's is cancelled for the flip and fills all the same: one more to close."""
+    desk = loop(child("c1", k="0.5"))
+    desk.happen(
+        [
+            Do("order", (Side.BUY, 5, OrderType.STOP_MARKET, 1)),
+            Do("order", (Side.BUY, 1, OrderType.LIMIT, -3)),
+            Do("order", (Side.SELL, 12, OrderType.MARKET)),
+            Do("live", (10_000,)),
+        ]
+    ).calm()
+    assert (desk.position(PARENT), desk.position("c1")) == (-6, -3)
+    assert not [view for view in drifts(desk.copier.desk) if view.difference]
+
+
+def test_an_exit_that_filled_where_the_parents_did_not_is_named_whenever_it_comes_out():
+    """Both legs of a bracket fill on a mirrored child, and what a person holds there keeps a trim from mending it."""
+    desk = loop(
+        child("c1", k="-1", unfilled_entry=Unfilled(action="chase", after_ms=200)),
+        amendable=frozenset(OrderType),
+        budget={"orders_per_second": 1},
+    )
+    desk.happen(
+        [
+            Do("hand_trade", (0, Side.BUY, 8)),
+            Do("bracket", (Side.SELL, 3, 4, 1), {"grouped": True}),
+            Do("live", (3_000,)),
+            Do("order", (Side.SELL, 10, OrderType.MARKET)),
+        ]
+    ).calm()
+    (view,) = drifts(desk.copier.desk)
+    assert (view.target, view.attributed) == (10, 7)
+    assert [(cause.cause, cause.quantity) for cause in view.causes] == [("ahead", 3)]

@@ -181,7 +181,8 @@ def _cause(pair: Pair) -> str:
     if pair.cap is not None:
         return "capped"
     if pair.closed:
-        return ""
+        # Its copy filled although the parent's order ended with less: that may have come out only after it was settled.
+        return "ahead" if pair.closed == "done" and pair.parent.filled < pair.parent.order.terms.quantity else ""
     return _OF_WAITING.get(pair.waiting, "pending")
 
 

@@ -259,7 +259,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if pair.forgone and not want.exit:
         quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
-        if not parent.live:
+        if not parent.live and not (want.opening < want.terms.quantity and _is_contested(link, pair)):
             _finish(run, bot, link, pair)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
@@ -351,6 +351,12 @@ def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
         if other is not pair and not other.parent.live
         for order in other.orders
     )
+
+
+def _is_contested(link: Link, pair: Pair) -> bool:
+    """An order of the other side may still fill, though it is being cancelled: a flip would have to close that as well."""
+    sign = child_sign(link, pair)
+    return any(other.open and not other.parent.live and child_sign(link, other) != sign for other in link.pairs.values())
 
 
 def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
