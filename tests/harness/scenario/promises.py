@@ -221,6 +221,11 @@ def an_exit_never_opens(stage: HeldStage) -> None:
     _hold(not stage.loop.opened or stage.by_hand, "; ".join(stage.loop.opened))
 
 
+def a_stop_stays(stage: HeldStage) -> None:
+    """Rule 11: no child that held on lost its stop because its flat parent needs none any more."""
+    _hold(not stage.loop.stripped, "; ".join(stage.loop.stripped))
+
+
 def a_ratio_stays(stage: HeldStage) -> None:
     """The ratio of an episode is the one that it began with."""
     _hold(not stage.loop.thawed, "; ".join(stage.loop.thawed))
@@ -261,6 +266,7 @@ PROMISES: dict[str, Callable[[HeldStage], None]] = {
     "nothing stays uncertain (I4)": nothing_stays_uncertain,
     "copies look alike": copies_look_alike,
     "an exit never opens": an_exit_never_opens,
+    "a stop stays": a_stop_stays,
     "a ratio stays": a_ratio_stays,
     "rounding is less than a step": rounding_is_less_than_a_step,
     "nothing crosses flat in one order (I2)": nothing_crosses_flat,

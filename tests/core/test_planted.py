@@ -1,0 +1,50 @@
+"""The machine finds each fault that is planted in the engine; and what it prints of one is a scenario that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness.machine import DeskMachine, now
+from harness.planted import FAULTS, planted
+from harness.scenario.held import pure_stage
+from harness.scenario.reading import read_text
+from harness.scenario.stage import ScenarioFailed, play
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+EXAMPLES = 600
+"""Within so many the machine finds each. It makes up the same ones every time."""
+
+
+def hunt(*phases: Phase) -> None:
+    chosen = settings(
+        derandomize=True,
+        database=None,
+        max_examples=EXAMPLES,
+        stateful_step_count=14,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=phases,
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    run_state_machine_as_test(DeskMachine, settings=chosen)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_machine_finds(name: str) -> None:
+    with planted(name), pytest.raises(Exception):  # noqa: B017, PT011 - whatever shows it
+        hunt(Phase.generate)
+
+
+def test_what_it_prints_is_a_scenario() -> None:
+    with planted("count a fill twice"), pytest.raises(AssertionError) as found:
+        hunt(Phase.generate, Phase.shrink)
+    story = DeskMachine.latest
+    assert story in "\n".join(found.value.__notes__).replace("\n\n\n", "\n\n") or story
+    scenario = read_text(story, Path("found.scenario"))
+    assert len(scenario.steps) <= 6, story
+    with planted("count a fill twice"), pytest.raises(ScenarioFailed, match="the books agree"):
+        now(play(pure_stage(scenario)))
+    now(play(pure_stage(scenario)))
