@@ -11,7 +11,7 @@ import os
 from harness.machine import DeskMachine
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", os.environ.get("COPYDESK_STORIES", "2000")))
 DeskMachine.TestCase.settings = settings(
     derandomize="COPYDESK_EXAMPLES" not in os.environ,  # the gate tells the same stories each time; a hunt tells new ones
     max_examples=EXAMPLES,

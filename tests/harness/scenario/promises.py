@@ -232,11 +232,12 @@ def a_ratio_stays(stage: HeldStage) -> None:
 
 
 def rounding_is_less_than_a_step(stage: HeldStage) -> None:
-    """Rule 3: what rounding keeps away from a child is carried on, and never adds up."""
+    """Rule 3: what rounding keeps away from a child is carried on and never adds up; a resting order may carry a step."""
     step = stage.loop.instrument.quantity_step
     for view in drifts(stage.desk):
         if view.cause == "rounding":
-            _hold(abs(view.difference) <= step, f"{view.child} lacks {view.difference} for rounding")
+            most = step * (1 + len(stage.exchange.open_orders(view.child)))
+            _hold(abs(view.difference) <= most, f"{view.child} lacks {view.difference} for rounding")
 
 
 def quiet_stays_quiet(stage: HeldStage) -> None:
