@@ -8,7 +8,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-plugin lint format bench clean
+.PHONY: help setup demo test check check-plugin lint format guide bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,6 +45,9 @@ lint: setup ## format, lint and types
 format: setup ## put the sources in order
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
+
+guide: setup ## make docs/semantics.md of the scenarios
+	PYTHONPATH=tests $(RUN) python -m harness.scenario.guide tests/scenarios docs/semantics.md
 
 bench: setup ## measure the fan-out against plain ccxt
 	$(RUN) python benchmarks/fanout.py

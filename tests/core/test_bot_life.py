@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from copydesk.bots import BotStore
+from copydesk.cli import main
 from copydesk.client import AsyncControlClient
 from copydesk.config import BotSettings, ChildSettings, Config
 from copydesk.control import serve
+from copydesk.datafolder import ControlFile, lock_folder, write_control
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, UsageError
 from copydesk.journal import Journal
@@ -32,6 +37,7 @@ class Bench:
     engine: Engine
     store: BotStore
     client: AsyncControlClient
+    folder: Path
 
     async def until(self, what: Callable[[], bool]) -> None:
         happened = asyncio.Event()
@@ -84,7 +90,9 @@ async def bench(tmp_path: Path, options: dict[str, dict[str, str]]) -> AsyncIter
         client = await stack.enter_async_context(AsyncControlClient(running.url, "a token"))
         for connection in engine.connections.values():
             await connection.until_up(PATIENCE_S)
-        yield Bench(engine, store, client)
+        stack.enter_context(lock_folder(tmp_path))
+        write_control(tmp_path, ControlFile(url=running.url, token="a token", pid=os.getpid()))
+        yield Bench(engine, store, client, tmp_path)
 
 
 async def test_a_start_that_sends_is_confirmed_by_the_digest_of_what_was_shown(bench: Bench) -> None:
@@ -169,6 +177,17 @@ async def test_another_position_mode_refuses_the_start(bench: Bench) -> None:
     assert not bench.store.get("bot").working
 
 
+async def test_a_child_cannot_mirror_where_nothing_can_be_sold_short(bench: Bench) -> None:
+    await bench.add(child={"value": D(-1)})
+    plan = await bench.client.plan_start("bot")
+    assert not plan.refusals
+    connection = bench.engine.connections["child"]
+    spot = msgspec.structs.replace(connection.info.capabilities, shorts=False)
+    connection.info = msgspec.structs.replace(connection.info, capabilities=spot)
+    plan = await bench.client.plan_start("bot")
+    assert "nothing can be sold short" in plan.refusals[0]
+
+
 async def leverage_of(bench: Bench, account: str) -> Decimal:
     snapshot = await bench.engine.connections[account].snapshot(account, whole=True, symbols=(SYMBOL,))
     return next(margin.leverage for margin in snapshot.margins if margin.symbol == SYMBOL)
@@ -210,3 +229,103 @@ async def test_another_leverage_is_pointed_out(bench: Bench) -> None:
     await set_leverage(bench, "parent", "7")
     await bench.trade("parent", Side.BUY, "0.2")
     assert any("has leverage" in warning for warning in (await bench.client.plan_start("bot")).warnings)
+
+
+async def test_a_preview_is_made_of_bots_that_are_saved_and_that_are_not(bench: Bench) -> None:
+    bot = await bench.add(child={"value": "0.01"})
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.trade("parent", Side.BUY, "0.01")
+    for found in (await bench.client.preview("bot"), await bench.client.preview(bot.model_copy(update={"name": "new"}))):
+        (child,) = found.children
+        assert [trade.quantity for trade in found.trades] == [D(2), D("0.01")]
+        assert [skipped.trade.quantity for skipped in child.skipped] == [D("0.01")]
+        assert child.symbols[0].symbol == SYMBOL
+    assert len((await bench.client.preview("bot", last=1)).trades) == 1
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+Words = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def words(bench: Bench, capsys: pytest.CaptureFixture[str]) -> Words:
+    """Runs a command beside the engine: its status and what it wrote."""
+
+    async def run(*given: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = await asyncio.to_thread(main, ["--data", str(bench.folder), *given])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+async def test_the_command_line_shows_plans_and_does_them_with_yes(bench: Bench, words: Words) -> None:
+    await bench.add()
+    await bench.trade("parent", Side.BUY, "2")
+    status, out, _ = await words("bots", "start", "bot", "--policy", "copy_now", "--plan")
+    assert status == 0
+    assert "child" in out
+    assert "BUY 1 BTCUSDT market" in out
+    status, _, err = await words("bots", "start", "bot", "--policy", "copy_now")
+    assert (status, err) == (1, "Nothing was done. Give --yes to do this.\n")
+    assert not bench.store.get("bot").working
+    status, out, _ = await words("bots", "start", "bot", "--policy", "copy_now", "--yes")
+    assert status == 0
+    assert "Started bot." in out
+    await bench.until(lambda: bench.held("child") == 1)
+    status, out, _ = await words("bots", "stop", "bot", "--policy", "flatten", "--plan", "--json")
+    plan = json.loads(out)
+    assert [send["what"] for send in plan["children"][0]["sends"]] == ["place"]
+    assert (await words("bots", "stop", "bot", "--policy", "flatten"))[0] == 1
+    assert (await words("bots", "stop", "bot", "--policy", "flatten", "--yes"))[0] == 0
+    await bench.until(lambda: bench.held("child") == 0)
+
+
+async def test_what_sends_nothing_is_done_without_yes(bench: Bench, words: Words) -> None:
+    await bench.add()
+    await bench.trade("parent", Side.BUY, "2")
+    status, out, _ = await words("bots", "start", "bot", "--plan")
+    assert status == 0
+    assert "it is the baseline" in out
+    assert (await words("bots", "start", "bot"))[:2] == (0, "Started bot.\n")
+    assert (await words("bots", "stop", "bot"))[:2] == (0, "Stopped bot.\n")
+
+
+async def test_settings_of_the_bot_itself_are_set_and_shown(bench: Bench, words: Words) -> None:
+    await bench.add()
+    done = await words("bots", "settings", "bot", "--set", "stop=wind_down", "--set", "parent_silent.after_s=60")
+    assert done[0] == 0
+    assert "stop=wind_down" in done[1]
+    assert "parent_silent.after_s=60, parent_silent.action=cancel_child_entries" in done[1]
+    bot = bench.store.get("bot")
+    assert (bot.stop, bot.parent_silent.after_s) == ("wind_down", D(60))
+    assert (await words("bots", "settings", "bot", "--set", "stop"))[0] == 2
+    assert (await words("bots", "settings", "bot", "--set", "start.policy=everything"))[0] == 2
+
+
+async def test_a_preview_in_words_and_as_json(bench: Bench, words: Words) -> None:
+    await bench.add(child={"value": "0.01"})
+    await bench.trade("parent", Side.BUY, "0.01")
+    status, out, _ = await words("bots", "preview", "bot")
+    assert status == 0
+    assert "would have skipped 1 of 1" in out
+    status, out, _ = await words("bots", "preview", "bot", "--last", "5", "--json")
+    assert (status, json.loads(out)["bot"]) == (0, "bot")
+
+
+def test_without_an_engine_only_what_sends_nothing_can_be_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "copydesk.toml").write_text('[connections.a]\nkind = "paper"\n[connections.b]\nkind = "paper"\n')
+    here = ["--data", str(tmp_path), "bots"]
+    assert main([*here, "add", "bot", "--parent", "a", "--child", "b=x1"]) == 0
+    assert main([*here, "start", "bot"]) == 0
+    for refused in (["start", "bot", "--policy", "copy_now", "--yes"], ["stop", "bot", "--policy", "flatten", "--yes"]):
+        assert main([*here, *refused]) == 2
+        assert "no engine runs" in capsys.readouterr().err
+    assert main([*here, "start", "bot", "--plan"]) == 2
+    assert main([*here, "preview", "bot"]) == 2
+    assert BotStore.load(tmp_path).get("bot").working
+    assert main([*here, "stop", "bot"]) == 0

@@ -7,6 +7,7 @@ from copydesk.drifting import drifts
 from copydesk.model import Contract, Instrument, OrderType
 from copydesk.views import health
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+from msgspec.structs import replace
 
 SPOT = Instrument(
     symbol=SYMBOL,
@@ -106,6 +107,22 @@ def test_18_what_is_worth_too_little_is_dust_as_well():
     (view,) = drifts(desk.copier.desk)
     assert view.attributed == desk.position("c1")
     assert abs(view.attributed) < D("0.05")
+
+
+def test_18_what_is_below_the_minimum_waits_until_it_is_not():
+    desk = loop(child("c1", k="0.5"), instrument=replace(SPOT, min_quantity=D("0.05"), min_notional=D(0)))
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.06")
+    desk.settle()
+    read(desk)
+    assert [terms.quantity for terms in desk.placed("c1")] == [D("0.5")]
+    (view,) = drifts(desk.copier.desk)
+    assert (view.target, view.attributed, view.cause) == (D("0.46"), D("0.49975"), "dust")
+    desk.sell("0.06")
+    desk.settle()
+    assert [terms.quantity for terms in desk.placed("c1")] == [D("0.5"), D("0.06")]
+    assert desk.said("trim-failed") == desk.said("rejected") == []
 
 
 @pytest.mark.parametrize("oco", [True, False])

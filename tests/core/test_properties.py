@@ -118,6 +118,7 @@ final = do("trouble", small, st.sampled_from(["refuse", "fine"]), st.sampled_fro
 hands = st.one_of(
     do("hand_trade", small, sides, quantities),
     do("hand_cancel", small),
+    do("send_ticket", small),
 )
 parents = st.one_of(entries, exits, entries, exits, changes)
 
@@ -164,8 +165,17 @@ def families(draw: st.DrawFn) -> tuple[ChildRules, ...]:
     sizes = draw(st.lists(st.tuples(ratios, roundings, settings_of_children), min_size=1, max_size=4))
     guarded = draw(st.booleans())
     guards = [(draw(limits), draw(filters)) if guarded else (Limits(), Filters()) for _ in sizes]
+    hands = ("enforce", "yield", "coexist") if guarded else ("coexist",)
     return tuple(
-        child(f"c{n}", k=k or None, rounding=rounding, limits=limit, filters=filter_, **more)
+        child(
+            f"c{n}",
+            k=k or None,
+            rounding=rounding,
+            limits=limit,
+            filters=filter_,
+            hand_trading=hands[n % len(hands)],
+            **more,
+        )
         for n, ((k, rounding, more), (limit, filter_)) in enumerate(zip(sizes, guards, strict=True), 1)
     )
 
@@ -213,7 +223,7 @@ def check_books(desk: RoughLoop) -> None:
             link = bot.links.get((rules.account, (SYMBOL, side)))
             # A mirrored child holds on the other side of a hedge.
             theirs = _REVERSED[side] if rules.value < 0 and rules.mode == "multiplier" else side
-            attributed = link.attributed if link is not None else D(0)
+            attributed = link.attributed + link.let_go if link is not None else D(0)
             assert attributed == desk.copied(rules.account, theirs), rules.account
 
 
@@ -287,6 +297,12 @@ def check_quiet(desk: RoughLoop, story: list[Do]) -> None:
         assert sent <= 20 + 6 * len(story), f"{sent} requests"
 
 
+def check_hands(desk: RoughLoop) -> None:
+    """Nobody traded by hand, so nothing was taken for that: no episode was let go of."""
+    links = desk.copier.desk.bots["bot"].links.values()
+    assert [link for link in links if link.detached or link.let_go] == []
+
+
 def check_all(desk: RoughLoop, story: list[Do]) -> None:
     check_identity(desk)
     check_copies(desk)
@@ -303,6 +319,7 @@ def test_the_promises_hold_on_a_bad_day(children, story, amendable, hedge, nets,
     desk = rough(children, amendable=amendable, hedge=hedge, nets=nets or hedge, oco=oco, budget=budget)
     desk.happen(story).calm()
     check_all(desk, story)
+    check_hands(desk)
     check_share(desk)
     check_flat(desk)
 

@@ -157,6 +157,15 @@ def test_4_a_leg_that_closes_is_taken_away_when_somebody_else_closed():
     assert (desk.working("c1"), desk.position("c1")) == ([], 0)
 
 
+def test_4_a_flip_right_after_the_entry_counts_what_the_entry_brings():
+    desk = loop()
+    desk.buy("2")
+    desk.sell("4")
+    desk.settle()
+    assert [terms.quantity for terms in desk.placed("c1")] == [2, 4]
+    assert (desk.position(PARENT), desk.position("c1")) == (-2, -2)
+
+
 def test_4_a_reduce_only_exit_on_a_flat_child_is_a_success():
     desk = loop(child("small", k="0.1"))
     desk.buy("5")
@@ -303,8 +312,6 @@ def test_11_what_only_a_reply_says_is_gone_is_asked_for():
     desk.settle()
     before = len(desk.intents)
     deafen(desk, "c1")
-    for order in desk.exchange.open_orders(PARENT):
-        desk.cancel(order)
     desk.sell("2")
     desk.settle()
     asked = [ref.client_id for intent in desk.intents[before:] if isinstance(intent, LookUp) for ref in intent.orders]
@@ -409,9 +416,11 @@ def test_7_where_the_new_stop_is_refused_the_old_one_stays():
     assert stops(desk) == ["2@59000"]
     assert "would trigger" in desk.said("rejected")[0]
     desk.fault = lambda intent: None
+    before = len(desk.intents)
     desk.reread("c1")
     desk.settle()
     assert stops(desk) == ["2@59000"]
+    assert desk.intents[before:] == []
     desk.amend(stop, trigger="59400")
     desk.settle()
     assert stops(desk) == ["2@59400"]
@@ -462,12 +471,17 @@ def test_7_without_reduce_only_the_old_stop_goes_first_and_that_time_is_measured
 
 
 def test_7_with_a_foreign_position_the_old_stop_goes_first():
+    """Both together could take of what is not ours."""
     desk = loop(amendable=frozenset())
     desk.exchange.place("c1", desk.buy("2").terms)
     stop = desk.sell("2", type=STOP, trigger="59000", reduce_only=True)
     desk.settle()
     desk.amend(stop, trigger="59500")
-    desk.settle()
+    for _ in range(6):
+        desk.deliver()
+        desk.carry_out()
+        assert len(stops(desk)) <= 1
+    assert stops(desk) == ["2@59500"]
     desk.prices(D(59499))
     desk.settle()
     assert desk.position("c1") == 2
@@ -491,3 +505,23 @@ def test_11_naked_time_is_in_the_drift_statement():
 
 def is_stop(intent) -> bool:
     return isinstance(intent, Place) and intent.order.terms.type is STOP
+
+
+def test_4_an_opening_leg_that_waits_does_not_keep_the_child_from_being_reduced():
+    """Both stops were refused while they closed; by now one opens the other side, and waits for what nobody else closes."""
+    desk = loop(nets=False)
+    desk.buy("3")
+    desk.settle()
+    refuse = Rejected(reason=RejectReason.OTHER, message="nobody stands against it")
+    desk.fault = lambda intent: refuse if isinstance(intent, Place) else None
+    desk.sell("3", type=STOP, trigger="59000")
+    desk.sell("1", type=STOP, trigger="59000")
+    desk.deliver()
+    desk.carry_out()
+    desk.prices(D(58999))
+    for _ in range(3):
+        desk.deliver()
+        desk.carry_out()
+    desk.fault = lambda intent: None
+    desk.settle()
+    assert (desk.position(PARENT), desk.position("c1")) == (-1, -1)

@@ -167,14 +167,14 @@ def test_9_a_resting_exit_that_is_refused_is_tried_on_slowly_and_alarms():
     desk.sell("2", type=OrderType.STOP_MARKET, trigger="59000", reduce_only=True)
     desk.settle()
     assert len(desk.said("alarm")) == 1
-    for _ in range(3):
+    for minutes in (1, 2, 4):
         tried = len(desk.intents)
-        desk.pass_time(30_001)
+        desk.pass_time(minutes * 60_000)
         desk.settle()
         assert len(desk.intents) == tried + 1
     assert len(desk.said("alarm")) == 1
     desk.fault = fine
-    desk.soon_ms = 60_000
+    desk.soon_ms = 600_000
     desk.settle()
     assert [terms.trigger_price for terms in desk.working("c1")] == [D(59000)]
     assert "at last" in desk.said("alarm")[-1]
@@ -226,3 +226,14 @@ def test_9_two_ways_out_never_close_twice():
         desk.reread(PARENT)
     desk.settle()
     assert desk.position("c1") == 0
+
+
+def test_9_a_post_only_exit_that_would_trade_at_once_may_do_so():
+    """Mirrored, what rests at the parent would take at the child."""
+    desk = loop(child("mirror", k="-1"))
+    desk.buy("2")
+    desk.settle()
+    desk.sell("2", price="60500", post_only=True)
+    desk.settle()
+    assert desk.position("mirror") == 0
+    assert desk.said("alarm") == []

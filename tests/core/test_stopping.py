@@ -199,3 +199,19 @@ def test_the_plan_of_cancel_all_says_which_orders_protect():
     plan = plan_stop(busy().copier.desk, "bot", "cancel_all")
     assert {send.terms.type for send in plan.sends if send.protects} == {OrderType.STOP_MARKET}
     assert "without protection" in plan.warnings[0]
+
+
+# --- what was left ----------------------------------------------------------------------------------------------------
+
+
+def test_orders_that_a_stopped_bot_left_are_no_strangers_but_those_of_another_engine_are():
+    desk = stop(busy(), "leave")
+    desk.start()
+    desk.reread("c1")
+    assert desk.said("stranger") == []
+    theirs = Terms(symbol=SYMBOL, side=Side.BUY, type=OrderType.LIMIT, quantity=D(1), price=D(50_000))
+    desk.exchange.place("c1", theirs, "cdk-somebodyelses-c0")
+    desk.reread("c1")
+    desk.reread("c1")
+    (text,) = desk.said("stranger")
+    assert "cdk-somebodyelses-c0" in text

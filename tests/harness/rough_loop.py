@@ -32,6 +32,7 @@ from copydesk.inputs import (
     Reported,
     Settled,
     Snapped,
+    TicketSent,
 )
 from copydesk.model import (
     Accepted,
@@ -360,6 +361,12 @@ class RoughLoop(ClosedLoop):
         self.feed(msgspec.structs.replace(rules, at_ns=self.now_ns))
         for number in range(len(self.alive)):
             self.mend_stream(number)
+
+    def send_ticket(self, number: int) -> None:
+        """A person sends one of the tickets that were left, whatever it is about by now."""
+        left = list(self.copier.desk.tickets)
+        if left:
+            self.feed(TicketSent(at_ns=self.now_ns, ticket=left[number % len(left)], actor="somebody"))
 
     # --- by hand ----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ SOURCES = {
     "copydesk_binance": "plugins/binance",
     "copydesk_bybit": "plugins/bybit",
     "copydesk_ftx": "plugins/ftx",
+    "copydesk_bitmex": "plugins/bitmex",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

@@ -41,7 +41,7 @@ def test_a_plugins_wheel_beside_core_makes_its_kind_appear(bare: Fresh, wheels: 
     assert not [kind for kind in fresh.kinds().values() if kind["installed"]]
     fresh.install(*(wheels[f"copydesk_{name}"] for name in ("paper", "wire", "ccxt", "binance")))
     kinds = fresh.kinds()
-    assert {name for name, kind in kinds.items() if kind["installed"]} == {"binance-futures", "paper"}
+    assert {name for name, kind in kinds.items() if kind["installed"]} == {"binance", "binance-futures", "paper"}
     assert kinds["binance-futures"]["title"] == "Binance USD-M futures"
     assert kinds["binance-futures"]["plugin"] == "copydesk-binance"
     assert "problem" not in kinds["binance-futures"]

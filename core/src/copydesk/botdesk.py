@@ -15,6 +15,7 @@ from copydesk.errors import UsageError
 
 if TYPE_CHECKING:
     from copydesk.client import ControlClient
+    from copydesk.feasibility import Preview
     from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 
 _RUN_FIRST = "so start one with `copydesk run`"
@@ -32,6 +33,7 @@ class BotDesk(Protocol):
     def add(self, bot: BotSettings) -> None: ...
     def change(self, name: str, bot: BotSettings) -> None: ...
     def remove(self, name: str) -> None: ...
+    def preview(self, name: str, last: int) -> Preview: ...
     def start_sends(self, name: str, order: StartOrder) -> bool: ...
     def plan_start(self, name: str, order: StartOrder) -> StartPlan: ...
     def start(self, name: str, order: StartOrder) -> None: ...
@@ -70,6 +72,9 @@ class StoredDesk:
     def remove(self, name: str) -> None:
         with self._locked() as store:
             store.remove(name)
+
+    def preview(self, name: str, last: int) -> Preview:
+        raise UsageError(f"no engine runs: a preview is made from what the venue tells, {_RUN_FIRST}")
 
     def start_sends(self, name: str, order: StartOrder) -> bool:
         return False
@@ -140,6 +145,9 @@ class EngineDesk:
 
     def remove(self, name: str) -> None:
         self._client.remove_bot(name)
+
+    def preview(self, name: str, last: int) -> Preview:
+        return self._client.preview(name, last)
 
     def start_sends(self, name: str, order: StartOrder) -> bool:
         bot = self.get(name)

@@ -19,15 +19,20 @@ from copydesk.checks import StartChecks
 from copydesk.config import BotSettings, Config, account_of, connection_of
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
+from copydesk.feasibility import ChildPreview, Preview, preview_child, trades_of
 from copydesk.forecast import plan_start, plan_stop, without_leverage
 from copydesk.inputs import BotStarted, BotStopped
 from copydesk.model import Accepted, Outcome, Snapshot, Unknown
 from copydesk.plans import PlannedSend, StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.rules import rules_of
 from copydesk.starting import ADOPT, IGNORE
+from copydesk.state import Account
 from copydesk.stopping import LEAVE, WIND_DOWN
 from copydesk.view import ConnectionState
 
 WAIT_AGAIN_S = 5.0
+PREVIEW_REACH_MS = 24 * 3_600_000
+"""How far back a preview looks for trades of the parent."""
 START_POLICIES = ("ignore", "adopt", "copy_now", "copy_if_better")
 STOP_POLICIES = ("leave", "wind_down", "cancel_entries", "cancel_all", "flatten")
 
@@ -63,6 +68,7 @@ class BotLife:
         for name, bot in self._engine.state.bots.items():
             if bot.wound_down and name in self._store.bots and self._store.bots[name].working:
                 self._store.set_working(name, False)
+                self._engine.hold_leases()
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -85,6 +91,7 @@ class BotLife:
             plan, shown = self._plan(settings, read), plan
             self._check(plan, without_leverage(shown).digest)
         engine, given = self._engine, read.given
+        engine.hold_leases(child.account for child in settings.children)
         engine.feed(given)
         self._store.set_working(name, True)
         text = f"bot {name!r} started" + ("" if given.policy == IGNORE else f" under {given.policy!r}")
@@ -176,6 +183,38 @@ class BotLife:
             else:
                 return
 
+    # --- preview ----------------------------------------------------------------------------------------------------
+
+    async def preview(self, settings: BotSettings, last: int) -> Preview:
+        """What each child could follow, from what is read now. The bot need not be stored. Changes nothing."""
+        connection = self._engine.connections[connection_of(settings.parent)]
+        await connection.until_up(float(self._config.engine.connect_timeout_s))
+        since_ms = time.time_ns() // 1_000_000 - PREVIEW_REACH_MS
+        parent = await connection.snapshot(settings.parent, whole=True, since_ms=since_ms)
+        board = self._engine.boards.get(settings.parent)
+        trades = trades_of((*(board.fills if board is not None else ()), *parent.fills), last)
+        symbols = {trade.symbol for trade in trades} | {position.symbol for position in parent.positions}
+        symbols |= {order.terms.symbol for order in parent.orders}
+        prices = {trade.symbol: trade.price for trade in trades}
+        prices |= {symbol: self._engine.prices[symbol] for symbol in symbols if symbol in self._engine.prices}
+        prices |= {symbol: price for symbol, price in parent.prices.items() if symbol in symbols}
+        keys = [child.account for child in settings.children if self._is_up(child.account)]
+        found = await asyncio.gather(*(self._snapshot(key, tuple(sorted(symbols))) for key in keys))
+        snapshots = {key: snapshot for key, snapshot in zip(keys, found, strict=True) if snapshot is not None}
+        children = []
+        at_ns = time.time_ns()
+        theirs = Account(key=settings.parent, balance=parent.balance, balance_ns=at_ns)
+        for rules in rules_of(settings, connection.info.kind).children:
+            venue = self._engine.connections[connection_of(rules.account)].venue
+            snapshot = snapshots.get(rules.account)
+            if snapshot is None or venue is None:
+                children.append(ChildPreview(account=rules.account, problem=f"{rules.account} cannot be read now"))
+                continue
+            mine = Account(key=rules.account, balance=snapshot.balance, balance_ns=at_ns)
+            leverage = {margin.symbol: margin.leverage for margin in snapshot.margins}
+            children.append(preview_child(rules, theirs, mine, venue.instruments, prices, trades, leverage, at_ns))
+        return Preview(bot=settings.name, parent=settings.parent, children=tuple(children), trades=trades)
+
     # --- stop -----------------------------------------------------------------------------------------------------
 
     def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
@@ -206,6 +245,7 @@ class BotLife:
         self.follow_stops()
         if not self._engine.state.bots[name].working:
             self._store.set_working(name, False)
+        self._engine.hold_leases()
         self._engine.chronicle.say("info", "bot", f"bot {name!r} {_STOPPED[policy]}", bot=name)
         for warning in plan.warnings:
             self._engine.chronicle.say("warn", "bot", f"bot {name!r}: {warning}", bot=name)

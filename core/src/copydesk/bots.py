@@ -52,6 +52,11 @@ class BotStore:
             bots[bot.name] = bot
         return cls(path, bots)
 
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._path.parent
+
     def get(self, name: str) -> BotSettings:
         """Raises `UnknownName`."""
         return pick(name, self.bots)

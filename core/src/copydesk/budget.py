@@ -53,6 +53,7 @@ class Window:
     waiting: dict[Queued, None] = field(default_factory=dict)
     wake_ns: int = 0
     serving: bool = False
+    users: int = 0  # how many accounts share it
 
     def spend(self, at_ns: int, cost: int) -> None:
         slot, spent = at_ns // self.grain_ns, self.spent
@@ -181,7 +182,7 @@ def _may(run: Run, purse: Purse, link: Link, percent: int, requests: int, orders
         short = purse.orders
         if short is None or not orders or _fits(run, short, link, percent, orders):
             return True
-    if not short.waiting and link.bot in run.desk.bots:
+    if not short.waiting and short.users > 1 and link.bot in run.desk.bots:
         run.desk.bots[link.bot].turn = link.child.account
     short.waiting[_queued(link)] = None
     _arm(run, short)

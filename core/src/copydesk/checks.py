@@ -42,6 +42,9 @@ class StartChecks:
         except Conflict as conflict:
             self._refusals.append(str(conflict))
         self._warnings += chains(settings, others)
+        before = engine.state.bots.get(settings.name)
+        if before is not None and before.ending:
+            self._warnings.append(f"its last stop is not done yet ({before.ending}): this start gives that up")
 
     def all(self) -> Checks:
         for child in self._settings.children:
@@ -65,7 +68,13 @@ class StartChecks:
         if unknown:
             text = f"{child.account} has no {', '.join(unknown)}: what the parent does there is not copied to it"
             self._warnings.append(text)
-        if child.mode == "multiplier" and child.value < 0:
+        mirrors = child.mode == "multiplier" and child.value < 0
+        if mirrors and not connection.info.capabilities.shorts:
+            self._refusals.append(
+                f"{child.account} is to mirror its parent (K = {child.value}), and nothing can be sold short there: "
+                "give it a multiplier above zero"
+            )
+        elif mirrors:
             self._warnings.append(f"{child.account} mirrors its parent (K = {child.value}): it sells where the parent buys")
         self._modes(child, snapshot)
         self._margins(child, snapshot, connection.venue)

@@ -19,6 +19,7 @@ import msgspec
 import websockets
 from websockets.asyncio.client import connect
 
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
 from copydesk.datafolder import read_control
 from copydesk.errors import (
@@ -33,6 +34,7 @@ from copydesk.errors import (
     UsageError,
     VenueError,
 )
+from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Terms, from_json, to_json
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
@@ -48,6 +50,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
     TicketOutcome,
 )
 
@@ -114,10 +118,17 @@ class _Calls:
     health = Call("GET", "/health", _as(Health))
     view = Call("GET", "/view", _as(DeskView))
     bots = Call("GET", "/bots", _bots)
+    boot_report = Call("GET", "/boot-report", _as(BootReport))
     kinds = Call("GET", "/kinds", _as(list[KindInfo]))
     accounts = Call("GET", "/accounts", _as(list[AccountView]))
     drift = Call("GET", "/drift", _as(list[DriftView]))
     limits = Call("GET", "/limits", _as(list[LimitView]))
+    tickets = Call("GET", "/tickets", _as(list[Ticket]))
+
+    @staticmethod
+    def ticket(number: str, what: str, actor: str) -> Call[Ticket]:
+        body = to_json(TicketAction(actor=actor))
+        return Call("POST", f"/tickets/{quote(number, safe='')}/{what}", _as(Ticket), body=body)
 
     @staticmethod
     def set_limit(account: str, change: LimitChange) -> Call[LimitView]:
@@ -142,6 +153,13 @@ class _Calls:
     @staticmethod
     def remove_bot(name: str) -> Call[None]:
         return Call("DELETE", _bot(name), _nothing)
+
+    @staticmethod
+    def preview(bot: BotSettings | str, last: int) -> Call[Preview]:
+        query = {"last": last}
+        if isinstance(bot, str):
+            return Call("GET", _bot(bot, "preview"), _as(Preview), query=query)
+        return Call("POST", "/preview", _as(Preview), query=query, body=bot.model_dump_json().encode())
 
     @staticmethod
     def plan_start(name: str, order: StartOrder) -> Call[StartPlan]:
@@ -303,6 +321,10 @@ class ControlClient(_Client):
     def remove_bot(self, name: str) -> None:
         self._do(_Calls.remove_bot(name))
 
+    def preview(self, bot: BotSettings | str, last: int = 20) -> Preview:
+        """Of a bot by its name, or of one that is not saved."""
+        return self._do(_Calls.preview(bot, last))
+
     def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
         return self._do(_Calls.plan_start(name, order or StartOrder()))
 
@@ -315,6 +337,9 @@ class ControlClient(_Client):
     def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return self._do(_Calls.stop_bot(name, order or StopOrder()))
 
+    def boot_report(self) -> BootReport:
+        return self._do(_Calls.boot_report)
+
     def kinds(self) -> list[KindInfo]:
         return self._do(_Calls.kinds)
 
@@ -323,6 +348,15 @@ class ControlClient(_Client):
 
     def drift(self) -> list[DriftView]:
         return self._do(_Calls.drift)
+
+    def tickets(self) -> list[Ticket]:
+        return self._do(_Calls.tickets)
+
+    def send_ticket(self, number: str, actor: str = "") -> Ticket:
+        return self._do(_Calls.ticket(number, "send", actor))
+
+    def dismiss_ticket(self, number: str, actor: str = "") -> Ticket:
+        return self._do(_Calls.ticket(number, "dismiss", actor))
 
     def limits(self) -> list[LimitView]:
         return self._do(_Calls.limits)
@@ -396,6 +430,10 @@ class AsyncControlClient(_Client):
     async def remove_bot(self, name: str) -> None:
         await self._do(_Calls.remove_bot(name))
 
+    async def preview(self, bot: BotSettings | str, last: int = 20) -> Preview:
+        """Of a bot by its name, or of one that is not saved."""
+        return await self._do(_Calls.preview(bot, last))
+
     async def plan_start(self, name: str, order: StartOrder | None = None) -> StartPlan:
         return await self._do(_Calls.plan_start(name, order or StartOrder()))
 
@@ -408,6 +446,9 @@ class AsyncControlClient(_Client):
     async def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return await self._do(_Calls.stop_bot(name, order or StopOrder()))
 
+    async def boot_report(self) -> BootReport:
+        return await self._do(_Calls.boot_report)
+
     async def kinds(self) -> list[KindInfo]:
         return await self._do(_Calls.kinds)
 
@@ -416,6 +457,15 @@ class AsyncControlClient(_Client):
 
     async def drift(self) -> list[DriftView]:
         return await self._do(_Calls.drift)
+
+    async def tickets(self) -> list[Ticket]:
+        return await self._do(_Calls.tickets)
+
+    async def send_ticket(self, number: str, actor: str = "") -> Ticket:
+        return await self._do(_Calls.ticket(number, "send", actor))
+
+    async def dismiss_ticket(self, number: str, actor: str = "") -> Ticket:
+        return await self._do(_Calls.ticket(number, "dismiss", actor))
 
     async def limits(self) -> list[LimitView]:
         return await self._do(_Calls.limits)

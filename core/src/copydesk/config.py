@@ -155,8 +155,10 @@ class ChildSettings(Settings):
     leverage: Literal["leave", "match_parent", "fixed"] = "leave"
     leverage_value: Decimal | None = Field(default=None, ge=1)
     on_size_reject: Literal["fail", "shrink_to_fit"] = "fail"
+    ticket_expires_s: Decimal = Field(default=Decimal(300), gt=0, le=86_400)
     limits: LimitSettings = LimitSettings()
     filters: FilterSettings = FilterSettings()
+    hand_trading: Literal["coexist", "enforce", "yield"] = "coexist"
 
     @field_validator("account")
     @classmethod
@@ -261,6 +263,19 @@ class EngineSettings(Settings):
     place_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
     snapshot_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     budget_percent: Decimal = Field(default=Decimal(100), gt=0)
+    day_ends: str = "00:00"
+    time_zone: str = "UTC"
+
+    @field_validator("day_ends")
+    @classmethod
+    def _clock(cls, text: str) -> str:
+        clock_minutes(text)
+        return text
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        return zone_of(name).key
 
 
 class ControlSettings(Settings):

@@ -210,16 +210,25 @@ class Connection:
             running.cancel()
 
     async def snapshot(
-        self, key: str, look_up: tuple[OrderRef, ...] = (), *, whole: bool = False, symbols: tuple[str, ...] = ()
+        self,
+        key: str,
+        look_up: tuple[OrderRef, ...] = (),
+        *,
+        whole: bool = False,
+        symbols: tuple[str, ...] = (),
+        since_ms: int = 0,
     ) -> Snapshot:
-        """Read an account now; where `whole`, all of it with its settings, those of `symbols` too. Raises `VenueError`."""
+        """Read an account now; where `whole`, all of it with its settings, those of `symbols` too. Raises `VenueError`.
+
+        `since_ms`: how far back fills are wanted, where not only since what is known.
+        """
         if self.venue is None:
             raise NotReady(f"{self.name} is not connected: {self.message or 'still trying'}")
         since = self._listener.venue_ms(key)
         request = SnapshotRequest(
             account=key.partition("/")[2],
             scope=Scope.ORDERS if look_up else Scope.ACCOUNT if whole else self._listener.scope(key),
-            since_ms=max(0, since - REACH_BACK_MS) if since and not look_up else 0,
+            since_ms=since_ms or (max(0, since - REACH_BACK_MS) if since and not look_up else 0),
             symbols=tuple(sorted({*self._listener.symbols(key), *symbols})),
             look_up=look_up,
             settings=whole,

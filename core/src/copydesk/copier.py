@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from copydesk import silence
+from copydesk import handwork, silence
 from copydesk.budget import BUDGET, forget_queues, served, spend_reading
 from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
@@ -29,6 +29,8 @@ from copydesk.inputs import (
     Settled,
     Snapped,
     Ticked,
+    TicketDismissed,
+    TicketSent,
 )
 from copydesk.merging import parent_filled, parent_report, parent_snapshot
 from copydesk.model import (
@@ -43,10 +45,11 @@ from copydesk.model import (
     Scope,
 )
 from copydesk.sending import Run
-from copydesk.settling import absent, due, report, report_fill, restart, settled, unmentioned
+from copydesk.settling import absent, due, report, report_fill, restart, settled, tell_of_strangers, unmentioned
 from copydesk.starting import begin, read_account
 from copydesk.state import Book, Bot, Desk, Link, ParentOrder, forget_links
 from copydesk.stopping import conclude, stop
+from copydesk.tickets import dismiss_ticket, send_ticket
 from copydesk.trimming import settle_link
 
 
@@ -63,6 +66,8 @@ class Copier:
             BotStarted: self._bot_started,
             BotStopped: self._bot_stopped,
             LimitSet: self._limit_set,
+            TicketSent: send_ticket,
+            TicketDismissed: dismiss_ticket,
             Snapped: self._snapped,
             AccountDown: self._account_down,
             Reported: self._reported,
@@ -138,7 +143,7 @@ class Copier:
     def _settle_account(self, run: Run, account: str) -> None:
         """Look at every link of an account."""
         for bot in self.desk.bots.values():
-            if bot.working:
+            if bot.managed:
                 for (child, _), link in list(bot.links.items()):
                     if child == account:
                         settle_link(run, bot, link)
@@ -177,6 +182,8 @@ class Copier:
             absent(run, given.account, client_id)
         if whole:
             unmentioned(run, given.account, mentioned)
+            handwork.account_read(run, given.account, given.snapshot)
+            tell_of_strangers(run, given.account, given.snapshot)
         for bot in self.desk.bots.values():
             for (child, book), link in list(bot.links.items()):
                 if child == given.account:
@@ -204,12 +211,12 @@ class Copier:
                     report_fill(run, account, fill, settle=True)
             case PositionEvent(position=position):
                 self.desk.priced(account, position.symbol, position.mark_price)
-                self._position(account, position)
+                self._position(run, account, position)
             case BalanceEvent(balance=balance):
                 if self._balance(run, account, balance, given.at_ns):
                     self._settle_account(run, account)
 
-    def _position(self, account: str, position: Position) -> None:
+    def _position(self, run: Run, account: str, position: Position) -> None:
         positions = self.desk.account(account).positions
         if position.quantity:
             positions[position.symbol, position.position_side] = position
@@ -220,6 +227,7 @@ class Copier:
             link = bot.links.get((account, (position.symbol, position.position_side)))
             if link is not None:
                 self._compare_foreign(link, link.book)
+        handwork.position_told(run, account, (position.symbol, position.position_side))
 
     def _compare_foreign(self, link: Link, book: Book) -> None:
         held = self.desk.account(link.child.account).positions.get(book)
@@ -249,7 +257,7 @@ class Copier:
         for bot_name, child, book in served(run, window) if window is not None else ():
             bot = self.desk.bots.get(bot_name)
             link = bot.links.get((child, book)) if bot is not None else None
-            if bot is not None and link is not None and bot.working:
+            if bot is not None and link is not None and bot.managed:
                 settle_link(run, bot, link)
 
     def _settled(self, run: Run, given: Settled) -> None:
@@ -272,6 +280,7 @@ class Copier:
                 continue
             if not client_id:
                 account_woken(run, self.desk.account(account))
+                handwork.look_again(run, account)
                 self._settle_account(run, account)
                 continue
             tracked = self.desk.child_orders.get((account, client_id))

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from copydesk.dust import is_dust
 from copydesk.model import ZERO, Instrument
+from copydesk.planning import ratio_for
 from copydesk.sizing import ceil_to, entry_quantity, round_to
 from copydesk.standing import child_sign, still_moves, target
 from copydesk.state import Bot, Desk, Link, Pair
@@ -26,6 +27,7 @@ _OF_CLOSED = {
     "unknown-symbol": "rejected",
     "stale": "stale",
     "cancelled": "hand-traded",
+    "hand-traded": "hand-traded",
     "expired": "rejected",
     "ahead": "ahead",
     "unfilled": "stale",
@@ -45,7 +47,7 @@ def drift(desk: Desk, bot: Bot, link: Link) -> DriftView | None:
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
     if instrument is None:
         return None
-    aim = target(bot, link, instrument)
+    aim = _aim(desk, bot, link, instrument)
     position = desk.account(link.child.account).positions.get(link.book)
     held = position.quantity if position is not None else ZERO
     difference = aim - link.attributed
@@ -83,10 +85,27 @@ def drifts(desk: Desk) -> tuple[DriftView, ...]:
 def watch(desk: Desk, bot: Bot, link: Link, at_ns: int) -> None:
     """Keep since when the link has been off its target. Called whenever anything of it may have changed."""
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
-    if instrument is None or target(bot, link, instrument) == link.attributed:
+    if instrument is None or _aim(desk, bot, link, instrument) == link.attributed:
         link.since_ns = 0
     elif not link.since_ns:
         link.since_ns = at_ns
+
+
+def _aim(desk: Desk, bot: Bot, link: Link, instrument: Instrument) -> Decimal:
+    """The target; of a child that was never in the episode by the ratio that it would have had."""
+    followed = bot.book(link.book).followed
+    if not followed or link.ratios:
+        return target(bot, link, instrument)
+    exact = _ratio(desk, bot, link) * followed
+    rounded = round_to(abs(exact), instrument.quantity_step, link.child.rounding)
+    return rounded if exact > 0 else -rounded
+
+
+def _ratio(desk: Desk, bot: Bot, link: Link) -> Decimal:
+    """What a new episode would be opened with, however old the balances are; zero where they are not known."""
+    parent, account = desk.account(bot.rules.parent), desk.account(link.child.account)
+    ratio = ratio_for(link.child, parent, account, min(parent.balance_ns, account.balance_ns))
+    return ZERO if isinstance(ratio, str) else ratio
 
 
 def _in_flight(link: Link) -> Decimal:
@@ -105,9 +124,12 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
     if abs(link.attributed + difference) < abs(link.attributed) and is_dust(difference, instrument, link.price):
         yield DriftCause(cause="dust", quantity=difference)
         return
+    if link.detached:
+        yield DriftCause(cause="hand-traded", quantity=difference)
+        return
     sign = 1 if difference > 0 else -1
     step = instrument.quantity_step
-    lacking = _lacking(bot, link, step, sign)
+    lacking = _lacking(bot, link, step, sign, _ratio(desk, bot, link))
     if abs(link.attributed + difference) < abs(link.attributed):  # it holds more than it should
         lacking["rejected"] = max(lacking.get("rejected", ZERO), link.failing)
         if link.child.ahead != "trim":
@@ -130,7 +152,7 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
         yield DriftCause(cause=cause, quantity=sign * left)
 
 
-def _lacking(bot: Bot, link: Link, step: Decimal, sign: int) -> dict[str, Decimal]:
+def _lacking(bot: Bot, link: Link, step: Decimal, sign: int, ratio: Decimal) -> dict[str, Decimal]:
     """By cause: how much more the child would hold in the direction `sign`, had its orders brought what they should."""
     found: dict[str, Decimal] = {}
 
@@ -140,7 +162,7 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int) -> dict[str, Decima
     for pair in (*link.ended.values(), *link.pairs.values()):
         cause = _cause(pair)
         if cause:
-            gap = _gap(link, pair, step) * sign
+            gap = _gap(link, pair, step, ratio) * sign
             if cause == "pending":
                 gap = max(gap, still_moves(bot, link, pair, step) * sign)
             add(cause, max(gap, ZERO))
@@ -168,16 +190,18 @@ def _cause(pair: Pair) -> str:
     return _OF_WAITING.get(pair.waiting, "pending")
 
 
-def _gap(link: Link, pair: Pair, step: Decimal) -> Decimal:
-    """What the child should have traded for the parent's fills, less what it has, signed."""
+def _gap(link: Link, pair: Pair, step: Decimal, fresh: Decimal) -> Decimal:
+    """What the child should have traded for the parent's fills, less what it has, signed. `fresh`: a new ratio."""
     parent, rounding = pair.parent, link.child.rounding
-    side = parent.order.terms.side.sign
-    opening = abs(pair.ratio if pair.ratio is not None else link.ratio(side) or ZERO)
+    side, sign = parent.order.terms.side.sign, child_sign(link, pair)
+    if pair.ratio is None and not link.ratios and fresh < 0:
+        sign = -sign
+    opening = abs(pair.ratio if pair.ratio is not None else link.ratio(side) or fresh)
     closing = abs(link.ratio(-side) or opening)
     due = entry_quantity(opening * pair.before, opening * parent.opened, step, rounding)
     for before, after in parent.closings:
         due += round_to(closing * before, step, rounding) - round_to(closing * after, step, rounding)
-    return (due - pair.filled) * child_sign(link, pair)
+    return (due - pair.filled) * sign
 
 
 def is_unsettled(link: Link) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +17,11 @@ import msgspec
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
+from copydesk.bootreport import BootReport, BootWatch, in_words
 from copydesk.bots import BotStore
 from copydesk.budget import may_read, scaled, scope_name
+from copydesk.certifying import KIND as CERTIFICATE
+from copydesk.certifying import certificate_of, certificate_words
 from copydesk.chronicle import Chronicle
 from copydesk.config import Config, account_of, connection_of
 from copydesk.connection import Connection, Quiet
@@ -26,6 +29,7 @@ from copydesk.connections import settings_for
 from copydesk.copier import Copier
 from copydesk.errors import CopydeskError, JournalError, UsageError
 from copydesk.events import Events
+from copydesk.filters import clock_minutes, day_of
 from copydesk.inputs import (
     AccountDown,
     Cancel,
@@ -46,8 +50,10 @@ from copydesk.inputs import (
     Ticked,
 )
 from copydesk.journal import Journal
+from copydesk.lease import Leases, identity
 from copydesk.model import (
     AccountEvent,
+    ConnectionSettings,
     KindInfo,
     OrderChange,
     Outcome,
@@ -70,6 +76,8 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
 """How long the record of what was decided may wait for company before it is committed."""
+LONGEST_SLEEP_S = 60.0
+"""A machine that was asleep at the end of the day notices this soon after it woke."""
 DRAIN_S = 3.0
 """How long a stop waits for the answers to what was sent. What is not answered by then is looked up at the next start."""
 
@@ -103,6 +111,9 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self.boot: BootWatch | None = None
+        self._leases = Leases(store.folder)
+        self._settings: dict[str, ConnectionSettings] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -118,10 +129,15 @@ class Engine:
         recovered = self._recover()
         self._journal.append("engine", to_json({"event": "start", "version": __version__}), at_ns=time.time_ns())
         self._open_connections()
+        self.hold_leases()
+        self.boot = BootWatch(self.state, self._needed_accounts(), time.time_ns(), self._tell_boot)
         self.feed(EngineStarted(at_ns=time.time_ns()))
         self.configure()
         self.chronicle.say("info", "engine", f"copydesk {__version__} started; {recovered} inputs read from the journal")
         self.spawn(self._reconcile())
+        self.spawn(self._certify())
+        if not self.boot.is_over:
+            self.spawn(self._report_boot_in_time())
 
     async def stop(self) -> None:
         """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
@@ -136,6 +152,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(connection.stop() for connection in self.connections.values()))
         self._write_behind()
+        self._leases.release()
         self.chronicle.say("info", "engine", "copydesk stopped")
         self._journal.append("engine", to_json({"event": "stop"}), at_ns=time.time_ns())
         self._journal.commit()
@@ -178,11 +195,38 @@ class Engine:
             )
             self.boards[name] = AccountBoard()
             try:
-                connection.start(load_plugin(settings.kind), settings_for(name, self._config, info, self._sealed))
+                given = self._settings[name] = settings_for(name, self._config, info, self._sealed)
+                connection.start(load_plugin(settings.kind), given)
             except UsageError as error:
                 if name in needed:
                     raise
                 connection.refuse(str(error))
+
+    def _needed_accounts(self) -> set[str]:
+        """The accounts of the bots that were at work when the journal ended."""
+        bots = [bot.rules for bot in self.state.bots.values() if bot.managed and bot.rules.name in self._store.bots]
+        keys = {key for bot in bots for key in (bot.parent, *(child.account for child in bot.children))}
+        return {key for key in keys if connection_of(key) in self.connections}
+
+    async def _report_boot_in_time(self) -> None:
+        engine = self._config.engine
+        await asyncio.sleep(float(engine.connect_timeout_s + engine.snapshot_timeout_s))
+        if self.boot is not None:
+            self.boot.is_late(time.time_ns())
+
+    def _tell_boot(self, report: BootReport) -> None:
+        level, text = in_words(report)
+        self.chronicle.say(level, "boot", text, data=msgspec.to_builtins(report))
+
+    def hold_leases(self, more: Iterable[str] = ()) -> None:
+        """Hold the leases of all children that are driven, and of `more`. Raises `AccountInUse` where another has one."""
+        keys = set(more)
+        for name, settings in self._store.bots.items():
+            bot = self.state.bots.get(name)
+            if settings.working or (bot is not None and bot.managed):
+                keys.update(child.account for child in settings.children)
+        known = [key for key in sorted(keys) if connection_of(key) in self._settings]
+        self._leases.hold((key, identity(self._settings[connection_of(key)], key)) for key in known)
 
     def configure(self) -> None:
         """Give the pure engine the rules in force."""
@@ -223,6 +267,8 @@ class Engine:
             bot = getattr(given, "bot", "")
             self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=bot)
             decisions = self._copier.apply(given)
+            if self.boot is not None and not self.boot.is_over:
+                self.boot.take(given, decisions)
             intents = [decision for decision in decisions if not isinstance(decision, Note)]
             if intents:
                 self._journal.commit()  # the input is kept before the first byte leaves
@@ -442,6 +488,27 @@ class Engine:
                     reading = connection.take_snapshot(key)
                     if key in self.state.purses:  # what it costs is known once it is done
                         await asyncio.wait({reading}, timeout=float(self._config.engine.snapshot_timeout_s))
+
+    async def _certify(self) -> None:
+        """Write down at the end of each day how every child stands."""
+        starts, zone = clock_minutes(self._config.engine.day_ends), self._config.engine.time_zone
+        today = day_of(time.time_ns(), starts, zone)[0]
+        while True:
+            _, end_ns = day_of(time.time_ns(), starts, zone)
+            await asyncio.sleep(min(max(0.0, (end_ns - time.time_ns()) / 1e9), LONGEST_SLEEP_S))
+            ended, today = today, day_of(time.time_ns(), starts, zone)[0]
+            if ended != today:
+                self._write_certificate(ended)
+
+    def _write_certificate(self, day: str) -> None:
+        seq, digest = self._journal.head
+        made = certificate_of(self.state, day=day, at_ns=time.time_ns(), row_seq=seq, row_hash=digest)
+        self._journal.append(CERTIFICATE, to_json(made), at_ns=made.at_ns)
+        level = "warn" if made.unexplained else "info"
+        self.chronicle.say(
+            level, CERTIFICATE, certificate_words(made), data={"day": day, "unexplained": len(made.unexplained)}
+        )
+        self._journal.commit()
 
     # --- pictures -------------------------------------------------------------------------------------------------
 

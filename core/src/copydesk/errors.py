@@ -114,5 +114,9 @@ class DataFolderInUse(UsageError):
     """Another copydesk works on this data folder."""
 
 
+class AccountInUse(Conflict):
+    """Another copydesk drives this account."""
+
+
 class SecretsError(UsageError):
     """A key or passphrase is missing or does not open the sealed file."""

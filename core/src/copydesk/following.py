@@ -10,14 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk import executions, refusing, unfilled
+from copydesk import executions, handwork, refusing, tickets, unfilled
 from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce, to_json
-from copydesk.planning import Hold, Wanted, ratio_for
+from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce
+from copydesk.planning import Hold, Wanted, as_market, ratio_for
 from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, prepare, send
 from copydesk.sizing import floor_to, size_fault, worst_price
@@ -27,6 +27,7 @@ from copydesk.tracking import Event, State
 
 _GOES_ON = ("replace", "silence", "unfilled", "refused")
 """What an order was cancelled for, or that it was refused, where it is to be followed by another."""
+_CATCHING_UP = ("catch-up", "executed", "unfilled")
 _SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
@@ -34,7 +35,7 @@ PROMPT_MS = 3_000
 
 def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Send what is missing for one parent order and one child, if anything is and if it may be sent now."""
-    if not bot.working:
+    if not bot.working or link.detached:
         return
     fall_back(pair)
     if pair.closed and executions.has_news(pair):
@@ -75,6 +76,10 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
             _enter(run, bot, link, pair)
     elif not last.cancelled_for:
         pair.closed = "cancelled" if last.state is State.CANCELLED else "expired"  # by the venue or by hand: final
+        if pair.closed == "expired" and last.remaining and last.why in _CATCHING_UP and not last.exit:
+            text = f"filled {last.filled} of {last.terms.quantity} {link.book[0]}: the price is outside the window by now"
+            terms = msgspec.structs.replace(as_market(last.terms), quantity=last.remaining)
+            tickets.leave(run, link, "warn", "stale", text, terms, parent_order=pair.parent.order.venue_id)
     elif not pair.parent.live:
         _finish(run, bot, link, pair)
 
@@ -82,7 +87,8 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
 def _leave_unfilled(run: Run, link: Link, pair: Pair, last: ChildOrder) -> None:
     pair.closed = "unfilled"
     text = f"filled {last.filled} of {last.terms.quantity} {link.book[0]} in its time, then it was cancelled (cancel_after)"
-    run.note(link, "warn", "unfilled", text, parent_order=pair.parent.order.venue_id)
+    terms = msgspec.structs.replace(as_market(last.terms), quantity=last.remaining)
+    tickets.leave(run, link, "warn", "unfilled", text, terms, parent_order=pair.parent.order.venue_id)
 
 
 def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
@@ -274,7 +280,9 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if want.exit:
         if refusing.is_too_early(run, pair):
             return
-        terms = refusing.at_market(pair, terms)
+        terms = as_market(terms) if pair.at_market else terms
+        if pair.may_take:
+            terms = msgspec.structs.replace(terms, post_only=False)
         _cancel_outlived(run, bot, link, pair, terms)
     why = _why(pair, want, lasting=lasting, hurried=bool(missing))
     if missing:
@@ -369,15 +377,7 @@ def _late(
 ) -> Terms | None:
     """The terms for a parent's order that has already filled: exits at once, entries inside age and price window."""
     parent = pair.parent.order
-    market = msgspec.structs.replace(
-        terms,
-        type=OrderType.MARKET,
-        price=None,
-        trigger_price=None,
-        trail_percent=None,
-        post_only=False,
-        time_in_force=TimeInForce.GTC,
-    )
+    market = as_market(terms)
     quantity = min(terms.quantity, _shortfall(bot, link, pair, terms, instrument))
     if is_exit:
         quantity = min(quantity, _left_to_close(link, pair, terms))
@@ -458,6 +458,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Term
     if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
         _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
         return
+    handwork.begin(run.desk, link)
     order = prepare(run, bot, link, pair, terms, want.leg, is_exit=want.exit)
     if standing and not paid:
         paid_ns = pay_both(run, order.account)
@@ -489,10 +490,11 @@ def _miss(run: Run, bot: Bot, link: Link, pair: Pair, kind: str, text: str, tick
     """Nothing will be sent for this order any more, and it should have been: count it and leave a manual ticket."""
     _give_up(pair, kind)
     count_missed(bot, link)
-    data = {"parent_order": pair.parent.order.venue_id}
+    number = pair.parent.order.venue_id
     if ticket is not None:
-        data["ticket"] = to_json(ticket).decode()
-    run.note(link, "error", kind, text, **data)
+        tickets.leave(run, link, "error", kind, text, ticket, parent_order=number)
+    else:
+        run.note(link, "error", kind, text, parent_order=number)
 
 
 def _same(a: Terms, b: Terms) -> bool:

@@ -15,6 +15,7 @@ COPY = "c"
 CLOSE = "x"
 """The first leg of a flip where the venue does not net: what is held is closed before the copy opens the other side."""
 TRIM = "t"
+TICKET = "m"
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE32_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -82,8 +82,10 @@ class ChildRules(Record):
     unfilled_entry: Unfilled = Unfilled()
     unfilled_exit: Unfilled = Unfilled(action="market_after")
     on_size_reject: str = "fail"
+    ticket_expires_ms: int = 300_000
     limits: Limits = Limits()
     filters: Filters = Filters()
+    hand_trading: str = "coexist"
 
 
 class BotRules(Record):
@@ -153,6 +155,22 @@ class LimitSet(Record, tag="limit-set"):
     until_ns: int = 0
 
 
+class TicketSent(Record, tag="ticket-sent"):
+    """A person sends what a ticket is for."""
+
+    at_ns: int
+    ticket: str
+    actor: str = ""
+
+
+class TicketDismissed(Record, tag="ticket-dismissed"):
+    """A person does not want what a ticket is for."""
+
+    at_ns: int
+    ticket: str
+    actor: str = ""
+
+
 class Snapped(Record, tag="snapshot"):
     """An account was read in full; it is connected."""
 
@@ -203,6 +221,8 @@ Input = (
     | Reported
     | Settled
     | Ticked
+    | TicketSent
+    | TicketDismissed
 )
 
 # --- decisions --------------------------------------------------------------------------------------------------------

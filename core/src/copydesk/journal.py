@@ -110,6 +110,11 @@ class Journal:
         self._seq, self._hash = seq, digest
         return seq
 
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """Number and hash of the row appended last; 0 and the beginning of the chain where there is none."""
+        return self._seq, self._hash
+
     def commit(self) -> None:
         """Write all appended rows in one transaction. Raises `JournalError`; the rows are then kept for the next try."""
         if not self._buffer:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from copydesk import __version__
+from copydesk.bootreport import BootReport
 from copydesk.botlife import BotLife
 from copydesk.bots import BotStore
 from copydesk.config import BotSettings, Config, account_of, connection_of
@@ -19,7 +20,8 @@ from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
 from copydesk.families import chains
-from copydesk.inputs import LimitSet
+from copydesk.feasibility import Preview
+from copydesk.inputs import LimitSet, TicketDismissed, TicketSent
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -34,6 +36,7 @@ from copydesk.model import (
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.plugins import describe_kind, installed_kinds
 from copydesk.starting import IGNORE
+from copydesk.tickets import standing_of, why_not
 from copydesk.venue import Venue
 from copydesk.view import (
     AccountView,
@@ -46,6 +49,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
 )
 from copydesk.views import bot_view, limit_view
 
@@ -64,7 +69,9 @@ class LiveDesk:
         self._life = BotLife(engine, config, store)
         self._drift: dict[tuple[str, str, str, str], DriftView] = {}
         self._told: dict[str, BotView] = {}
+        self._tickets: dict[str, Ticket] = {}
         self._refresh: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
         engine.on_change = self._refresh_soon
 
     def start(self) -> None:
@@ -82,6 +89,7 @@ class LiveDesk:
             bots=tuple(self._bot_view(bot) for bot in self._store.bots.values()),
             accounts=self.account_views(),
             drift=self.drift_views(),
+            tickets=tuple(ticket for ticket in self.tickets() if ticket.status == "open"),
             fills=tuple((key, fill) for key, board in engine.boards.items() for fill in board.fills),
             log=tuple(reversed(self.log(LogQuery(limit=LOG_SHOWN)))),
             prices=dict(engine.prices),
@@ -139,6 +147,22 @@ class LiveDesk:
             if self._drift.get(key) != row:
                 events.tell("drift", row, row.child)
         self._drift = {key: row for key, row in rows.items() if row.target or row.attributed}
+        self._tell_tickets()
+
+    def _tell_tickets(self) -> None:
+        """Tell which tickets are new, sent, dismissed or expired, and look again when the next one expires."""
+        found = {ticket.id: ticket for ticket in self.tickets()}
+        for number, ticket in found.items():
+            if self._tickets.get(number) != ticket:
+                self._engine.events.tell("ticket", ticket, ticket.child)
+        self._tickets = found
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        expiries = [ticket.expires_ns for ticket in found.values() if ticket.status == "open"]
+        if expiries:
+            delay = max(0.0, (min(expiries) - time.time_ns()) / 1e9)
+            self._expiry = asyncio.get_running_loop().call_later(delay + REFRESH_S, self._refresh_soon)
 
     def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
         return self._engine.events.after(seq, limit)
@@ -184,6 +208,8 @@ class LiveDesk:
         if old.working and (bot.parent != old.parent or bot.name != name):
             raise Conflict(f"bot {name!r} is Working: stop it before its name or parent is changed")
         check_bot_accounts(bot, self._config)
+        if old.working:
+            self._engine.hold_leases(child.account for child in bot.children)
         self._store.change(name, bot.model_copy(update={"working": old.working}), self._config)
         if bot.name != name:
             self._engine.events.tell("bot-removed", {"name": name})
@@ -206,6 +232,14 @@ class LiveDesk:
         self._engine.configure()
         self._engine.chronicle.say("info", "bot", f"bot {name!r} removed", bot=name)
         self._engine.events.tell("bot-removed", {"name": name})
+
+    def boot_report(self) -> BootReport:
+        boot = self._engine.boot
+        return boot.report() if boot is not None else BootReport(started_ns=0)
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        check_bot_accounts(bot, self._config)
+        return await self._life.preview(bot, last)
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         return await self._life.plan_start(name, order)
@@ -232,6 +266,36 @@ class LiveDesk:
                 self._engine.read(key, await connection.snapshot(key))
             except NotReady as error:
                 self._engine.chronicle.say("warn", "connection", f"{key} could not be read: {error}", account=key)
+
+    # --- tickets ----------------------------------------------------------------------------------------------------
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        at_ns = time.time_ns()
+        return tuple(standing_of(ticket, at_ns) for ticket in self._engine.state.tickets.values())
+
+    async def send_ticket(self, number: str, action: TicketAction) -> Ticket:
+        self._ticket(number)
+        at_ns = time.time_ns()
+        fault = why_not(self._engine.state, number, at_ns)
+        if fault:
+            raise Conflict(fault)
+        self._engine.feed(TicketSent(at_ns=at_ns, ticket=number, actor=action.actor))
+        self._refresh_soon()
+        return self._ticket(number)
+
+    async def dismiss_ticket(self, number: str, action: TicketAction) -> Ticket:
+        ticket = self._ticket(number)
+        if ticket.status != "open":
+            raise Conflict(f"ticket {number} is {ticket.status} already: there is nothing to dismiss")
+        self._engine.feed(TicketDismissed(at_ns=time.time_ns(), ticket=number, actor=action.actor))
+        self._refresh_soon()
+        return self._ticket(number)
+
+    def _ticket(self, number: str) -> Ticket:
+        for ticket in self.tickets():
+            if ticket.id == number:
+                return ticket
+        raise UnknownName(f"there is no ticket {number!r}: see `copydesk tickets list`")
 
     # --- limits -----------------------------------------------------------------------------------------------------
 

@@ -494,6 +494,7 @@ class Capabilities(Record):
     reduce_only: bool = True
     hedge_mode: bool = False
     nets_positions: bool = True
+    shorts: bool = True
     native_oco: bool = False
     client_id_text: bool = True
     client_id_length: int = 36

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from copydesk.dust import is_dust
 from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import ChildRules
@@ -19,11 +21,12 @@ from copydesk.model import (
     PositionSide,
     Side,
     Terms,
+    TimeInForce,
     TriggerBy,
 )
-from copydesk.protecting import held_for, outlives
+from copydesk.protecting import held_for, is_stop, outlives
 from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, floor_to, nearest_to, passive_price, round_to
-from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign
+from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, reach
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
 
 
@@ -86,7 +89,8 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     ratio = link.ratio(_held_sign(link, pair)) or pair.ratio or Decimal(1)
     # An exit covers at the most what the child holds now, whatever it is going to hold.
     covered = held_for(link, pair) + pair.filled
-    total = covered if outlives(bot, link, pair) else min(_closing(bot, link, pair, quantity, instrument), covered)
+    share = _closing(bot, link, pair, quantity, instrument)
+    total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
     total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
     if is_dust(total - pair.filled, instrument, link.price):
         return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust", final=not pair.parent.live)
@@ -97,6 +101,12 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
         return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
+
+
+def _guards_all(bot: Bot, pair: Pair, quantity: Decimal) -> bool:
+    """A stop for all that the parent holds is one for all that the child holds, also where the child is ahead."""
+    parent = pair.parent
+    return parent.live and is_stop(parent.order.terms) and quantity >= reach(bot, parent)
 
 
 def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument, can: Capabilities) -> Wanted | Hold:
@@ -263,6 +273,19 @@ def _basis(child: ChildRules, account: Account, at_ns: int) -> Decimal | str:
     if value <= 0:
         return f"the balance of {account.key} is {value:f} {balance.currency}, which is not positive"
     return value
+
+
+def as_market(terms: Terms) -> Terms:
+    """The same as a market order."""
+    return msgspec.structs.replace(
+        terms,
+        type=OrderType.MARKET,
+        price=None,
+        trigger_price=None,
+        trail_percent=None,
+        post_only=False,
+        time_in_force=TimeInForce.GTC,
+    )
 
 
 def closing_side(held: Decimal) -> Side:

@@ -2,7 +2,8 @@
 
 An entry that is too large for the venue or for the margin is made smaller where its child's setting says so; any other is
 not tried again. An exit is never dropped: it is tried again after twice as long each time, then as a reduce-only market
-order, then it raises an alarm and is tried on at a slow pace while the child holds what it is to close.
+order, then it raises an alarm and is tried on at a slow pace while the child holds what it is to close. One that the venue
+does not let rest, because it would trade at once, is placed so that it may.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk.model import ZERO, Instrument, OrderType, Rejected, RejectReason, Terms, TimeInForce
+from copydesk.model import ZERO, Instrument, OrderType, Rejected, RejectReason, Terms
 from copydesk.planning import Hold, Wanted
 from copydesk.sending import Run
 from copydesk.sizing import floor_to, size_fault
@@ -50,11 +51,13 @@ def _exit_refused(run: Run, tracked: Tracked, pair: Pair, refusal: Rejected) -> 
     if refusal.reason is RejectReason.PRICE and order.terms.type.is_conditional:
         # It would trigger at once: the market is there already, so what it was to do is done now.
         pair.at_market, wait_ms = True, EXIT_AGAIN_MS
+    elif refusal.reason is RejectReason.POST_ONLY and order.terms.post_only:
+        pair.may_take, wait_ms = True, EXIT_AGAIN_MS  # it has its price there; that it comes first is what copying may cost
     elif pair.refusals <= 2 * EXIT_TRIES:
         pair.at_market = pair.at_market or (pair.refusals >= EXIT_TRIES and bool(pair.parent.filled))
         wait_ms = EXIT_AGAIN_MS * 2 ** ((pair.refusals - 1) % EXIT_TRIES)
-    else:
-        wait_ms = SLOWLY_MS
+    else:  # what the parent still waits for itself is tried less and less often, what it has closed is not
+        wait_ms = SLOWLY_MS * (2 ** min(pair.refusals - 2 * EXIT_TRIES, 7) if pair.parent.live else 1)
     pair.retry_ns = run.at_ns + wait_ms * 1_000_000
     run.wake(order, wait_ms)
     if pair.refusals >= 2 * EXIT_TRIES:
@@ -79,7 +82,9 @@ def is_too_early(run: Run, pair: Pair) -> bool:
 def is_retrying(pair: Pair) -> bool:
     """An exit whose parent's is over goes on by itself: nothing else is to reduce the child for it meanwhile."""
     last = pair.last
-    return not pair.closed and not pair.parent.live and last is not None and last.cancelled_for == "refused"
+    refused = last is not None and last.cancelled_for == "refused"
+    # One that has come to open the other side waits itself until the child is reduced.
+    return refused and not pair.closed and not pair.parent.live and pair.waiting != "waits-for-close"
 
 
 def taken(run: Run, tracked: Tracked) -> None:
@@ -91,21 +96,6 @@ def taken(run: Run, tracked: Tracked) -> None:
         text = f"the exit is placed at last, after {pair.refusals} refusals"
         run.note(tracked.link, "info", "alarm", text, parent_order=tracked.order.cause)
     pair.refusals, pair.retry_ns, pair.alarm = 0, 0, ""
-
-
-def at_market(pair: Pair, terms: Terms) -> Terms:
-    """The exit's terms, as a market order where the venue does not take it otherwise."""
-    if not pair.at_market:
-        return terms
-    return msgspec.structs.replace(
-        terms,
-        type=OrderType.MARKET,
-        price=None,
-        trigger_price=None,
-        trail_percent=None,
-        post_only=False,
-        time_in_force=TimeInForce.GTC,
-    )
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------

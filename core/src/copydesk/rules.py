@@ -40,7 +40,9 @@ def _child_rules(child: ChildSettings) -> ChildRules:
         ),
         unfilled_exit=_unfilled(child.unfilled_exit),
         on_size_reject=child.on_size_reject,
+        ticket_expires_ms=int(child.ticket_expires_s * 1000),
         limits=_limits(child.limits),
+        hand_trading=child.hand_trading,
         filters=Filters(
             include=child.filters.include,
             exclude=child.filters.exclude,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from copydesk import refusing
+from copydesk import refusing, tickets
 from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
-from copydesk.inputs import Settled
-from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Unknown, to_json
+from copydesk.ids import TICKET, is_own
+from copydesk.inputs import Note, Settled
+from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Snapshot, Unknown, to_json
 from copydesk.protecting import fall_back
 from copydesk.sending import Run, count_copied, count_missed
 from copydesk.state import ChildOrder, Op, Tracked
@@ -24,6 +25,7 @@ NOT_FOUND_ADDING_MS = 11_000
 reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
 longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
+STRANGERS_KEPT = 1_000
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
 
@@ -119,8 +121,13 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
         pair.closed = "rejected"
     count_missed(tracked.bot, link)
     text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
-    ids = {"client_id": order.client_id, "parent_order": order.cause}
-    run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
+    if pair is not None or order.leg == TICKET:
+        number = pair.parent.order.venue_id if pair is not None else ""
+        ids = {"client_id": order.client_id, "parent_order": number}
+        tickets.leave(run, link, "error", "rejected", text, order.terms, code=outcome.code, **ids)
+    else:
+        ids = {"client_id": order.client_id, "parent_order": order.cause}
+        run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
 
 
 def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -278,6 +285,25 @@ def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:
                 unasked = order.op is None or (order.op is Op.LOOK_UP and not order.due_ns)
                 if at_venue and unasked and order.client_id not in mentioned:
                     run.look_up(order)
+
+
+def tell_of_strangers(run: Run, account: str, snapshot: Snapshot) -> None:
+    """Working orders with this engine's prefix that no bot here knows, each once: somebody else's, or of a lost journal."""
+    found = []
+    for order in snapshot.orders:
+        key = (account, order.client_id)
+        known = key in run.desk.child_orders or key in run.desk.left or key in run.desk.strangers
+        if order.is_working and is_own(order.client_id) and not known:
+            run.desk.strangers[key] = None
+            found.append(order.client_id)
+    while len(run.desk.strangers) > STRANGERS_KEPT:
+        del run.desk.strangers[next(iter(run.desk.strangers))]
+    if found:
+        text = (
+            f"{account} has {len(found)} working order(s) of a copydesk that no bot here knows ({', '.join(found[:5])}): "
+            "another engine is at work there, or a journal was lost; they are left alone"
+        )
+        run.decisions.append(Note(level="error", kind="stranger", text=text, account=account, data={"orders": found}))
 
 
 def restart(order: ChildOrder) -> None:

@@ -25,6 +25,7 @@ from copydesk.model import (
     Terms,
 )
 from copydesk.tracking import REPORTS, Event, State, step
+from copydesk.view import Ticket
 
 Book = tuple[str, PositionSide]
 """A side book: symbol and position side."""
@@ -180,6 +181,7 @@ class ChildOrder:
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
     absent: int = 0  # how many times the venue said that it has no such order
+    enforces: bool = False  # it closes what was traded by hand, and nothing that was copied
     paid_ns: int = 0  # when its cancel was paid for, with the order that takes its place
     cancelled_for: str = ""  # why we asked to cancel it: "replace", "parent", or "unfilled": it goes on at market
     reason: str = ""
@@ -261,6 +263,7 @@ class Pair:
     refusals: int = 0  # how often in a row the venue refused the exit,
     retry_ns: int = 0  # when it is tried again,
     at_market: bool = False  # it is tried as a market order by now,
+    may_take: bool = False  # or not as post-only any more,
     alarm: str = ""  # and what a person was told of it
     cap: Decimal | None = None  # the most that the venue takes of an entry,
     shrinks: int = 0  # and how often that was found out
@@ -314,6 +317,13 @@ class Link:
     failing: Decimal = ZERO  # what could not be trimmed; tried on at a slow pace,
     again_ns: int = 0  # the next time then,
     alarm: str = ""  # and what a person was told of it
+    begun: bool = False  # an order of it was sent: from then on what is foreign is watched
+    own: Decimal = ZERO  # the foreign quantity that is known and left alone
+    suspected: tuple[Decimal, int, int] | None = None  # foreign, by a snapshot of that time, after so many of our fills
+    looks: int = 0  # how often the account was read because of it
+    unmoved: Decimal | None = None  # foreign quantity that was tried to be closed
+    detached: int = 0  # +1 or -1, by the parent's side, while the episode is in a person's hands
+    let_go: Decimal = ZERO  # fills of ours that count no more as attributed: handed over, or closing what was foreign
     released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0
@@ -335,7 +345,9 @@ class Link:
 
     def move(self, order: ChildOrder, grown: Decimal) -> None:
         """Count what one of its orders filled newly."""
-        if grown:
+        if grown and order.enforces:
+            self.let_go += order.terms.side.sign * grown
+        elif grown:
             order.reduced += min(grown, max(ZERO, -order.terms.side.sign * self.attributed))
             self.attributed += order.terms.side.sign * grown
             self.fills += 1
@@ -413,7 +425,12 @@ class Desk:
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
     left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
+    strangers: dict[tuple[str, str], None] = field(
+        default_factory=dict
+    )  # open orders that no bot knows and that were told of
     intents: int = 0
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    ticket_count: int = 0  # how many were left since the journal began: part of their names
 
     def take_rules(self, bots: tuple[BotRules, ...], capabilities: dict[str, Capabilities]) -> None:
         """What follows from the rules in force for whole accounts."""
@@ -425,10 +442,15 @@ class Desk:
                 if child.limits.daily_loss:
                     self.daily.setdefault(child.account, []).append(child.limits)
         self.purses = {}
+        for window in self.windows.values():
+            window.users = 0
         for account, kind in self.kinds.items():
             purse = purse_of(account, kind, capabilities[kind], self.windows)
             if purse is not None:
                 self.purses[account] = purse
+                for used in (purse.requests, purse.orders):
+                    if used is not None:
+                        used.users += 1
 
     def priced(self, account: str, symbol: str, price: Decimal | None) -> None:
         """A price of a symbol was told on an account."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from copydesk import tickets
 from copydesk.drifting import watch
 from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
+from copydesk.handwork import keep_away
 from copydesk.ids import TRIM, client_order_id
-from copydesk.model import ZERO, OrderType, PositionSide, Terms, to_json
+from copydesk.model import ZERO, OrderType, PositionSide, Terms
 from copydesk.planning import closing_side
 from copydesk.refusing import SLOWLY_MS, is_retrying
 from copydesk.sending import Run, register, send
@@ -34,6 +36,8 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         measure(run, bot, link)
         watch(run.desk, bot, link, run.at_ns)
         return
+    if link.detached:
+        keep_away(run, bot, link)
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
     _trim(run, bot, link)
@@ -62,7 +66,7 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
         if link.said != "ahead":
             link.said = "ahead"
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
-            run.note(link, "warn", "ahead", text, ticket=_ticket(run, bot, link, quantity))
+            tickets.leave(run, link, "warn", "ahead", text, closing_terms(run.desk, bot, link, quantity))
     elif _is_time(run, bot, link, quantity):
         _reduce(run, bot, link, quantity, "trim")
 
@@ -113,13 +117,14 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
     if link.failing and (not link.again_ns or run.at_ns < link.again_ns):
         return False
     failed = 0
-    for order in reversed(link.corrections):
+    trims = [order for order in link.corrections if not order.enforces]
+    for order in reversed(trims):
         if order.filled:
             break
         failed += 1
     if not failed:
         return True
-    last = link.corrections[-1]
+    last = trims[-1]
     if last.refused is not None or failed >= TRIM_TRIES or link.failing:
         known, link.failing = link.failing, quantity
         link.again_ns = 0
@@ -131,7 +136,7 @@ def _is_time(run: Run, bot: Bot, link: Link, quantity: Decimal) -> bool:
             return False
         text = f"holds {quantity} {link.book[0]} more than its share of the parent, and it cannot be reduced: {last.reason}"
         link.alarm = text
-        run.note(link, "error", "trim-failed", text, ticket=_ticket(run, bot, link, quantity))
+        tickets.leave(run, link, "error", "trim-failed", text, closing_terms(run.desk, bot, link, quantity))
         return False
     again_ns = last.sent_ns + TRIM_AGAIN_MS * 2**failed * 1_000_000
     if run.at_ns >= again_ns:
@@ -157,15 +162,11 @@ def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
     )
 
 
-def _ticket(run: Run, bot: Bot, link: Link, quantity: Decimal) -> str:
-    return to_json(closing_terms(run.desk, bot, link, quantity)).decode()
-
-
 def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
     """A correction that never reached the venue goes again under the same id."""
     order.on(Event.SENT_AGAIN)
     order.absent = 0
-    send(run, link, order, "trim")
+    send(run, link, order, order.why)
 
 
 # --- the end of an episode --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from copydesk.model import Balance, Fill, Order, Outcome, Position, PriceEvent, Record
+from copydesk.model import Balance, Fill, Order, Outcome, Position, PriceEvent, Record, Terms
 
 
 class ConnectionState(StrEnum):
@@ -80,6 +80,33 @@ class DriftView(Record):
     since_ns: int = 0
     naked_since_ns: int = 0
     naked_ns: int = 0
+
+
+class Ticket(Record):
+    """What could not be copied, filled in for a person to send until it expires. `kind` and `why` say what failed.
+
+    `status`: `open`, `sent` (under `client_id`), `dismissed`, `expired`, or `replaced` by a newer one for the same order.
+    """
+
+    id: str
+    bot: str
+    child: str
+    symbol: str
+    position_side: str
+    terms: Terms
+    kind: str
+    why: str
+    parent_order: str = ""
+    created_ns: int
+    expires_ns: int
+    status: str = "open"
+    client_id: str = ""
+
+
+class TicketAction(Record):
+    """A person sends or dismisses a ticket; `actor` is who, for the log."""
+
+    actor: str = ""
 
 
 class LimitView(Record):
@@ -170,6 +197,7 @@ class DeskView(Record):
     bots: tuple[BotView, ...] = ()
     accounts: tuple[AccountView, ...] = ()
     drift: tuple[DriftView, ...] = ()
+    tickets: tuple[Ticket, ...] = ()  # those that may be sent now
     fills: tuple[tuple[str, Fill], ...] = ()  # the latest of each account, as (account key, fill)
     log: tuple[LogEntry, ...] = ()  # the latest lines, oldest first
     prices: dict[str, Decimal] = {}
@@ -177,7 +205,8 @@ class DeskView(Record):
 
 class DeskEvent(Record):
     """One change, numbered without gaps. `kind`: `log`, `bot`, `bot-removed`, `account`, `order`, `fill`, `position`,
-    `balance`, `drift`; `body` is the matching record of this module or of `copydesk.model`, `account` the account key."""
+    `balance`, `drift`, `ticket`; `body` is the matching record of this module or of `copydesk.model`, `account` the
+    account key."""
 
     seq: int
     kind: str
@@ -239,6 +268,7 @@ EVENT_BODIES: dict[str, type[Record]] = {
     "position": Position,
     "balance": Balance,
     "drift": DriftView,
+    "ticket": Ticket,
     "price": PriceEvent,
 }
 """What the body of a `DeskEvent` is, by its kind. A `price` is not numbered: its `seq` is 0."""

@@ -23,6 +23,12 @@ def number(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def plural(what: str, count: int) -> str:
+    """`bot`, `bots`; the first word counts: `order in flight`, `orders in flight`."""
+    first, space, rest = what.partition(" ")
+    return what if count == 1 else f"{first}s{space}{rest}"
+
+
 def terms(what: Terms) -> str:
     """`BUY 0.5 BTCUSDT limit @ 64412.9`."""
     words = [what.side.upper(), "all of" if what.close_position else number(what.quantity), what.symbol, what.type]
@@ -43,7 +49,7 @@ def parent_order(order: Order) -> str:
 
 
 _PLACED = {"entry": "Copied", "exit": "Copied", "catch-up": "Caught up", "trim": "Trimmed", "flatten": "Closed"}
-_PLACED |= {"executed": "Copied", "unfilled": "Taken at market"}
+_PLACED |= {"executed": "Copied", "unfilled": "Taken at market", "ticket": "Sent by hand", "enforce": "Brought back"}
 
 
 def intent(what: Intent) -> str:

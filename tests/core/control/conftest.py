@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from itertools import count
 
+import msgspec
 import pytest
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, ChildSettings
 from copydesk.control import Running, StreamLimits, serve
-from copydesk.errors import Conflict, NotReady, RateLimited, UsageError
+from copydesk.errors import Conflict, NotReady, RateLimited, UnknownName, UsageError
+from copydesk.feasibility import Preview
 from copydesk.model import (
     Accepted,
     Candle,
@@ -40,6 +43,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
 )
 
 TOKEN = "a-token-that-only-the-tests-know"
@@ -66,6 +71,7 @@ class MemoryDesk:
         self.lines: list[LogEntry] = []
         self.placed: dict[str, Order] = {}
         self.limited: dict[str, LimitView] = {}
+        self.left: dict[str, Ticket] = {}
         self._numbers = count(1)
         self._orders = count(1)
 
@@ -104,6 +110,23 @@ class MemoryDesk:
 
     def account_views(self) -> tuple[AccountView, ...]:
         return self.view().accounts
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        return tuple(self.left.values())
+
+    async def send_ticket(self, number: str, action: TicketAction) -> Ticket:
+        return self._ticket(number, "sent", action)
+
+    async def dismiss_ticket(self, number: str, action: TicketAction) -> Ticket:
+        return self._ticket(number, "dismissed", action)
+
+    def _ticket(self, number: str, status: str, action: TicketAction) -> Ticket:
+        if number not in self.left:
+            raise UnknownName(f"there is no ticket {number!r}")
+        if self.left[number].status != "open":
+            raise Conflict(f"ticket {number} was {self.left[number].status} already")
+        self.left[number] = msgspec.structs.replace(self.left[number], status=status, client_id=action.actor)
+        return self.left[number]
 
     def limits(self) -> tuple[LimitView, ...]:
         return tuple(self.limited.values())
@@ -169,6 +192,12 @@ class MemoryDesk:
 
     async def remove_bot(self, name: str) -> None:
         del self.stored[name]
+
+    def boot_report(self) -> BootReport:
+        return BootReport(started_ns=1, complete=True)
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        return Preview(bot=bot.name, parent=bot.parent, children=())
 
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         policy, percent = order.policy or "ignore", order.max_adverse_percent or Decimal(0)

@@ -15,7 +15,7 @@ from copydesk.control import serve
 from copydesk.control.app import STATUS
 from copydesk.errors import UsageError
 from copydesk.model import Candle, Instrument, KindInfo, OrderType, Side, Terms, from_json, to_json
-from copydesk.view import AccountView, DeskView, EventPage, LogEntry, TicketOutcome
+from copydesk.view import AccountView, DeskView, EventPage, LogEntry, Ticket, TicketOutcome
 from openapi_spec_validator import validate
 
 TERMS = Terms(symbol="BTCUSDT", side=Side.BUY, type=OrderType.LIMIT, quantity=Decimal("0.010"), price=Decimal("50000.0"))
@@ -293,3 +293,25 @@ async def test_stopping_frees_the_port_and_leaves_no_task(desk, start):
         pass
     again = await start(desk, port=0)
     assert again.port != 0
+
+
+async def test_tickets_are_listed_sent_once_and_dismissed(http, desk):
+    ticket = Ticket(
+        id="t1",
+        bot="b",
+        child="real",
+        symbol="BTCUSDT",
+        position_side="net",
+        terms=Terms(symbol="BTCUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(1)),
+        kind="stale",
+        why="too late",
+        created_ns=1,
+        expires_ns=2,
+    )
+    desk.left = {"t1": ticket}
+    assert from_json((await http.get("/api/v1/tickets")).content, list[Ticket]) == [ticket]
+    sent = await http.post("/api/v1/tickets/t1/send")  # the body may be left out
+    assert (sent.status_code, from_json(sent.content, Ticket).status) == (200, "sent")
+    again = await http.post("/api/v1/tickets/t1/dismiss", content=b'{"actor": "me"}')
+    assert (again.status_code, again.json()["error"]) == (409, "ticket t1 was sent already")
+    assert (await http.post("/api/v1/tickets/t9/send")).status_code == 404

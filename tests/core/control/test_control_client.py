@@ -9,14 +9,28 @@ import socket
 import stat
 from decimal import Decimal
 
+import msgspec
 import pytest
 from copydesk.client import AsyncControlClient, ControlClient
 from copydesk.datafolder import CONTROL_NAME, ControlFile, lock_folder, write_control
 from copydesk.errors import Conflict, CopydeskError, NotAllowed, NotReady, RateLimited, UnknownName, UsageError
 from copydesk.model import CandleRequest, OrderChange, OrderRef, OrderType, Side, Terms
-from copydesk.view import LimitChange, LogQuery
+from copydesk.view import LimitChange, LogQuery, Ticket
 
 TERMS = Terms(symbol="BTCUSDT", side=Side.SELL, type=OrderType.LIMIT, quantity=Decimal("0.5"), price=Decimal(50_000))
+
+TICKET = Ticket(
+    id="t1",
+    bot="grid",
+    child="real",
+    symbol="BTCUSDT",
+    position_side="net",
+    terms=TERMS,
+    kind="stale",
+    why="too late",
+    created_ns=1,
+    expires_ns=2,
+)
 
 
 @pytest.fixture
@@ -43,6 +57,10 @@ def everything(client: ControlClient, desk, bot) -> None:
     assert client.drift() == []
     limited = client.set_limit("real", LimitChange(state="close_only", reason="news", actor="me"))
     assert (limited.state, client.limits()) == ("close_only", [limited])
+    desk.left = {"t1": TICKET, "t2": msgspec.structs.replace(TICKET, id="t2")}
+    assert client.tickets() == [*desk.left.values()]
+    assert client.send_ticket("t1", "me") == desk.left["t1"]
+    assert client.dismiss_ticket("t2").status == "dismissed"
     assert client.instruments("demo/parent")[0].symbol == "BTCUSDT"
     assert len(client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=7))) == 7
     placed = client.place("demo/parent", TERMS)
@@ -76,6 +94,10 @@ async def test_the_asynchronous_client_does_everything(folder, desk, new_bot):
         assert await client.drift() == []
         limited = await client.set_limit("real", LimitChange(state="none"))
         assert (limited.state, await client.limits()) == ("none", [limited])
+        desk.left = {"t1": TICKET, "t2": msgspec.structs.replace(TICKET, id="t2")}
+        assert (await client.send_ticket("t1", "me")).client_id == "me"
+        assert (await client.dismiss_ticket("t2")).status == "dismissed"
+        assert await client.tickets() == [*desk.left.values()]
         assert await client.instruments("demo/parent") == list(desk.instruments("demo/parent"))
         assert len(await client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=2))) == 2
         placed = await client.place("demo/parent", TERMS)

@@ -123,7 +123,18 @@ async def test_bodies_are_typed(desk, client):
         desk.price("real", "BTCUSDT", "50000.10")
         price = await anext(events)
     assert price.body == PriceEvent(symbol="BTCUSDT", last=Decimal("50000.10"))
-    assert set(EVENT_BODIES) == {"log", "bot", "account", "order", "fill", "position", "balance", "drift", "price"}
+    assert set(EVENT_BODIES) == {
+        "log",
+        "bot",
+        "account",
+        "order",
+        "fill",
+        "position",
+        "balance",
+        "drift",
+        "ticket",
+        "price",
+    }
 
 
 async def test_a_slow_reader_is_told_so_and_resumes_where_it_was(desk, start, token):

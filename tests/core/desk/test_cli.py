@@ -34,7 +34,7 @@ from .conftest import Run, assert_refused
         *[("secrets", word) for word in ("set", "list", "remove")],
         ("journal",),
         *[("journal", word) for word in ("verify", "show")],
-        *[(word,) for word in ("init", "plugins", "accounts", "doctor", "rehearse")],
+        *[(word,) for word in ("init", "plugins", "accounts", "doctor", "rehearse", "drift", "certificate")],
     ],
 )
 def test_every_command_explains_itself(words: tuple[str, ...], run: Run) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from copydesk.budget import may_read
 from copydesk.copier import Copier
 from copydesk.inputs import (
     BotStarted,
@@ -15,12 +16,15 @@ from copydesk.inputs import (
     Configured,
     EngineStarted,
     Input,
+    LimitSet,
     LookUp,
     Modify,
     Place,
+    PlaceGroup,
     Reported,
 )
 from copydesk.model import (
+    BudgetScope,
     FillEvent,
     Order,
     OrderEvent,
@@ -41,11 +45,12 @@ from copydesk_paper.records import OrderReport, Report
 
 from harness.closed_loop import KIND, ClosedLoop
 from harness.scenario.reading import PARENT, Scenario
-from harness.scenario.stage import BOT, CASH, Said, Stage, child_rules, instrument_of
+from harness.scenario.stage import BOT, CASH, Said, ScenarioFailed, Stage, child_rules, instrument_of
 
 REST_MS = 20_000
 """Nothing that is uncertain is waited for any longer than this."""
 EVER_MS = 1
+RECONCILE_MS = 30_000
 
 
 @dataclass
@@ -87,7 +92,7 @@ class Loop(ClosedLoop):
         self.withheld = [report for report in self.withheld if self.now_ms < self.hidden.get(report.account, 0)]
         self.reports += late
 
-    def verdict(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def verdict(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         waiting = self.trouble.get(intent.account)
         return waiting.popleft() if waiting else None
 
@@ -105,13 +110,15 @@ class PureStage(Stage):
             instrument=instrument_of(market),
             cash={name: scenario.cash.get(name, CASH) for name in scenario.accounts},
             hedge=scenario.hedge,
-            nets=scenario.nets,
             amendable=frozenset(OrderType(word) for word in scenario.amends),
             price=market.price,
+            nets=scenario.nets,
+            oco=scenario.oco,
+            budget=_budget(scenario.requests_per_minute),
         )
         self.loop.fault = self._count
         self.loop.exchange.listen(self.hear)
-        self.said: list[Said] = []
+        self._read_ms = self.loop.now_ms
         for name, leverage in scenario.leverage.items():
             self.exchange.set_leverage(name, self.loop.instrument.symbol, leverage)
 
@@ -126,12 +133,13 @@ class PureStage(Stage):
     def log(self) -> Sequence[Said]:
         return [Said(note.kind, note.text, note.account, note.data) for note in self.loop.notes]
 
-    def _count(self, intent: Place | Modify | Cancel) -> Outcome | str | None:
+    def _count(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | str | None:
         self.requests[intent.account] += 1
         return self.loop.verdict(intent)
 
     async def open(self) -> None:
         self.show_market()
+        await self.configure()
         for name in self.scenario.accounts:
             self.loop.reread(name)
         if not self.scenario.stopped:
@@ -140,10 +148,10 @@ class PureStage(Stage):
     async def close(self) -> None:
         """What was decided follows from the journalled inputs alone (I5)."""
         again = Copier()
-        intents: list[bytes] = []
+        kinds = Place | PlaceGroup | Modify | Cancel | LookUp
         decode = msgspec.json.Decoder(Input).decode
-        for given in self.loop.inputs:
-            intents += [to_json(d) for d in again.apply(decode(given)) if isinstance(d, Place | Modify | Cancel | LookUp)]
+        decided = [decision for given in self.loop.inputs for decision in again.apply(decode(given))]
+        intents = [to_json(decision) for decision in decided if isinstance(decision, kinds)]
         assert intents == [to_json(intent) for intent in self.loop.intents], "the journal replays to other decisions"
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -157,9 +165,23 @@ class PureStage(Stage):
     async def time_passes(self, time: int) -> None:
         self._flow()
         end_ms = self.loop.now_ms + time
-        while 0 < (due_ms := self._next_ms()) <= end_ms:
-            self._advance(due_ms)
-        self._advance(end_ms)
+        while self.loop.now_ms < end_ms:
+            part_ms = min(end_ms, self._read_ms + RECONCILE_MS)
+            while 0 < (due_ms := self._next_ms()) <= part_ms:
+                self._advance(due_ms)
+            self._advance(part_ms)
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Every account that is up is read again now and then, as a running engine does."""
+        if self.loop.now_ms < self._read_ms + RECONCILE_MS:
+            return
+        self._read_ms = self.loop.now_ms
+        for name in self.scenario.accounts:
+            up = name not in self.loop.down and not self.loop.killed
+            if up and may_read(self.desk, name, self.loop.now_ns):
+                self.loop.reread(name, since_ms=EVER_MS)
+        self._flow()
 
     def _advance(self, to_ms: int) -> None:
         self.loop.pass_time(max(1, to_ms - self.loop.now_ms))
@@ -255,19 +277,49 @@ class PureStage(Stage):
         decode = msgspec.json.Decoder(Input).decode
         for given in self.loop.inputs:
             self.loop.copier.apply(decode(given))
+        can = self.desk.capabilities
         self.loop.feed(EngineStarted(at_ns=self.loop.now_ns))
-        await self.configure()
+        rules = rules_of(self.settings, KIND)
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities=can))
         for name in self.scenario.accounts:
             if name not in self.loop.down:
                 self.loop.reread(name, since_ms=EVER_MS)
 
-    async def bot_starts(self) -> None:
-        self.loop.feed(BotStarted(at_ns=self.loop.now_ns, bot=BOT, snapshot=self.loop.snapshot(PARENT)))
+    async def bot_starts(self, policy: str = "") -> None:
+        start = self.settings.start
+        children = {name: self.loop.snapshot(name) for name in self.scenario.children if name not in self.loop.down}
+        self.loop.feed(
+            BotStarted(
+                at_ns=self.loop.now_ns,
+                bot=BOT,
+                snapshot=self.loop.snapshot(PARENT),
+                policy=policy or start.policy,
+                max_adverse_percent=start.max_adverse_percent,
+                children=children if (policy or start.policy) != "ignore" else {},
+            )
+        )
         self.loop.pass_time(1)
 
-    async def bot_stops(self) -> None:
-        self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT))
+    async def bot_is_refused(self, words: str) -> None:
+        raise ScenarioFailed("what is compared before a start is not the pure engine's affair")
+
+    async def bot_stops(self, policy: str = "") -> None:
+        self.loop.feed(BotStopped(at_ns=self.loop.now_ns, bot=BOT, policy=policy or self.settings.stop))
+
+    async def trading_becomes(self, account: str, state: str) -> None:
+        self.loop.feed(LimitSet(at_ns=self.loop.now_ns, account=account, state=state, actor="a person"))
 
     async def configure(self) -> None:
         rules = rules_of(self.settings, KIND)
         self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: self.loop.can}))
+
+    @property
+    def now_ns(self) -> int:
+        return self.loop.now_ns
+
+
+def _budget(requests_per_minute: int) -> dict[str, object]:
+    """Of all accounts together."""
+    if not requests_per_minute:
+        return {}
+    return {"requests_per_minute": requests_per_minute, "requests_scope": BudgetScope.MACHINE}

@@ -24,7 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from copydesk.cli.bots import child_table
+from copydesk.cli.bots import child_table, settings_table
 from copydesk.config import BotSettings, check_bot
 from copydesk.errors import UsageError
 
@@ -70,6 +70,8 @@ class Scenario:
     cash: dict[str, Decimal] = field(default_factory=dict)
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
+    oco: bool = False  # one cancels the other at the venue itself
+    requests_per_minute: int = 0  # that all children together may send; 0 is any number
     stopped: bool = False  # the bot is not started before the story begins
     nets: bool = True  # else a flip is two orders: close, confirm, open
     held: bool = False  # messages move only when the story says so
@@ -89,7 +91,8 @@ class Scenario:
     def settings(self) -> BotSettings:
         """The bot, checked as everywhere. Raises `UsageError`."""
         children = [child_table(f"{name}={text}") for name, text in self.children.items()]
-        return check_bot({"name": "bot", "parent": PARENT, "children": children, **self.bot})
+        bot = settings_table([f"{name}={value}" for name, value in self.bot.items()])
+        return check_bot({"name": "bot", "parent": PARENT, "children": children, **bot})
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -140,21 +143,37 @@ _DESK = {
     "rule": re.compile(r"rules? (?P<rules>\d+(?:, \d+)*)"),
     "market": re.compile(r"market (?P<market>.+)"),
     "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S+)"),
+    "many": re.compile(r"(?P<many>\d+) children (?P<settings>\S+)"),
+    "budget": re.compile(r"venue allows (?P<budget>\d+) requests a minute"),
     "accounts": re.compile(rf"(?P<account>{NAME}) has (?P<cash>[\d.,]+)(?: and (?P<leverage>\d+)x leverage)?"),
-    "bot": re.compile(r"bot (?P<bot>\w+)=(?P<value>.+)"),
+    "bot": re.compile(r"bot (?P<bot>[\w.]+)=(?P<value>.+)"),
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
     "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
+    "oco": re.compile(r"venue has (?P<oco>native OCO)"),
     "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
     "nets": re.compile(r"venue (?P<nets>does not net)"),
     "held": re.compile(r"messages are (?P<held>held)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
     "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
 }
-_DESK_HELP = (
-    "expected one of: rule 3 | market price 100, step 1, tick 0.1, minimum 5, notional 50 | child NAME SETTINGS as in "
-    "`--child`, such as x0.5,rounding=nearest | NAME has 1000 and 20x leverage | bot SETTING=VALUE | engine SETTING=VALUE "
-    "| bot is stopped | all accounts are in hedge mode | venue does not net | messages are held "
-    "| venue amends nothing | not on binance-futures: REASON"
+_DESK_HELP = "expected one of: " + " | ".join(
+    (
+        "rule 3",
+        "market price 100, step 1, tick 0.1, minimum 5, notional 50",
+        "child NAME SETTINGS as `--child` takes them, such as x0.5,rounding=nearest",
+        "20 children SETTINGS",
+        "NAME has 1000 and 20x leverage",
+        "bot SETTING=VALUE",
+        "engine SETTING=VALUE",
+        "bot is stopped",
+        "all accounts are in hedge mode",
+        "venue amends nothing",
+        "venue allows 80 requests a minute",
+        "venue does not net",
+        "messages are held",
+        "venue has native OCO",
+        "not on binance-futures: REASON",
+    )
 )
 
 
@@ -179,6 +198,11 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
                 setattr(scenario.market, name, read_decimal(value))
         case {"child": name, "settings": settings}:
             scenario.children[name] = settings
+        case {"many": count, "settings": settings}:
+            scenario.children.update({f"c{n}": settings for n in range(1, int(count) + 1)})
+        case {"budget": count}:
+            scenario.requests_per_minute = int(count)
+            scenario.skips["binance-futures"] = "its limits are others"
         case {"account": name, "cash": cash}:
             scenario.cash[name] = read_decimal(cash)
             if found["leverage"]:
@@ -189,6 +213,8 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.engine[name] = value
         case {"stopped": _}:
             scenario.stopped = True
+        case {"oco": _}:
+            scenario.oco = True
         case {"hedge": _}:
             scenario.hedge = True
         case {"nets": _}:
@@ -214,8 +240,8 @@ def _check(scenario: Scenario) -> None:
         raise Unreadable("the desk names no rule: add a line such as 'rule 3'")
     if not scenario.children:
         raise Unreadable("the desk has no child: add a line such as 'child a x0.5'")
+    scenario.settings()
     if not any(step.phrase.is_check for step in scenario.steps):
         raise Unreadable("the story checks nothing: add a line such as 'child a shall hold 3'")
     if set(RUNNERS) <= set(scenario.skips):
         raise Unreadable("it runs nowhere")
-    scenario.settings()

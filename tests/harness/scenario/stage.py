@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
+from copydesk.cli.bots import changed_children
 from copydesk.config import BotSettings, check_bot
 from copydesk.drifting import drift
 from copydesk.ids import is_own
 from copydesk.inputs import ChildRules
-from copydesk.model import Contract, Instrument, Order, RejectReason, Side, Terms, from_json
+from copydesk.model import Contract, Instrument, Order, RejectReason, Terms, from_json
 from copydesk.rules import rules_of
 from copydesk.state import Desk
 from copydesk.tracking import State
@@ -147,10 +148,17 @@ class Stage(ABC):
     async def engine_starts(self) -> None: ...
 
     @abstractmethod
-    async def bot_starts(self) -> None: ...
+    async def bot_starts(self, policy: str = "") -> None: ...
 
     @abstractmethod
-    async def bot_stops(self) -> None: ...
+    async def bot_is_refused(self, words: str) -> None:
+        """Try to start the bot; it must be refused with these words."""
+
+    @abstractmethod
+    async def bot_stops(self, policy: str = "") -> None: ...
+
+    @abstractmethod
+    async def trading_becomes(self, account: str, state: str) -> None: ...
 
     @abstractmethod
     async def configure(self) -> None:
@@ -175,6 +183,10 @@ class Stage(ABC):
         if order.name:
             self.names[order.name] = Named(account, placed.venue_id)
 
+    async def parent_places_many(self, count: int, order: OrderWords) -> None:
+        for _ in range(count):
+            await self.place(PARENT, order.terms)
+
     async def parent_moves(self, name: str, price: Decimal) -> None:
         order = self._named(PARENT, name)
         changed = {"price": price} if order.terms.trigger_price is None else {"trigger_price": price}
@@ -184,15 +196,21 @@ class Stage(ABC):
         order = self._named(PARENT, name)
         await self.amend(PARENT, order, msgspec.structs.replace(order.terms, quantity=quantity))
 
-    async def parent_drags(self, name: str, price: Decimal, count: int, time: int) -> None:
-        """Move an order to `price` in equal steps, with time between them."""
-        terms = self._named(PARENT, name).terms
+    async def parent_drags(self, name: str, price: Decimal, count: int, time: int = 0) -> None:
+        """Move an order to `price` in equal steps, with time between them; without any, all in one moment."""
+        order = self._named(PARENT, name)
+        terms = order.terms
         start = terms.price if terms.trigger_price is None else terms.trigger_price
         assert start is not None
         tick = self.scenario.market.tick
         for n in range(1, count + 1):
-            await self.parent_moves(name, (start + (price - start) * n / count).quantize(tick))
-            await self.time_passes(time // count)
+            step = (start + (price - start) * n / count).quantize(tick)
+            if time:
+                await self.parent_moves(name, step)
+                await self.time_passes(time // count)
+            else:
+                changed = {"price": step} if terms.trigger_price is None else {"trigger_price": step}
+                self.exchange.modify(PARENT, venue_id=order.venue_id, **changed)
 
     async def parent_cancels(self, name: str) -> None:
         await self.hand_cancels(PARENT, name)
@@ -270,16 +288,18 @@ class Stage(ABC):
     # --- settings -----------------------------------------------------------------------------------------------------
 
     async def settings_become(self, account: str, settings: str) -> None:
-        from copydesk.cli.bots import changed_children
-
+        size = next(child for child in self.settings.children if child.account == account)
+        text = settings if settings[0] in "x0123456789" else f"{_size(size.mode, size.value)},{settings}"
         table = self.settings.model_dump(exclude_unset=True)
-        self.settings = check_bot(table | {"children": changed_children(self.settings, [f"{account}={settings}"], [])})
+        self.settings = check_bot(table | {"children": changed_children(self.settings, [f"{account}={text}"], [])})
         await self.configure()
 
     def uncertain(self) -> bool:
         """Something of ours is on its way, or its fate is not known."""
         orders = [tracked.order for tracked in self.desk.child_orders.values()]
-        return any(order.op is not None or order.state in _UNSETTLED or order.due_ns for order in orders)
+        return any(
+            order.op is not None or order.state in _UNSETTLED or (order.due_ns and order.state.is_ended) for order in orders
+        )
 
     # --- keeping count ------------------------------------------------------------------------------------------------
 
@@ -348,6 +368,11 @@ class Stage(ABC):
         if self.sent(account) > count:
             raise ScenarioFailed(f"{account} sent {self.sent(account)} requests")
 
+    def all_shall_send_at_most(self, count: int) -> None:
+        sent = sum(self.sent(child) for child in self.scenario.children)
+        if sent > count:
+            raise ScenarioFailed(f"all children together sent {sent} requests")
+
     def drifts(self, account: str) -> list[DriftView]:
         bot = self.desk.bots[BOT]
         links = [link for (child, _), link in bot.links.items() if child == account]
@@ -361,12 +386,29 @@ class Stage(ABC):
         found = [(view.difference, view.cause) for view in self.drifts(account)]
         _same(found, [(holding, cause)], f"{account} drifts by")
 
+    def leverage_shall_be(self, account: str, count: int) -> None:
+        _same(self.exchange.leverage(account, SYMBOL), count, f"the leverage of {account} is")
+
+    def bot_shall_be(self, status: str) -> None:
+        _same("Working" if self.desk.bots[BOT].working else "Stopped", status, "the bot is")
+
+    def shall_have_been_naked(self, account: str, time: int) -> None:
+        """Counted over all symbols, what still lasts included."""
+        links = [link for (child, _), link in self.desk.bots[BOT].links.items() if child == account]
+        lasted = sum(link.naked_ns + (self.now_ns - link.naked_since_ns if link.naked_since_ns else 0) for link in links)
+        if lasted > time * 1_000_000:
+            raise ScenarioFailed(f"{account} was without a stop for {lasted / 1e6:g} ms")
+
+    @property
+    @abstractmethod
+    def now_ns(self) -> int: ...
+
     def tickets(self, account: str) -> list[str]:
         said = [line for line in self.log() if line.account == account and "ticket" in line.data]
         return [words_of(from_json(str(line.data["ticket"]), Terms)) for line in said]
 
     def shall_have_ticket(self, account: str, order: OrderWords) -> None:
-        if words_of(order.terms) not in self.tickets(account):
+        if not any(words.startswith(words_of(order.terms)) for words in self.tickets(account)):
             raise ScenarioFailed(f"{account}'s tickets are: {'; '.join(self.tickets(account)) or 'none'}")
 
     def shall_have_no_ticket(self, account: str) -> None:
@@ -383,6 +425,10 @@ class Stage(ABC):
         said = [line.text for line in self.log() if words in line.text]
         if said:
             raise ScenarioFailed(f"the log says: {said[0]}")
+
+
+def _size(mode: str, value: Decimal) -> str:
+    return f"x{value}" if mode == "multiplier" else f"{value}%"
 
 
 def _health(desk: Desk, account: str) -> str:
@@ -404,10 +450,6 @@ def _shown(found: object) -> str:
 
 def child_rules(settings: BotSettings, kind: str) -> tuple[ChildRules, ...]:
     return rules_of(settings, kind).children
-
-
-def closing_side(quantity: Decimal) -> Side:
-    return Side.SELL if quantity > 0 else Side.BUY
 
 
 # --- playing ----------------------------------------------------------------------------------------------------------

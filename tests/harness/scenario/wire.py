@@ -6,8 +6,9 @@ Each scenario has a venue and an engine of its own: both are up in a tenth of a 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from copydesk.bots import BotStore
 from copydesk.config import Config
 from copydesk.engine import Engine
+from copydesk.errors import Conflict
 from copydesk.journal import Journal
 from copydesk.livedesk import LiveDesk
 from copydesk.model import (
@@ -31,11 +33,12 @@ from copydesk.model import (
     RejectReason,
     Terms,
 )
+from copydesk.plans import StartOrder, StopOrder
 from copydesk.plugins import describe_kind, load_plugin
 from copydesk.secrets import SealedFile, variable_of
 from copydesk.state import Desk
 from copydesk.venue import Venue, open_venue
-from copydesk.view import ConnectionState, LogQuery
+from copydesk.view import ConnectionState, LimitChange, LogQuery
 from copydesk_binance.rehearsal import Options, Rehearsal
 from copydesk_binance.rehearsal.wire import client_id
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
@@ -199,11 +202,31 @@ class WireStage(Stage):
         self.engine._sends.clear()  # nothing that is on its way is waited for
         await self.engine.stop()
 
-    async def bot_starts(self) -> None:
-        await self.live.start_bot(BOT)
+    async def bot_starts(self, policy: str = "") -> None:
+        """Look at the plan, and confirm it."""
+        order = StartOrder(policy=policy)
+        plan = await self.live.plan_start(BOT, order)
+        await self.live.start_bot(BOT, StartOrder(policy=policy, digest=plan.digest))
 
-    async def bot_stops(self) -> None:
-        await self.live.stop_bot(BOT)
+    async def bot_is_refused(self, words: str) -> None:
+        try:
+            await self.live.start_bot(BOT)
+        except Conflict as error:
+            if words in str(error):
+                return
+            raise
+        raise ScenarioFailed("it was started")
+
+    async def bot_stops(self, policy: str = "") -> None:
+        plan = await self.live.plan_stop(BOT, StopOrder(policy=policy))
+        await self.live.stop_bot(BOT, StopOrder(policy=policy, digest=plan.digest))
+
+    async def trading_becomes(self, account: str, state: str) -> None:
+        await self.live.set_limit(account, LimitChange(state=state, actor="a person"))
+
+    @property
+    def now_ns(self) -> int:
+        return time.time_ns()
 
     async def configure(self) -> None:
         await self.live.change_bot(BOT, self.settings)
@@ -218,19 +241,30 @@ class WireStage(Stage):
             self._people[account] = await open_venue(load_plugin(KIND), settings)
         return self._people[account]
 
+    @contextmanager
+    def _at_home(self, account: str) -> Iterator[None]:
+        """A person has a line of their own where the engine's is cut."""
+        away = account in self.rehearsal.away
+        self.rehearsal.let_in(account)
+        yield
+        if away:
+            self.rehearsal.server.cut_off.add(account)
+
     async def place(self, account: str, terms: Terms) -> Order:
-        person = await self._person(account)
         new = NewOrder(client_id=f"mine-{next(self._numbers)}", terms=terms)
-        order = self._done(account, await person.place(new))
+        with self._at_home(account):
+            person = await self._person(account)
+            order = self._done(account, await person.place(new))
         assert order is not None
         self._mine[order.venue_id] = new.client_id
         return order
 
     async def amend(self, account: str, order: Order, terms: Terms) -> None:
-        person = await self._person(account)
         ref = self._ref(order)
         if terms.type in describe_kind(KIND).capabilities.amend:
-            self._done(account, await person.modify(OrderChange(ref=ref, terms=terms)))
+            with self._at_home(account):
+                person = await self._person(account)
+                self._done(account, await person.modify(OrderChange(ref=ref, terms=terms)))
             return
         # The venue has no amend for it: a person cancels and places anew, under the same name in the scenario.
         name = next((name for name, named in self.names.items() if named.venue_id == ref.venue_id), "")
@@ -238,8 +272,9 @@ class WireStage(Stage):
         self.names[name] = Named(account, (await self.place(account, terms)).venue_id)
 
     async def cancel(self, account: str, order: Order) -> None:
-        person = await self._person(account)
-        self._done(account, await person.cancel(self._ref(order)))
+        with self._at_home(account):
+            person = await self._person(account)
+            self._done(account, await person.cancel(self._ref(order)))
 
     def find(self, account: str, venue_id: str) -> Order:
         orders = self.exchange.orders(account)

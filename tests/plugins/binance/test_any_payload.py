@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
-from copydesk_binance import translate
+from copydesk_binance import fields, translate
 from copydesk_binance.errors import Reply, meaning, read_reply, refusal
+from copydesk_binance.spot import translate as spot
 from copydesk_wire.errors import Unreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,9 +32,9 @@ READERS: tuple[Callable[[Any], Any], ...] = (
     translate.balance,
     translate.asset_balance,
     translate.instrument,
-    translate.server_time,
-    translate.candle,
-    translate.market_event,
+    fields.server_time,
+    fields.candle,
+    fields.market_event,
 )
 
 ORDER_EVENT: dict[str, Any] = {
@@ -256,6 +257,92 @@ def mutated(draw: st.DrawFn, payloads: tuple[Any, ...]) -> Any:
     return payload
 
 
+SPOT_REPORT = {
+    "e": "executionReport",
+    "E": 1_700_000_000_001,
+    "s": "BTCUSDT",
+    "c": "its-cancel",
+    "S": "SELL",
+    "o": "STOP_LOSS",
+    "f": "GTC",
+    "q": "0.01000000",
+    "p": "0.00000000",
+    "P": "58000.00000000",
+    "g": 3,
+    "C": "mine",
+    "x": "TRADE",
+    "X": "PARTIALLY_FILLED",
+    "r": "NONE",
+    "i": 42,
+    "l": "0.00500000",
+    "z": "0.00500000",
+    "L": "58000.00000000",
+    "n": "0.29000000",
+    "N": "USDT",
+    "T": 1_700_000_000_000,
+    "t": 7,
+    "w": True,
+    "m": False,
+    "O": 1_700_000_000_000,
+    "Z": "290.00000000",
+    "d": 100,
+    "W": 1_700_000_000_000,
+    "eR": "OCO_TRIGGER",
+}
+SPOT_ORDER = {
+    "symbol": "BTCUSDT",
+    "orderId": 42,
+    "orderListId": 3,
+    "clientOrderId": "mine",
+    "price": "59000.00000000",
+    "origQty": "0.01000000",
+    "executedQty": "0.00500000",
+    "cummulativeQuoteQty": "290.00000000",
+    "status": "PARTIALLY_FILLED",
+    "timeInForce": "GTC",
+    "type": "LIMIT_MAKER",
+    "side": "BUY",
+    "stopPrice": "0.00000000",
+    "time": 1_700_000_000_000,
+    "updateTime": 1_700_000_000_001,
+    "workingTime": 1_700_000_000_000,
+    "origClientOrderId": "mine",
+}
+SPOT = (
+    SPOT_REPORT,
+    SPOT_ORDER,
+    {"orderReports": [SPOT_ORDER, SPOT_ORDER]},
+    {"transactTime": 1_700_000_000_000, "amendedOrder": {**SPOT_ORDER, "qty": "0.005"}},
+    {"e": "outboundAccountPosition", "u": 1, "B": [{"a": "BTC", "f": "1.0", "l": "0.5"}]},
+    {"e": "balanceUpdate", "a": "BTC", "d": "-1.0", "T": 1},
+    {"e": "listStatus", "s": "BTCUSDT", "g": 3, "c": "OCO", "L": "EXECUTING", "O": [{"i": 1}]},
+    {"balances": [{"asset": "BTC", "free": "1.0", "locked": "0"}]},
+    {"symbol": "BTCUSDT", "id": 1, "orderId": 2, "price": "1", "qty": "2", "commission": "0", "time": 1, "isBuyer": True},
+    {"symbol": "BTCUSDT", "status": "TRADING", "filters": [{"filterType": "NOTIONAL", "minNotional": "5"}]},
+)
+SPOT_READERS: tuple[Callable[[Any], Any], ...] = (
+    spot.execution_report,
+    spot.order,
+    spot.legs,
+    spot.amended,
+    spot.account_position,
+    spot.balance_change,
+    spot.list_status,
+    spot.wallets,
+    spot.trade,
+    spot.instrument,
+    spot.event_of,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated(SPOT))
+def test_a_spoilt_payload_of_spot_is_read_or_refused(payload: Any) -> None:
+    for reader in SPOT_READERS:
+        with contextlib.suppress(Unreadable):
+            reader(payload)
+
+
 @settings(max_examples=300, deadline=None)
 @given(mutated(OWN))
 def test_a_spoilt_payload_is_read_or_refused(payload: Any) -> None:
@@ -389,7 +476,7 @@ def test_an_unknown_side_book_is_refused_and_not_taken_for_one_way() -> None:
 def test_numbers_in_exponent_form() -> None:
     terms = translate.order_update(order_event(q="1E-3", p="6E+4")).order.terms
     assert (terms.quantity, terms.price) == (Decimal("0.001"), Decimal(60000))
-    assert translate.server_time({"serverTime": Decimal("1.7E+12")}) == 1_700_000_000_000
+    assert fields.server_time({"serverTime": Decimal("1.7E+12")}) == 1_700_000_000_000
 
 
 @pytest.mark.parametrize(

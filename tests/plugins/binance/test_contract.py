@@ -1,4 +1,4 @@
-"""Binance USD-M futures keeps the contract."""
+"""Binance spot and USD-M futures keep the contract."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import AsyncIterator
 import copydesk_binance
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+
+NO_FEES = {"maker-fee": "0", "taker-fee": "0"}
+"""The suite counts in whole quantities; what a fee takes from what is bought has tests of its own."""
+
+
+class TestBinanceSpot(VenueContract):
+    kind = "binance"
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        libraries = ("ccxt", "aiohttp")
+        async with RehearsalRig(copydesk_binance, self.kind, libraries=libraries, options=NO_FEES) as rig:
+            yield rig
 
 
 class TestBinanceFutures(VenueContract):

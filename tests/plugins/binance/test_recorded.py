@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from copydesk.model import Order, Record
-from copydesk_binance import translate
+from copydesk_binance import fields, translate
 from copydesk_binance.errors import meaning, read_reply
 from copydesk_wire.errors import Unreadable
 
@@ -59,9 +59,9 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "ALGO_UPDATE": translate.algo_update,
     "ACCOUNT_UPDATE": translate.account_update,
     "ACCOUNT_CONFIG_UPDATE": translate.leverage_change,
-    "aggTrade": translate.market_event,
-    "trade": translate.market_event,
-    "bookTicker": translate.market_event,
+    "aggTrade": fields.market_event,
+    "trade": fields.market_event,
+    "bookTicker": fields.market_event,
     "listenKeyExpired": lambda event: event["listenKey"],
 }
 # (fields that tell the kind of an object, how it is read)
@@ -79,7 +79,7 @@ SHAPES: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (
     (frozenset({"assets", "positions"}), translate.balance),
     (frozenset({"accountAlias"}), translate.asset_balance),
     (frozenset({"filters"}), translate.instrument),
-    (frozenset({"serverTime"}), translate.server_time),
+    (frozenset({"serverTime"}), fields.server_time),
 )
 
 
@@ -115,8 +115,8 @@ def read(payload: Any) -> list[Any]:
     reply = read_reply(400 if "error" in payload else 200, json.dumps(payload, default=str))
     if reply.code:
         return [meaning(reply)]
-    for fields, reader in SHAPES:
-        if fields <= payload.keys():
+    for names, reader in SHAPES:
+        if names <= payload.keys():
             return [reader(payload)]
     raise LookupError(sorted(payload)[:4])
 
@@ -186,3 +186,21 @@ def test_the_walk_meets_orders_of_every_kind() -> None:
                 seen.add((order.terms.type, order.status))
     assert {str(type_) for type_, _ in seen} >= {"limit", "market", "stop-limit", "stop-market", "trailing-stop"}
     assert {str(status) for _, status in seen} >= {"new", "partially-filled", "filled", "cancelled", "expired"}
+
+
+@pytest.mark.parametrize(
+    ("name", "margins"),
+    [
+        (
+            "nt-http_futures_account_symbol_config.json",
+            {"ETHUSDT": (Decimal(20), "cross"), "BTCUSDT": (Decimal(25), "isolated")},
+        ),
+        ("jk-GetSymbolConfiguration.json", {"BTCUSDT": (Decimal(21), "cross")}),
+    ],
+)
+def test_recorded_symbol_settings_are_read(name: str, margins: dict[str, tuple[Decimal, str]]) -> None:
+    path = SAMPLES / "account-config" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    found = translate.margins(json.loads(path.read_text()))
+    assert {margin.symbol: (margin.leverage, margin.mode) for margin in found} == margins

@@ -19,8 +19,8 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk_binance import translate
-from copydesk_binance.translate import Untranslatable
+from copydesk_binance import fields, translate
+from copydesk_binance.fields import Untranslatable
 from copydesk_wire.errors import Unreadable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +77,7 @@ def test_what_is_sent_reads_back_as_the_same_terms(
 def test_text_has_no_exponent_and_loses_nothing(value: Decimal) -> None:
     if abs(value.adjusted()) > 60:
         return
-    text = translate.text(value)
+    text = fields.text(value)
     assert "E" not in text.upper()
     assert Decimal(text) == value
 
@@ -85,7 +85,7 @@ def test_text_has_no_exponent_and_loses_nothing(value: Decimal) -> None:
 @pytest.mark.parametrize("value", [0.1, None, True, "", "abc", "NaN", "Infinity", [], "1e999999999999999999999"])
 def test_what_is_no_number_in_text_form_is_refused(value: Any) -> None:
     with pytest.raises(Unreadable, match="price"):
-        translate.number(value, "price")
+        fields.number(value, "price")
 
 
 CASES = [
@@ -372,8 +372,8 @@ FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
         translate.instrument,
         {"symbol": "A", "status": "TRADING", "filters": [{"filterType": "LOT_SIZE", "stepSize": "1"}]},
     ),
-    "bookTicker": (lambda body: translate.market_event(body | {"e": "bookTicker"}), {"s": "A", "b": "1", "a": "2", "T": 1}),
-    "aggTrade": (lambda body: translate.market_event(body | {"e": "aggTrade"}), {"s": "A", "p": "1", "T": 1}),
+    "bookTicker": (lambda body: fields.market_event(body | {"e": "bookTicker"}), {"s": "A", "b": "1", "a": "2", "T": 1}),
+    "aggTrade": (lambda body: fields.market_event(body | {"e": "aggTrade"}), {"s": "A", "p": "1", "T": 1}),
 }
 JUNK = st.one_of(
     st.none(),

@@ -13,7 +13,22 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from copydesk.cli import accounts, bots, demo, doctor, init, journal, limits, plugins, rehearse, run, secrets
+from copydesk.cli import (
+    accounts,
+    bootreport,
+    bots,
+    demo,
+    doctor,
+    drift,
+    init,
+    journal,
+    limits,
+    plugins,
+    rehearse,
+    run,
+    secrets,
+    tickets,
+)
 from copydesk.cli.common import set_globals
 from copydesk.errors import CopydeskError, UsageError
 
@@ -35,11 +50,15 @@ def _register() -> None:
     app.command("plugins")(plugins.plugins)
     app.command("accounts")(accounts.accounts)
     app.command("doctor")(doctor.doctor)
+    app.command("drift")(drift.drift)
+    app.command("certificate")(drift.certificate)
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
+    app.command("boot-report")(bootreport.boot_report)
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
     app.add_typer(limits.app, name="limits")
+    app.add_typer(tickets.app, name="tickets")
     app.add_typer(secrets.app, name="secrets")
     app.add_typer(journal.app, name="journal")
 

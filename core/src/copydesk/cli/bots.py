@@ -62,7 +62,7 @@ def add_bot(
     from copydesk.plans import StartOrder
 
     table = {"name": name, "parent": parent, "children": [child_table(text) for text in child]}
-    bot = check_bot(_merged(table, _settings_table(setting)))
+    bot = check_bot(merged(table, settings_table(setting)))
     with open_desk(folder_of(context)) as desk:
         desk.add(bot)
         say(f"Added the bot {bot.name}.")
@@ -74,6 +74,7 @@ def add_bot(
 
 app.command("start")(plans.start_bots)
 app.command("stop")(plans.stop_bots)
+app.command("preview")(plans.preview)
 
 
 @app.command("remove")
@@ -108,7 +109,7 @@ def settings(
         if rename or parent or child or remove_child or setting:
             table = _plain(bot) | {"name": rename or bot.name, "parent": parent or bot.parent}
             table |= {"children": changed_children(bot, child, remove_child)}
-            bot = check_bot(_merged(table, _settings_table(setting)))
+            bot = check_bot(merged(table, settings_table(setting)))
             desk.change(name, bot)
             bot = desk.get(bot.name)
             _say_chains(bot, desk.bots())
@@ -128,7 +129,7 @@ def _say_chains(bot: BotSettings, bots: Iterable[BotSettings]) -> None:
         typer.echo(f"Note: {sentence}.", err=True)
 
 
-def _settings_table(settings: list[str]) -> dict[str, Any]:
+def settings_table(settings: list[str]) -> dict[str, Any]:
     """`start.policy=adopt` and the like as plain data. Raises `UsageError`."""
     from copydesk.errors import UsageError
 
@@ -200,11 +201,11 @@ def changed_children(bot: BotSettings, changed: list[str], removed: list[str]) -
         del children[account]
     for text in changed:
         table = child_table(text)
-        children[table["account"]] = _merged(children.get(table["account"], {}), table)
+        children[table["account"]] = merged(children.get(table["account"], {}), table)
     return list(children.values())
 
 
-def _merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """`after` over `before`, and the same within each group of settings."""
     groups = {
         key: before[key] | value

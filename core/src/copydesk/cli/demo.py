@@ -69,9 +69,10 @@ def demo(
     options = options_in(option)
 
     def script(show: Show) -> Coroutine[Any, Any, Verdict | None]:
+        slowest = _fitting_pace(kind)
         if headless:
-            return _perform(show, seconds, pace or PACE_S, kills)
-        return _play(show, pace or CALM_PACE_S, port, as_json)
+            return _perform(show, seconds, pace or max(PACE_S, slowest), kills)
+        return _play(show, pace or max(CALM_PACE_S, slowest), port, as_json)
 
     def show(folder: Path) -> Show:
         from copydesk.demo.show import Show
@@ -87,6 +88,19 @@ def demo(
     else:
         _tell(verdict)
     return 0 if verdict.ok else 1
+
+
+REQUESTS_PER_ACTION = 4
+"""An action of the parent is so many requests for some accounts: place, amend, cancel, look up, read again."""
+
+
+def _fitting_pace(kind: str) -> float:
+    """The pause at which a parent's actions fit what the venue allows: few venues allow four a second for minutes."""
+    from copydesk.plugins import describe_kind
+
+    can = describe_kind(kind).capabilities
+    allowed = can.requests_per_minute / max(1, can.costs.place) if can.requests_per_minute else 0
+    return 60 * REQUESTS_PER_ACTION / allowed if allowed else 0
 
 
 def _moments(text: str) -> tuple[float, ...]:

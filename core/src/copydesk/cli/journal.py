@@ -19,7 +19,7 @@ app = typer.Typer(name="journal", help="The journal of everything that went in a
 _AGO = re.compile(r"(\d+)\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LINE_LENGTH = 160
-KINDS = ("input", "intent", "log", "engine")
+KINDS = ("input", "intent", "log", "engine", "certificate")
 
 
 def open_journal(context: typer.Context) -> Journal:
@@ -56,7 +56,7 @@ def show(
     bot: Annotated[str, typer.Option(metavar="NAME", help="Only this bot's rows.")] = "",
     account: Annotated[str, typer.Option(metavar="ACCOUNT", help="Only this account's rows.")] = "",
     kind: Annotated[
-        list[str], typer.Option(metavar="KIND", help="Only `input`, `intent`, `log` or `engine`; repeat it.")
+        list[str], typer.Option(metavar="KIND", help="Only `input`, `intent`, `log`, `engine` or `certificate`; repeat it.")
     ] = [],  # noqa: B006
     since: Annotated[
         str, typer.Option("--from", metavar="TIME", help="From 2026-01-31T09:00 on, or an age: 15m, 2h, 3d.")

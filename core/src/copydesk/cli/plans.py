@@ -10,6 +10,7 @@ import typer
 from copydesk.cli.common import Json, folder_of, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from copydesk.feasibility import Preview
     from copydesk.plans import PlannedSend, StartPlan, StopPlan
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of bots.")]
@@ -90,6 +91,21 @@ def stop_bots(
             say(f"Stopped {name}{desk.when}.")
 
 
+def preview(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The bot's name.")],
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="So many of the parent's last trades.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """What each child could follow: the smallest order, the balance it needs, what it would have skipped and why."""
+    from copydesk.botdesk import open_desk
+
+    with open_desk(folder_of(context)) as desk:
+        desk.check_names([name])
+        found = desk.preview(name, last)
+    _show(found, as_json, show_preview)
+
+
 def _number(text: str) -> Any:
     from decimal import Decimal, InvalidOperation
 
@@ -114,6 +130,33 @@ def _may_go_on(plan: StartPlan | StopPlan, yes: bool) -> bool:
         return True
     typer.echo("Nothing was done. Give --yes to do this.", err=True)
     raise typer.Exit(1)
+
+
+def show_preview(found: Preview) -> None:
+    from copydesk.wording import number
+
+    say(f"{found.bot}: copies {found.parent}; looked at its last {len(found.trades)} trades")
+    for child in found.children:
+        if child.problem or child.ratio is None:
+            say(f"{child.account}: {child.problem}")
+            continue
+        say(f"{child.account}: the parent's quantity times {child.ratio:.6g}")
+        rows = [
+            (
+                one.symbol,
+                f"{number(one.smallest_parent_order)} (child {number(one.smallest_child_order)}, by the {one.limited_by})",
+                number(one.last_order) if one.last_order is not None else "",
+                f"{one.balance_needed:.2f}" if one.balance_needed is not None else "",
+                f"{one.margin_needed:.2f}" if one.margin_needed is not None else "",
+            )
+            for one in child.symbols
+        ]
+        columns = ("symbol", "smallest parent order", "last order", "balance it needs", "margin it binds")
+        print_table(columns, rows, empty="The parent has traded nothing that could be looked at.")
+        say(f"{child.account} would have skipped {len(child.skipped)} of {child.trades}:" if child.trades else "")
+        for skipped in child.skipped:
+            trade = skipped.trade
+            say(f"  {trade.side.upper()} {number(trade.quantity)} {trade.symbol}: {skipped.reason}")
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
+from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
-from copydesk.view import AccountView, DeskEvent, DeskView, DriftView, LimitChange, LimitView, LogEntry, LogQuery
+from copydesk.view import (
+    AccountView,
+    DeskEvent,
+    DeskView,
+    DriftView,
+    LimitChange,
+    LimitView,
+    LogEntry,
+    LogQuery,
+    Ticket,
+    TicketAction,
+)
 
 
 class Desk(Protocol):
@@ -53,6 +66,10 @@ class Desk(Protocol):
 
     async def remove_bot(self, name: str) -> None: ...
 
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        """What each child could follow of its parent, and what it would have skipped of its `last` trades."""
+        ...
+
     async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
         """What starting the bot would do now."""
         ...
@@ -69,11 +86,25 @@ class Desk(Protocol):
         """Raises `Conflict` for what was not confirmed by the digest of its plan."""
         ...
 
+    def boot_report(self) -> BootReport:
+        """What the engine found when it was started, and what it did about it."""
+        ...
+
     def kinds(self) -> tuple[KindInfo, ...]: ...
 
     def instruments(self, account: str) -> tuple[Instrument, ...]:
         """The instruments of an account (by its key), in order of their symbols."""
         ...
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        """All manual tickets that are kept, the oldest first, each with its status of now."""
+        ...
+
+    async def send_ticket(self, number: str, action: TicketAction) -> Ticket:
+        """Send what a ticket is for; what becomes of it is in the log. A ticket that cannot be sent is refused."""
+        ...
+
+    async def dismiss_ticket(self, number: str, action: TicketAction) -> Ticket: ...
 
     def limits(self) -> tuple[LimitView, ...]:
         """What may be traded on each child of a bot."""

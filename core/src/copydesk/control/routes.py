@@ -11,11 +11,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from copydesk import __version__
+from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, check_bot
 from copydesk.control.describe import answers
 from copydesk.control.desk import Desk
 from copydesk.control.stream import AHEAD, OLDER, StreamLimits, serve_stream
 from copydesk.errors import Conflict, EventsGone, NotAllowed, UnknownName, UsageError
+from copydesk.feasibility import Preview
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -39,6 +41,8 @@ from copydesk.view import (
     LimitView,
     LogEntry,
     LogQuery,
+    Ticket,
+    TicketAction,
     TicketOutcome,
 )
 
@@ -56,6 +60,7 @@ async def _desk(connection: HTTPConnection) -> Desk:
 
 TheDesk = Annotated[Desk, Depends(_desk)]
 Count = Annotated[int, Query(ge=0)]
+Last = Annotated[int, Query(ge=1, le=1000)]
 
 
 def _json(record: Any, status: int = 200) -> Response:
@@ -136,6 +141,12 @@ async def log(desk: TheDesk, query: Annotated[LogQuery, Depends(_log_query)]) ->
     return _json(desk.log(query))
 
 
+@router.get("/boot-report", **answers(BootReport))
+async def boot_report(desk: TheDesk) -> Response:
+    """What the engine found when it was started: what changed meanwhile, what it did, what is down."""
+    return _json(desk.boot_report())
+
+
 # --- bots -----------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +208,18 @@ async def remove_bot(desk: TheDesk, name: str) -> Response:
 async def _body_or(request: Request, shape: type[T]) -> T:
     """The body, or the shape's defaults where there is none."""
     return await _body(request, shape) if (await request.body()).strip() else shape()
+
+
+@router.get("/bots/{name}/preview", **answers(Preview, refusals=(404,), venue=True))
+async def preview(desk: TheDesk, name: str, last: Last = 20) -> Response:
+    """What each child could follow of its parent, and what it would have skipped of the parent's last trades."""
+    return _json(await desk.preview(_bot(desk, name), last))
+
+
+@router.post("/preview", **answers(Preview, body=BotSettings, venue=True))
+async def preview_of(desk: TheDesk, request: Request, last: Last = 20) -> Response:
+    """The same of a bot that is not saved."""
+    return _json(await desk.preview(await _bot_in(request), last))
 
 
 @router.post("/bots/{name}/plan", **answers(StartPlan, body=StartOrder, optional=True, refusals=(404,), venue=True))
@@ -262,6 +285,28 @@ async def accounts(desk: TheDesk) -> Response:
 async def drift(desk: TheDesk) -> Response:
     """What each child holds against what it should, with the cause of each difference."""
     return _json(desk.drift_views())
+
+
+@router.get("/tickets", **answers(list[Ticket]))
+async def tickets(desk: TheDesk) -> Response:
+    """What could not be copied, filled in to be sent by hand until it expires; the oldest first."""
+    return _json(desk.tickets())
+
+
+@router.post("/tickets/{number}/send", **answers(Ticket, body=TicketAction, optional=True, refusals=(404, 409)))
+async def send_ticket(desk: TheDesk, number: str, request: Request) -> Response:
+    """Send what a ticket is for, once. It is attributed to the child's link."""
+    return _json(await desk.send_ticket(number, await _action(request)))
+
+
+@router.post("/tickets/{number}/dismiss", **answers(Ticket, body=TicketAction, optional=True, refusals=(404, 409)))
+async def dismiss_ticket(desk: TheDesk, number: str, request: Request) -> Response:
+    """Let a ticket go: nothing is sent by it any more."""
+    return _json(await desk.dismiss_ticket(number, await _action(request)))
+
+
+async def _action(request: Request) -> TicketAction:
+    return await _body(request, TicketAction) if (await request.body()).strip() else TicketAction()
 
 
 @router.get("/limits", **answers(list[LimitView]))

@@ -95,8 +95,8 @@ class Trader:
         """Rounds until it is `enough`, at least one; what a round leaves behind is closed after it."""
         done = 0
         while not done or not enough():
-            side = Side.BUY if done % 2 == 0 else Side.SELL
-            async for _ in self._round(side):
+            side = Side.BUY if done % 2 == 0 or not self.can.shorts else Side.SELL
+            async for _ in self._round(side) if self.can.shorts else self._long_round():
                 await asyncio.sleep(self.pause)
                 if done and enough():
                     break
@@ -123,7 +123,7 @@ class Trader:
         yield
         await self.place(away, OrderType.MARKET, self._size(Decimal("0.5")), reduce_only=True)
         yield
-        async for _ in self._odds_and_ends(side, size):
+        async for _ in self._odds_and_ends(side, size, self._size(Decimal("0.5"))):
             yield
         await self.cancel(limit)
         yield
@@ -137,9 +137,35 @@ class Trader:
         await self.place(side, OrderType.MARKET, size, reduce_only=True)
         yield
 
-    async def _odds_and_ends(self, side: Side, size: Decimal) -> AsyncIterator[None]:
+    async def _long_round(self) -> AsyncIterator[None]:
+        """One round where nothing can be sold that is not there, and what orders would sell is bound while they stand."""
+        size, part = self._size(), self._size(Decimal("0.25"))
+        await self.place(Side.BUY, OrderType.MARKET, size)
+        yield
+        stop = await self.place(Side.SELL, OrderType.STOP_MARKET, part, trigger=self._at(-2, Side.BUY))
+        yield
+        goal = await self.place(Side.SELL, OrderType.TAKE_PROFIT_MARKET, part, trigger=self._at(2, Side.BUY))
+        yield
+        for percent in ("-1.9", "-1.8"):
+            stop = await self.move(stop, trigger=self._at(Decimal(percent), Side.BUY))
+            yield
+        limit = await self.place(Side.BUY, OrderType.LIMIT, size, price=self._at(Decimal("-0.8"), Side.BUY))
+        yield
+        limit = await self.move(limit, price=self._at(Decimal("-0.9"), Side.BUY))
+        yield
+        limit = await self.move(limit, quantity=size + part * 2)
+        yield
+        async for _ in self._odds_and_ends(Side.BUY, size, part):
+            yield
+        for order in (limit, goal, stop):
+            await self.cancel(order)
+            yield
+        await self.place(Side.SELL, OrderType.MARKET, part)
+        yield
+
+    async def _odds_and_ends(self, side: Side, size: Decimal, half: Decimal) -> AsyncIterator[None]:
         """The rarer orders: each stands for a moment and is cancelled, or ends by itself."""
-        away, half = side.opposite, self._size(Decimal("0.5"))
+        away = side.opposite
         through, behind = self._at(1, side), self._at(-1, side)
         await self.place(side, OrderType.LIMIT, half, price=through, tif=TimeInForce.IOC)
         yield
@@ -307,8 +333,17 @@ class Trader:
         snapshot = await self.venue.snapshot(SnapshotRequest(scope=Scope.SYMBOLS, symbols=(self.symbol,)))
         position = sum((p.quantity for p in snapshot.positions if p.symbol == self.symbol), Decimal(0))
         side = Side.SELL if self._held > 0 else Side.BUY
+        if not self.can.shorts:
+            self._held = min(self._held, floor_to(position, self.instrument.quantity_step))  # fees took a part of it
+            if not self._can_sell(self._held):
+                self._held = Decimal(0)
+                return
         reduces = position * self._held > 0 and abs(position) >= abs(self._held)
         await self.place(side, OrderType.MARKET, abs(self._held), reduce_only=reduces)
+
+    def _can_sell(self, quantity: Decimal) -> bool:
+        """Whether it is more than dust."""
+        return quantity >= self.instrument.min_quantity and quantity * self.price >= self.instrument.min_notional
 
     # --- sizes and prices -------------------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ class Streaming:
     async def test_c15_position_is_told_until_it_is_gone(self, bench: Bench) -> None:
         """A position is told as it is, below zero where it is short, and with quantity zero when it is gone."""
         bench.needs(bench.capabilities.nets_positions, "positions are not netted")
+        bench.needs(bench.capabilities.shorts, "nothing can be sold short")
         venue, listener = await bench.both()
         sizes: list[Decimal] = []
         for side in (Side.BUY, Side.SELL, Side.SELL, Side.BUY):

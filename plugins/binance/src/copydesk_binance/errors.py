@@ -1,7 +1,7 @@
 """One table from Binance's error codes to what copydesk does about them, and the rule that tells "no" from "nobody knows".
 
 Codes are read from the body of the reply. (ccxt picks its table by the URL, which fails for any other base URL.)
-Source: Binance USD-M futures, "Error Codes" and "General Info / HTTP Return Codes".
+Codes are the same for all services. Source: Binance USD-M futures and spot, "Error Codes" and "HTTP Return Codes".
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ CODES: dict[int, Meaning] = {
     -1110: _R.SYMBOL,
     -1111: _R.QUANTITY,  # precision over the maximum: of the quantity or of the price, see MESSAGES
     -1121: _R.SYMBOL,
+    -1034: _R.RATE_LIMIT,  # too many connections
     -1122: _R.SYMBOL,
     -1125: _R.NOT_FOUND,  # "This listenKey does not exist"
     # processing: -20xx
@@ -138,6 +139,17 @@ MESSAGES: tuple[tuple[int, str, Meaning], ...] = (
     (-1013, "price", _R.PRICE),
     (-2010, "insufficient", _R.MARGIN),
     (-2010, "duplicate", _R.DUPLICATE_ID),
+    (-2010, "immediately match", _R.POST_ONLY),
+    (-2010, "trigger immediately", _R.PRICE),
+    (-2010, "relationship of the prices", _R.PRICE),
+    (-2010, "market is closed", _R.SYMBOL),
+    (-2010, "symbol is not permitted", _R.PERMISSION),
+    (-2010, "symbol is restricted", _R.PERMISSION),
+    (-2010, "disabled on this account", _R.PERMISSION),
+    (-2010, "may not place or cancel", _R.PERMISSION),
+    (-1013, "market is closed", _R.SYMBOL),
+    (-2026, "archived", _R.NOT_FOUND),  # spot; of futures the code says something else
+    (-2038, "no state", _R.UNCHANGED),
     (-4045, "stop order", _R.OTHER),
 )
 

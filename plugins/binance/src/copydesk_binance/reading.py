@@ -21,10 +21,11 @@ from copydesk.errors import VenueError
 from copydesk.model import Fill, MarginSetting, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
-from copydesk_binance import translate
+from copydesk_binance import fields, translate
+from copydesk_binance.fields import Params
 from copydesk_binance.fold import fold_all
 from copydesk_binance.session import Session, conditional_reports
-from copydesk_binance.translate import AlgoReport, Params
+from copydesk_binance.translate import AlgoReport
 
 WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
@@ -120,14 +121,14 @@ class _Reading:
         return Snapshot(scope=Scope.ORDERS, time_ms=time_ms, orders=self._folded(), absent=tuple(self.absent))
 
     def _held(self, body: Any) -> list[Position]:
-        positions = [translate.position(row) for row in translate.rows(body, "positions")]
+        positions = [translate.position(row) for row in fields.rows(body, "positions")]
         return [position for position in positions if position.quantity]
 
     # --- orders ---
 
     async def _open_orders(self) -> None:
         for body in await self._per_symbol("openOrders"):
-            self.orders += [translate.order(row) for row in translate.rows(body, "orders")]
+            self.orders += [translate.order(row) for row in fields.rows(body, "orders")]
 
     async def _per_symbol(self, path: str) -> list[Any]:
         if self.whole or len(self.symbols) > MANY_OPEN:
@@ -165,7 +166,7 @@ class _Reading:
         return list(found.values())
 
     async def _page(self, path: str, params: Params, id_: str, found: dict[Any, dict[str, Any]]) -> list[Any]:
-        page = translate.rows(await self.session.read(path, params), path)
+        page = fields.rows(await self.session.read(path, params), path)
         for row in page:
             found[row.get(id_)] = dict(row)
         return page
@@ -176,7 +177,7 @@ class _Reading:
         while start <= now_ms:
             end = start + WINDOW_MS
             params = {"incomeType": "COMMISSION", "startTime": str(start), "endTime": str(end), "limit": str(PAGE)}
-            page = translate.rows(await self.session.read("income", params), "incomes")
+            page = fields.rows(await self.session.read("income", params), "incomes")
             self.traded |= {str(row["symbol"]) for row in page if row.get("symbol")}
             last = max((int(row["time"]) for row in page), default=0)
             start = last + 1 if len(page) >= PAGE and last >= start else end + 1
@@ -256,9 +257,9 @@ class _Reading:
             bodies = [[reply.body] for reply in replies]
         prices = {}
         for body in bodies:
-            for row in translate.rows(body, "prices"):
+            for row in fields.rows(body, "prices"):
                 if row.get("symbol") in self.symbols:
-                    prices[str(row["symbol"])] = translate.number(row.get("price"), "price")
+                    prices[str(row["symbol"])] = fields.number(row.get("price"), "price")
         return prices
 
 

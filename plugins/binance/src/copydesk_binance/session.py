@@ -6,18 +6,15 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.errors import NotReady, VenueError
 from copydesk.model import (
     ZERO,
     Accepted,
     Balance,
     BalanceEvent,
-    Candle,
-    CandleRequest,
     ConnectionSettings,
-    Instrument,
     LeverageChange,
     MarginSetting,
     NewOrder,
@@ -33,130 +30,43 @@ from copydesk.model import (
     RejectReason,
     Unknown,
 )
-from copydesk_ccxt.signing import Signing
-from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
-from copydesk_wire.venue import is_loopback, share
+from copydesk_wire.errors import NoReply, Unreadable
 from msgspec.structs import replace
 
-from copydesk_binance import translate
+from copydesk_binance import fields, translate
 from copydesk_binance.errors import (
     Reply,
-    meaning,
-    raise_for,
-    read_answer,
-    read_reply,
-    refusal,
-    retry_after_ms,
 )
+from copydesk_binance.fields import Params, Untranslatable, WrongMode
 from copydesk_binance.fold import Fold
+from copydesk_binance.login import Login, log_in
 from copydesk_binance.markets import Venue
-from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport, Params, Untranslatable, WrongMode
+from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport
 
 if TYPE_CHECKING:
-    from copydesk_wire.streaming import Feed
+    pass
 
 log = logging.getLogger("copydesk.binance")
 
 FEW_SYMBOLS = 20
-_NOT_KNOWN = frozenset({-2011, -2013})
 _MODE_CODES = frozenset({"-4061", "-4062"})
 
 
-class Session:
-    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`, `hedge_mode`."""
+class Session(Login[Venue]):
+    """What `connect` returns for USD-M futures. `hedge_mode` is the account's position mode."""
 
-    accounts: tuple[str, ...] = ("",)
+    api = "fapiPrivate"
+    most_candles = 1500
 
     def __init__(self, name: str, venue: Venue, key: str, secret: str) -> None:
-        self.name = name
-        self.venue = venue
-        self.rehearsal = is_loopback(venue.url)
+        super().__init__(name, venue, key, secret)
         self.hedge_mode = False
         self.fold = Fold()
-        self.feeds: set[Feed] = set()
         self.positions: dict[tuple[str, PositionSide], Position] = {}
-        self.balance: Balance | None = None
-        self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
-        self.streaming = False  # the private stream is up
-        self.connection = 0  # how often it has come up
-        self.in_step = False  # a whole snapshot was read since the stream last connected
-        self.closed = False
         self._wallets: dict[str, Decimal] = {}
-        self._signer = venue.signer(apiKey=key, secret=secret)
-        self._signing = Signing(self._signer)
-        self._hidden: tuple[str, ...] = (key, secret)
 
-    def __repr__(self) -> str:
-        return f"Session(name={self.name!r}, url={self.venue.url!r}, hedge_mode={self.hedge_mode})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
-
-    # --- requests ---
-
-    async def request(self, method: str, path: str, params: Params | None = None, *, version: str = "") -> Reply:
-        """Send a signed request. Where the venue refuses the time stamp, which it does before anything else, the clock is
-        measured and the request signed and sent once more.
-
-        Raises `NotSent`, `NoReply`, or `RateLimited` while the venue has asked for quiet.
-        """
-        what = f"{method} {path}"
-        wait_ms = self.venue.quiet_until_ms - self.venue.now_ms()
-        if wait_ms > 0:
-            raise RateLimited(f"{what} was not sent: Binance asked for {wait_ms} ms of quiet.", retry_after_ms=wait_ms)
-        reply = await self._send(method, path, params, version)
-        if not reply.is_fine and meaning(reply) is Family.CLOCK:
-            try:
-                await self.venue.measure_clock()
-            except VenueError as error:
-                log.warning("%s: the clock could not be measured: %s", self.name, error)
-            else:
-                reply = await self._send(method, path, params, version)
-        return reply if reply.is_fine else self._note_error(reply)
-
-    async def _send(self, method: str, path: str, params: Params | None, version: str) -> Reply:
-        signed = self._signing.sign(method, path, [f"fapiPrivate{version}"], params or {})
-        return read_answer(await self.venue.send(signed))
-
-    def _note_error(self, reply: Reply) -> Reply:
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
-        if text != reply.text:
-            reply = replace(read_reply(reply.status, text), retry_after_ms=reply.retry_after_ms)
-        if reply.code in (0, -1003) and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
-            now_ms = self.venue.now_ms()
-            self.venue.quiet_until_ms = now_ms + retry_after_ms(reply, now_ms)
-        return reply
-
-    async def read(self, path: str, params: Params | None = None, *, version: str = "") -> Any:
-        """The body of a signed read. Raises `NotReady`, `AuthFailed`, `RateLimited` or `Refused`."""
-        try:
-            reply = await self.request("GET", path, params, version=version)
-        except NoReply as error:
-            raise NotReady(str(error)) from None
-        if not reply.is_fine:
-            self._raise_for(reply, f"GET {path}")
-        return reply.body
-
-    def _raise_for(self, reply: Reply, what: str) -> NoReturn:
-        raise_for(reply, what, self.venue.now_ms())
-
-    async def _trade(self, method: str, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
-        try:
-            reply = await self.request(method, path, params)
-        except NotSent as error:
-            return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
-        except RateLimited as error:
-            message = f"{what}: {error}"
-            return Rejected(reason=RejectReason.RATE_LIMIT, message=message, retry_after_ms=error.retry_after_ms)
-        except NoReply as error:
-            return Unknown(message=f"{what}: {error}")
-        if reply.is_fine:
-            return reply
-        outcome = refusal(reply, what, self.venue.now_ms())
+    async def trade(self, method: str, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
+        outcome = await super().trade(method, path, params, what)
         if isinstance(outcome, Rejected) and outcome.code in _MODE_CODES:
             await self._read_mode_again()
         return outcome
@@ -174,7 +84,7 @@ class Session:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
         if not order.terms.type.is_conditional:
             self.fold.expect_plain(order.client_id)
-        answer = await self._trade("POST", path, params, what)
+        answer = await self.trade("POST", path, params, what)
         return self._accept(answer, what) if isinstance(answer, Reply) else answer
 
     async def _place_params(self, order: NewOrder) -> tuple[str, Params]:
@@ -212,7 +122,7 @@ class Session:
             params = translate.modify_params(change)
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
-        answer = await self._trade("PUT", "order", params, what)
+        answer = await self.trade("PUT", "order", params, what)
         return self._accept(answer, what) if isinstance(answer, Reply) else answer
 
     async def cancel(self, ref: OrderRef) -> Outcome:
@@ -223,7 +133,7 @@ class Session:
             path, params = translate.ref_params(replace(ref, venue_id=became) if became else ref)
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
-        answer = await self._trade("DELETE", path, params, what)
+        answer = await self.trade("DELETE", path, params, what)
         if path == "algoOrder" and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
             answer = await self._cancel_triggered(ref, params, what, answer)
         return self._cancelled(answer, what) if isinstance(answer, Reply) else answer
@@ -239,7 +149,7 @@ class Session:
         self.fold.learn((report,))
         if not report.becomes or report.finished:
             return refused
-        return await self._trade("DELETE", "order", {"symbol": ref.symbol, "orderId": report.becomes}, what)
+        return await self.trade("DELETE", "order", {"symbol": ref.symbol, "orderId": report.becomes}, what)
 
     def _cancelled(self, reply: Reply, what: str) -> Outcome:
         if isinstance(reply.body, Mapping) and str(reply.body.get("code")) == "200":
@@ -254,7 +164,7 @@ class Session:
     async def look_up(self, ref: OrderRef) -> tuple[Order | None, AlgoReport | None]:
         """What the venue knows of one order: the ordinary one, the conditional one, or neither where it says so."""
         path, params = translate.ref_params(ref)
-        body = await self._read_if_known(path, params)
+        body = await self.read_if_known(path, params)
         if body is None:
             return None, None
         if path == "order":
@@ -262,16 +172,8 @@ class Session:
         report = translate.algo_order(body)
         if not report.becomes:
             return None, report
-        child = await self._read_if_known("order", {"symbol": ref.symbol, "orderId": report.becomes})
+        child = await self.read_if_known("order", {"symbol": ref.symbol, "orderId": report.becomes})
         return (None if child is None else translate.order(child)), report
-
-    async def _read_if_known(self, path: str, params: Params) -> Any:
-        try:
-            return await self.read(path, params)
-        except Refused as error:
-            if error.code.lstrip("-").isdigit() and int(error.code) in _NOT_KNOWN:
-                return None
-            raise
 
     # --- the account ---
 
@@ -280,7 +182,7 @@ class Session:
         what = f"set the leverage of {change.symbol}"
         if change.leverage != change.leverage.to_integral_value():
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {change.leverage} is no whole number.")
-        answer = await self._trade("POST", "leverage", translate.leverage_params(change), what)
+        answer = await self.trade("POST", "leverage", translate.leverage_params(change), what)
         return Accepted() if isinstance(answer, Reply) else answer
 
     async def learn_settings(self) -> tuple[MarginSetting, ...]:
@@ -314,8 +216,8 @@ class Session:
         """Take over an account read: what later wallet changes are added to."""
         self.balance = translate.balance(body, time_ms=self.venue.now_ms())
         self._wallets = {
-            str(row.get("asset")): translate.number(row.get("walletBalance"), "walletBalance")
-            for row in translate.rows(body.get("assets", []), "assets")
+            str(row.get("asset")): fields.number(row.get("walletBalance"), "walletBalance")
+            for row in fields.rows(body.get("assets", []), "assets")
         }
         return self.balance
 
@@ -383,7 +285,7 @@ class Session:
         except NoReply as error:
             raise NotReady(str(error)) from None
         if not reply.is_fine:
-            self._raise_for(reply, "POST listenKey")
+            self.raise_for(reply, "POST listenKey")
         key = reply.body.get("listenKey") if isinstance(reply.body, Mapping) else None
         if not isinstance(key, str) or not key:
             raise Unreadable("Binance sent a listen key reply without listenKey.")
@@ -397,7 +299,7 @@ class Session:
         except NoReply as error:
             raise NotReady(str(error)) from None
         if not reply.is_fine:
-            self._raise_for(reply, "PUT listenKey")
+            self.raise_for(reply, "PUT listenKey")
 
     def private_url(self, listen_key: str) -> str:
         return str(self._signer.get_private_ws_url("linear", listen_key))
@@ -406,57 +308,13 @@ class Session:
         """The address of the market stream that carries a channel (`bookTicker`, `aggTrade`)."""
         return str(self._signer.get_ws_url("linear", self._signer.get_future_ws_category(channel)))
 
-    # --- charts ---
-
-    async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
-        """Past bars, oldest first. Raises `Refused` for an interval that the venue does not have."""
-        if request.interval not in translate.INTERVALS:
-            raise Refused(
-                f"Binance futures has no candles of {request.interval}; use one of {sorted(translate.INTERVALS)}."
-            )
-        limit = str(max(1, min(request.limit, 1500)))
-        params = {"symbol": request.symbol, "interval": request.interval, "limit": limit}
-        try:
-            reply = await self.venue.ask("klines", params)
-        except NoReply as error:
-            raise NotReady(str(error)) from None
-        if not isinstance(reply.body, list):
-            raise Unreadable("Binance sent candles that are not a list.")
-        return tuple(translate.candle(row) for row in reply.body)
-
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
 
 def conditional_reports(body: Any) -> list[AlgoReport]:
     """The conditional orders of a read; orders of other algorithms (TWAP, VP) are none."""
-    rows = translate.rows(body, "conditional orders")
+    rows = fields.rows(body, "conditional orders")
     return [translate.algo_order(row) for row in rows if row.get("algoType") in (None, "CONDITIONAL")]
 
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    try:
-        venue = await share(Venue, settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip())
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    session = Session(settings.name, venue, key, secret)
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session
+    return await log_in(settings, Venue, Session)

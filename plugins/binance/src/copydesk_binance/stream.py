@@ -8,27 +8,19 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, PriceEvent, Subscription, VenueEvent
-from copydesk_wire import streaming
+from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, Subscription, VenueEvent
 from copydesk_wire.errors import NoReply, Unreadable
-from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
+from copydesk_wire.streaming import Feed, Lost, until_first
 from msgspec.structs import replace
 
-from copydesk_binance import translate
+from copydesk_binance import prices, translate
+from copydesk_binance.fields import Payload
 from copydesk_binance.fold import Doubt, Told
+from copydesk_binance.prices import Stream, Timing
 from copydesk_binance.session import Session
-from copydesk_binance.translate import AlgoReport, OrderReport, Payload, Quote
+from copydesk_binance.translate import AlgoReport, OrderReport
 
 log = logging.getLogger("copydesk.binance")
-
-
-class Timing(streaming.Timing):
-    """Deadlines and intervals of the streams, in seconds."""
-
-    renew: float = 25 * 60.0  # a listen key lives for 60 minutes
-    renew_again: float = 30.0
-    doubt: float = 2.0
-    doubt_again: float = 0.1
 
 
 TIMING = Timing()
@@ -36,47 +28,18 @@ IGNORED = frozenset({"TRADE_LITE", "MARGIN_CALL", "STRATEGY_UPDATE", "GRID_UPDAT
 _DOUBT_TRIES = 3
 
 
-async def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields: `Gap` first and after every reconnect, `StreamLost` when a stream drops.
-
-    With `private` only the private stream's state is told so; prices then come and go silently.
-    """
-    feed = Feed()
-    session.feeds.add(feed)
-    try:
-        if session.closed:
-            return
-        if subscription.private:
-            feed.start(PrivateStream(session, feed).run())
-        if subscription.symbols:
-            feed.start(PriceStream(session, feed, subscription.symbols, tell=not subscription.private).run())
-        while (event := await feed.get()) is not None:
-            yield event
-    finally:
-        session.feeds.discard(feed)
-        await feed.close()
+def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+    """What `subscribe` yields."""
+    return prices.events(session, subscription, lambda feed: PrivateStream(session, feed), TIMING)
 
 
-class _Stream(Reconnecting):
-    """A stream of Binance's."""
-
-    def __init__(self, session: Session, feed: Feed, *, tell: bool = True) -> None:
-        super().__init__(session.venue.http, feed, venue="Binance", account=session.name, timing=TIMING, tell=tell)
-        self.session = session
-
-    async def objects(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Payload]:
-        """Each frame's object, out of the combined stream's envelope. Raises `Lost` at the end."""
-        async for frame in self.frames(socket):
-            if isinstance(frame, dict):
-                data = frame.get("data")
-                yield data if isinstance(data, dict) else frame
-
-
-class PrivateStream(_Stream):
+class PrivateStream(Stream):
     """Orders, fills, positions and balance of one account."""
 
+    session: Session
+
     def __init__(self, session: Session, feed: Feed) -> None:
-        super().__init__(session, feed)
+        super().__init__(session, feed, TIMING)
         self._key = ""
         self._unknown: set[str] = set()
 
@@ -141,7 +104,7 @@ class PrivateStream(_Stream):
 
     async def _order(self, frame: Payload) -> None:
         report = translate.order_update(frame)
-        await self._know(report.order.terms.symbol)
+        await self.know(report.order.terms.symbol)
         is_first = translate.is_first_report(frame)
         told = self.session.fold.ordinary(report, is_first=is_first)
         if isinstance(told, Doubt):
@@ -175,7 +138,7 @@ class PrivateStream(_Stream):
 
     async def _conditional(self, report: AlgoReport) -> None:
         fold = self.session.fold
-        await self._know(report.order.terms.symbol)
+        await self.know(report.order.terms.symbol)
         if fold.lacks_trail(report):  # then its own read tells it
             order = report.order
             try:
@@ -189,15 +152,6 @@ class PrivateStream(_Stream):
                 return
             fold.learn(() if whole is None else (whole,))
         self._told(fold.conditional(report))
-
-    async def _know(self, symbol: str) -> None:
-        """A symbol that was listed since the instruments were read is made known before anything is told of it."""
-        if symbol not in self.session.instruments:
-            try:
-                async with asyncio.timeout(TIMING.doubt):
-                    await self.session.venue.read_instruments_again()
-            except (VenueError, TimeoutError) as error:
-                log.warning("%s: the instruments could not be read again for %s: %s", self.session.name, symbol, error)
 
     def _told(self, told: Told) -> None:
         self._heard(told.order.terms.symbol, told.order.updated_ms)
@@ -227,64 +181,3 @@ class PrivateStream(_Stream):
         for place, position in self.session.positions.items():
             if place[0] == symbol:
                 self.session.positions[place] = replace(position, leverage=leverage)
-
-
-class PriceStream(_Stream):
-    """The latest prices of some symbols, from their trades and best bids and asks."""
-
-    def __init__(self, session: Session, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> None:
-        super().__init__(session, feed, tell=tell)
-        self._symbols = symbols
-        self._latest: dict[str, PriceEvent] = {}
-
-    async def listen(self) -> None:
-        trades = await self._subscribe("aggTrade")
-        try:
-            quotes = await self._subscribe("bookTicker")
-            try:
-                self.listening("The prices are connected.")
-                await self._first_prices()
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(trades))
-                    group.create_task(self._read(quotes))
-            except BaseExceptionGroup as failures:
-                raise failures.exceptions[0] from None
-            finally:
-                await quotes.close()
-        finally:
-            await trades.close()
-
-    async def _subscribe(self, channel: str) -> aiohttp.ClientWebSocketResponse:
-        socket = await self.open(self.session.market_url(channel))
-        streams = [f"{symbol.lower()}@{channel}" for symbol in self._symbols]
-        await socket.send_json({"method": "SUBSCRIBE", "params": streams, "id": 1})
-        return socket
-
-    async def _first_prices(self) -> None:
-        for symbol in self._symbols:
-            try:
-                reply = await self.session.venue.ask("ticker/price", {"symbol": symbol})
-            except NoReply as error:
-                raise NotReady(str(error)) from None
-            body = reply.body if isinstance(reply.body, dict) else {}
-            self._keep(
-                PriceEvent(symbol=symbol, last=translate.number(body.get("price"), "price"), time_ms=body.get("time", 0))
-            )
-
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in self.objects(socket):
-            event = translate.market_event(frame)
-            if event is not None:
-                self._keep(event)
-
-    def _keep(self, event: PriceEvent | Quote) -> None:
-        before = self._latest.get(event.symbol)
-        if isinstance(event, Quote):
-            if before is None:
-                return
-            event = replace(before, bid=event.bid, ask=event.ask, time_ms=event.time_ms)
-        elif before is not None:
-            event = replace(event, bid=before.bid, ask=before.ask)
-        if event != before:
-            self._latest[event.symbol] = event
-            self.feed.put_price(event)

@@ -1,21 +1,16 @@
-"""Between Binance's wire and copydesk's records, both ways. Pure: no clock, no I/O, no state.
+"""Between the wire of USD-M futures and copydesk's records, both ways. Pure: no clock, no I/O, no state.
 
-Numbers become `Decimal` from their text and text from their `Decimal`; no float is ever in between. What is missing or does
-not have the documented form raises `Unreadable`, which names the field. Source of all names: Binance USD-M futures API
-documentation.
+Source of all names: Binance USD-M futures API documentation.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any
 
 from copydesk.model import (
-    ZERO,
     Balance,
-    Candle,
     Contract,
     Fill,
     Instrument,
@@ -28,18 +23,35 @@ from copydesk.model import (
     OrderType,
     Position,
     PositionSide,
-    PriceEvent,
     Record,
-    Side,
     Terms,
     TimeInForce,
     TriggerBy,
 )
 from copydesk_wire.errors import Unreadable
 
-Payload = Mapping[str, Any]
-Params = dict[str, str]
-V = TypeVar("V")
+from copydesk_binance.fields import (
+    SIDES,
+    TIME_WORDS,
+    Params,
+    Payload,
+    Untranslatable,
+    WrongMode,
+    flag,
+    inner_of,
+    need,
+    need_number,
+    number_or_zero,
+    object_of,
+    order_id_params,
+    positive,
+    rows,
+    text,
+    text_of,
+    whole,
+    word_of,
+    word_or,
+)
 
 ALGO_PREFIX = "algo:"
 """Marks the `venue_id` of a conditional order, whose ids come from a service of their own."""
@@ -81,13 +93,10 @@ TIMES_IN_FORCE: dict[str, tuple[TimeInForce, bool]] = {
     "GTE_GTC": (TimeInForce.GTC, False),
     "RPI": (TimeInForce.GTC, True),
 }
-TIME_WORDS: dict[TimeInForce, str] = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 
-SIDES: dict[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL}
 POSITION_SIDES: dict[str, PositionSide] = {"BOTH": PositionSide.NET, "LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
 TRIGGERS: dict[str, TriggerBy] = {"CONTRACT_PRICE": TriggerBy.LAST, "MARK_PRICE": TriggerBy.MARK}
 TRIGGER_WORDS: dict[TriggerBy, str] = {ours: word for word, ours in TRIGGERS.items()}
-INTERVALS = frozenset({"1m", "5m", "15m", "1h", "4h", "1d"})
 
 ALGO_STATUSES: dict[str, OrderStatus | None] = {
     # None: it depends on the order that it became
@@ -102,118 +111,6 @@ ALGO_STATUSES: dict[str, OrderStatus | None] = {
 }
 _TRIGGERED_STATUSES = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
 _TRADES = frozenset({"TRADE", "CALCULATED"})
-
-
-class Untranslatable(ValueError):
-    """An order that this venue cannot carry; the sentence says why. Nothing was sent."""
-
-
-class WrongMode(Untranslatable):
-    """The position side does not fit the account's position mode, as far as that is known."""
-
-
-# --- fields -------------------------------------------------------------------------------------------------
-
-
-LARGEST_EXPONENT = 40
-"""No price, quantity or sum has more digits before or after its point; what has is no number of the venue."""
-_WHOLE = re.compile(r"-?[0-9]{1,19}")
-
-
-def number(value: Any, name: str) -> Decimal:
-    """A number from its text, exactly. A float has lost its text already, so it is refused."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise Unreadable(f"Binance sent {name}={value!r}, which is not a number in text form.")
-    try:
-        result = Decimal(value)
-    except InvalidOperation:
-        raise Unreadable(f"Binance sent {name}={value!r}, which is not a number.") from None
-    if not result.is_finite():
-        raise Unreadable(f"Binance sent {name}={value!r}, which is not a finite number.")
-    if result and abs(result.adjusted()) > LARGEST_EXPONENT:
-        raise Unreadable(f"Binance sent {name}={str(value)[:60]!r}, which is too large or too small to be meant.")
-    return result
-
-
-def _need(payload: Payload, *names: str) -> Any:
-    for name in names:
-        if payload.get(name) is not None:
-            return payload[name]
-    raise Unreadable(f"Binance sent an object without {' or '.join(names)}.")
-
-
-def _number(payload: Payload, *names: str) -> Decimal:
-    return number(_need(payload, *names), names[0])
-
-
-def _number_or_zero(payload: Payload, *names: str) -> Decimal:
-    for name in names:
-        if payload.get(name) not in (None, ""):
-            return number(payload[name], name)
-    return ZERO
-
-
-def _positive(payload: Payload, *names: str) -> Decimal | None:
-    """A price that the venue writes as zero, empty or not at all where there is none."""
-    value = _number_or_zero(payload, *names)
-    return value if value > 0 else None
-
-
-def _whole(payload: Payload, *names: str) -> int:
-    value = next((payload[name] for name in names if payload.get(name) not in (None, "")), 0)
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        value = f"{value:f}".partition(".")[0] if value.adjusted() < LARGEST_EXPONENT else value  # 1.7E+12
-    if isinstance(value, bool) or not isinstance(value, int | str) or not _WHOLE.fullmatch(str(value)):
-        raise Unreadable(f"Binance sent {names[0]}={str(value)[:60]!r}, which is not a whole number.")
-    return int(value)
-
-
-def _text(payload: Payload, *names: str) -> str:
-    """A name or an id. Ids come as numbers or as texts."""
-    value = _need(payload, *names)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise Unreadable(f"Binance sent {names[0]}={str(value)[:60]!r}, which is no name and no id.")
-    return str(value)
-
-
-def _word(payload: Payload, table: Mapping[str, Any], *names: str) -> Any:
-    value = _need(payload, *names)
-    if not isinstance(value, str) or value not in table:
-        raise Unreadable(f"Binance sent {names[0]}={value!r}; known are {', '.join(table)}.")
-    return table[value]
-
-
-def _word_or(payload: Payload, table: Mapping[str, V], name: str, default: V) -> V:
-    """A word that the venue leaves out where there is nothing to say."""
-    if payload.get(name) in (None, ""):
-        return default
-    word: V = _word(payload, table, name)
-    return word
-
-
-def _flag(payload: Payload, name: str) -> bool:
-    value = payload.get(name)
-    return value is True or (isinstance(value, str) and value.lower() == "true")
-
-
-def _object(payload: Any, what: str) -> Payload:
-    if not isinstance(payload, Mapping):
-        raise Unreadable(f"Binance sent {type(payload).__name__} where {what} was expected.")
-    return payload
-
-
-def _inner(event: Any, what: str) -> Payload:
-    """The `o` of an event. In an order `o` is a word: its type."""
-    outer = _object(event, what)
-    inner = outer.get("o")
-    return inner if isinstance(inner, Mapping) else outer
-
-
-def rows(payload: Any, what: str) -> list[Payload]:
-    """A list of objects, as most reads answer."""
-    if not isinstance(payload, list):
-        raise Unreadable(f"Binance sent {type(payload).__name__} where a list of {what} was expected.")
-    return [_object(row, what) for row in payload]
 
 
 # --- orders -------------------------------------------------------------------------------------------------
@@ -241,24 +138,24 @@ class AlgoReport(Record):
 def _terms(payload: Payload, type_: OrderType, keys: _Keys) -> Terms:
     time_in_force, post_only = TIMES_IN_FORCE["GTC"]
     if payload.get(keys.time_in_force):
-        time_in_force, post_only = _word(payload, TIMES_IN_FORCE, keys.time_in_force)
+        time_in_force, post_only = word_of(payload, TIMES_IN_FORCE, keys.time_in_force)
     trailing = type_ is OrderType.TRAILING_STOP
     activation = next((name for name in keys.activation if name in payload), None)  # the trigger price moves by itself
-    trigger = _positive(payload, activation) if trailing and activation else None
+    trigger = positive(payload, activation) if trailing and activation else None
     return Terms(
-        symbol=_text(payload, keys.symbol),
-        side=_word(payload, SIDES, keys.side),
+        symbol=text_of(payload, keys.symbol),
+        side=word_of(payload, SIDES, keys.side),
         type=type_,
-        quantity=_number_or_zero(payload, keys.quantity),
-        price=_positive(payload, keys.price) if type_.has_price else None,
-        trigger_price=_positive(payload, keys.trigger) if type_.has_trigger else trigger,
-        trigger_by=_word_or(payload, TRIGGERS, keys.trigger_by, TriggerBy.LAST),
-        trail_percent=_positive(payload, *keys.trail) if trailing else None,
+        quantity=number_or_zero(payload, keys.quantity),
+        price=positive(payload, keys.price) if type_.has_price else None,
+        trigger_price=positive(payload, keys.trigger) if type_.has_trigger else trigger,
+        trigger_by=word_or(payload, TRIGGERS, keys.trigger_by, TriggerBy.LAST),
+        trail_percent=positive(payload, *keys.trail) if trailing else None,
         time_in_force=time_in_force,
         post_only=post_only,
-        reduce_only=_flag(payload, keys.reduce_only),
-        close_position=_flag(payload, keys.close_position),
-        position_side=_word_or(payload, POSITION_SIDES, keys.position_side, PositionSide.NET),
+        reduce_only=flag(payload, keys.reduce_only),
+        close_position=flag(payload, keys.close_position),
+        position_side=word_or(payload, POSITION_SIDES, keys.position_side, PositionSide.NET),
     )
 
 
@@ -338,7 +235,7 @@ _ALGO_REST = _Keys(
 
 
 def _status(payload: Payload, name: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
-    status: OrderStatus = _word(payload, STATUSES, name)
+    status: OrderStatus = word_of(payload, STATUSES, name)
     if status is OrderStatus.NEW and filled > 0:  # NEW_ADL and NEW_INSURANCE are sent for forced orders that traded
         return OrderStatus.FILLED if filled >= quantity else OrderStatus.PARTIALLY_FILLED
     return status
@@ -346,13 +243,13 @@ def _status(payload: Payload, name: str, quantity: Decimal, filled: Decimal) -> 
 
 def order_update(event: Payload, account: str = "") -> OrderReport:
     """An ORDER_TRADE_UPDATE (or its `o` alone). `updated_ms` is the trade time; the fee is positive when paid."""
-    body = _inner(event, "an order")
-    type_: OrderType = _word(body, ORDER_TYPES, "ot", "o")
-    present: OrderType = _word(body, ORDER_TYPES, "o")
+    body = inner_of(event, "an order")
+    type_: OrderType = word_of(body, ORDER_TYPES, "ot", "o")
+    present: OrderType = word_of(body, ORDER_TYPES, "o")
     terms = _terms(body, type_, _STREAM)
-    filled = _number_or_zero(body, "z")
-    venue_id = _text(body, "i")
-    time_ms = _whole(body, "T") or _whole(event, "T", "E")
+    filled = number_or_zero(body, "z")
+    venue_id = text_of(body, "i")
+    time_ms = whole(body, "T") or whole(event, "T", "E")
     order = Order(
         account=account,
         venue_id=venue_id,
@@ -360,16 +257,16 @@ def order_update(event: Payload, account: str = "") -> OrderReport:
         terms=terms,
         status=_status(body, "X", terms.quantity, filled),
         filled=filled,
-        average_price=_positive(body, "ap"),
+        average_price=positive(body, "ap"),
         triggered=type_.is_conditional and present is not type_,
         created_ms=time_ms if body.get("x") == "NEW" else 0,
         updated_ms=time_ms,
         reason=str(body.get("rm") or ""),
     )
-    last = _number_or_zero(body, "l")
+    last = number_or_zero(body, "l")
     if str(body.get("x")) not in _TRADES or last <= 0:
         return OrderReport(order=order)
-    trade_id = _whole(body, "t")
+    trade_id = whole(body, "t")
     fill = Fill(
         account=account,
         execution_id=str(trade_id) if trade_id > 0 else f"{venue_id}:{filled}",
@@ -379,10 +276,10 @@ def order_update(event: Payload, account: str = "") -> OrderReport:
         side=terms.side,
         position_side=terms.position_side,
         quantity=last,
-        price=_number(body, "L"),
-        fee=_number_or_zero(body, "n"),
+        price=need_number(body, "L"),
+        fee=number_or_zero(body, "n"),
         fee_asset=str(body.get("N") or ""),
-        maker=_flag(body, "m"),
+        maker=flag(body, "m"),
         time_ms=time_ms,
     )
     return OrderReport(order=order, fill=fill)
@@ -396,27 +293,27 @@ def is_first_report(event: Payload) -> bool:
 
 def changed_ms(payload: Payload) -> int:
     """When an order that REST answered has changed last."""
-    return _whole(payload, "updateTime", "time")
+    return whole(payload, "updateTime", "time")
 
 
 def order(payload: Any, account: str = "") -> Order:
     """An order as REST and the websocket API answer it."""
-    body = _object(payload, "an order")
-    type_: OrderType = _word(body, ORDER_TYPES, "origType", "type")
-    present: OrderType = _word(body, ORDER_TYPES, "type", "origType")
+    body = object_of(payload, "an order")
+    type_: OrderType = word_of(body, ORDER_TYPES, "origType", "type")
+    present: OrderType = word_of(body, ORDER_TYPES, "type", "origType")
     terms = _terms(body, type_, _REST)
-    filled = _number_or_zero(body, "executedQty", "cumQty")
+    filled = number_or_zero(body, "executedQty", "cumQty")
     return Order(
         account=account,
-        venue_id=_text(body, "orderId"),
+        venue_id=text_of(body, "orderId"),
         client_id=str(body.get("clientOrderId") or ""),
         terms=terms,
         status=_status(body, "status", terms.quantity, filled),
         filled=filled,
-        average_price=_positive(body, "avgPrice"),
+        average_price=positive(body, "avgPrice"),
         triggered=type_.is_conditional and present is not type_,
-        created_ms=_whole(body, "time"),
-        updated_ms=_whole(body, "updateTime", "time"),
+        created_ms=whole(body, "time"),
+        updated_ms=whole(body, "updateTime", "time"),
     )
 
 
@@ -436,22 +333,22 @@ def _algo_status(word: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
 
 def algo_update(event: Payload, account: str = "") -> AlgoReport:
     """An ALGO_UPDATE (or its `o` alone)."""
-    body = _inner(event, "a conditional order")
-    type_: OrderType = _word(body, ORDER_TYPES, "o")
+    body = inner_of(event, "a conditional order")
+    type_: OrderType = word_of(body, ORDER_TYPES, "o")
     _conditional(body.get("at"))
     terms = _terms(body, type_, _ALGO_STREAM)
-    filled = _number_or_zero(body, "aq")
-    word = _text(body, "X")
-    time_ms = _whole(event, "T", "E")
+    filled = number_or_zero(body, "aq")
+    word = text_of(body, "X")
+    time_ms = whole(event, "T", "E")
     return AlgoReport(
         order=Order(
             account=account,
-            venue_id=f"{ALGO_PREFIX}{_text(body, 'aid')}",
+            venue_id=f"{ALGO_PREFIX}{text_of(body, 'aid')}",
             client_id=str(body.get("caid") or ""),
             terms=terms,
             status=_algo_status(word, terms.quantity, filled),
             filled=filled,
-            average_price=_positive(body, "ap"),
+            average_price=positive(body, "ap"),
             triggered=word in _TRIGGERED_STATUSES,
             created_ms=time_ms if word == "NEW" else 0,
             updated_ms=time_ms,
@@ -465,24 +362,24 @@ def algo_update(event: Payload, account: str = "") -> AlgoReport:
 
 def algo_order(payload: Any, account: str = "") -> AlgoReport:
     """A conditional order as REST and the websocket API answer it."""
-    body = _object(payload, "a conditional order")
-    type_: OrderType = _word(body, ORDER_TYPES, "orderType", "type")
+    body = object_of(payload, "a conditional order")
+    type_: OrderType = word_of(body, ORDER_TYPES, "orderType", "type")
     _conditional(body.get("algoType"))
     terms = _terms(body, type_, _ALGO_REST)
-    filled = _number_or_zero(body, "actualQty", "executedQty")
-    word = _text(body, "algoStatus")
+    filled = number_or_zero(body, "actualQty", "executedQty")
+    word = text_of(body, "algoStatus")
     return AlgoReport(
         order=Order(
             account=account,
-            venue_id=f"{ALGO_PREFIX}{_text(body, 'algoId')}",
+            venue_id=f"{ALGO_PREFIX}{text_of(body, 'algoId')}",
             client_id=str(body.get("clientAlgoId") or ""),
             terms=terms,
             status=_algo_status(word, terms.quantity, filled),
             filled=filled,
-            average_price=_positive(body, "actualPrice", "avgPrice"),
+            average_price=positive(body, "actualPrice", "avgPrice"),
             triggered=word in _TRIGGERED_STATUSES,
-            created_ms=_whole(body, "createTime"),
-            updated_ms=_whole(body, "updateTime", "triggerTime", "createTime"),
+            created_ms=whole(body, "createTime"),
+            updated_ms=whole(body, "updateTime", "triggerTime", "createTime"),
         ),
         becomes=_becomes(body.get("actualOrderId")),
         finished=word == "FINISHED",
@@ -495,25 +392,28 @@ def _conditional(algo_type: Any) -> None:
 
 
 def _becomes(order_id: Any) -> str:
-    return "" if order_id in (None, "", 0, "0") else str(order_id)
+    if order_id is None or order_id == "":
+        return ""
+    known = text_of({"id": order_id}, "id")
+    return "" if known == "0" else known
 
 
 def trade(payload: Any, account: str = "") -> Fill:
     """A row of userTrades. `commission` is positive when paid; a maker's rebate is below zero."""
-    body = _object(payload, "a trade")
+    body = object_of(payload, "a trade")
     return Fill(
         account=account,
-        execution_id=_text(body, "id"),
-        venue_id=_text(body, "orderId"),
-        symbol=_text(body, "symbol"),
-        side=_word(body, SIDES, "side"),
-        position_side=_word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
-        quantity=_number(body, "qty"),
-        price=_number(body, "price"),
-        fee=_number_or_zero(body, "commission"),
+        execution_id=text_of(body, "id"),
+        venue_id=text_of(body, "orderId"),
+        symbol=text_of(body, "symbol"),
+        side=word_of(body, SIDES, "side"),
+        position_side=word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
+        quantity=need_number(body, "qty"),
+        price=need_number(body, "price"),
+        fee=number_or_zero(body, "commission"),
         fee_asset=str(body.get("commissionAsset") or ""),
-        maker=_flag(body, "maker"),
-        time_ms=_whole(body, "time"),
+        maker=flag(body, "maker"),
+        time_ms=whole(body, "time"),
     )
 
 
@@ -531,72 +431,72 @@ class AccountUpdate(Record):
 
 def account_update(event: Payload, account: str = "") -> AccountUpdate:
     """An ACCOUNT_UPDATE. Positions carry no mark price, leverage or liquidation price: the venue sends none."""
-    body = _object(_need(_object(event, "an account update"), "a"), "an account update")
+    body = object_of(need(object_of(event, "an account update"), "a"), "an account update")
     return AccountUpdate(
         cause=str(body.get("m") or ""),
-        wallets={_text(row, "a"): _number(row, "wb") for row in rows(body.get("B") or [], "balances")},
+        wallets={text_of(row, "a"): need_number(row, "wb") for row in rows(body.get("B") or [], "balances")},
         positions=tuple(position_update(row, account) for row in rows(body.get("P") or [], "positions")),
-        time_ms=_whole(event, "T", "E"),
+        time_ms=whole(event, "T", "E"),
     )
 
 
 def position_update(payload: Any, account: str = "") -> Position:
     """One position inside an ACCOUNT_UPDATE."""
-    body = _object(payload, "a position")
+    body = object_of(payload, "a position")
     return Position(
         account=account,
-        symbol=_text(body, "s"),
-        position_side=_word(body, POSITION_SIDES, "ps"),
-        quantity=_number(body, "pa"),
-        entry_price=_number_or_zero(body, "ep"),
-        unrealised=_number_or_zero(body, "up"),
+        symbol=text_of(body, "s"),
+        position_side=word_of(body, POSITION_SIDES, "ps"),
+        quantity=need_number(body, "pa"),
+        entry_price=number_or_zero(body, "ep"),
+        unrealised=number_or_zero(body, "up"),
     )
 
 
 def position(payload: Any, account: str = "") -> Position:
     """A row of positionRisk (v1 to v3) or of an account's positions. v3 tells no leverage: it follows from the margin."""
-    body = _object(payload, "a position")
-    leverage = _number_or_zero(body, "leverage")
-    margin = _number_or_zero(body, "positionInitialMargin")
+    body = object_of(payload, "a position")
+    leverage = number_or_zero(body, "leverage")
+    margin = number_or_zero(body, "positionInitialMargin")
     if not leverage and margin > 0:
-        leverage = (abs(_number_or_zero(body, "notional")) / margin).quantize(Decimal(1))
+        leverage = (abs(number_or_zero(body, "notional")) / margin).quantize(Decimal(1))
     return Position(
         account=account,
-        symbol=_text(body, "symbol"),
-        position_side=_word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
-        quantity=_number(body, "positionAmt"),
-        entry_price=_number_or_zero(body, "entryPrice"),
-        mark_price=_number_or_zero(body, "markPrice"),
-        unrealised=_number_or_zero(body, "unRealizedProfit", "unrealizedProfit"),
+        symbol=text_of(body, "symbol"),
+        position_side=word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
+        quantity=need_number(body, "positionAmt"),
+        entry_price=number_or_zero(body, "entryPrice"),
+        mark_price=number_or_zero(body, "markPrice"),
+        unrealised=number_or_zero(body, "unRealizedProfit", "unrealizedProfit"),
         leverage=leverage,
-        liquidation_price=_number_or_zero(body, "liquidationPrice"),
+        liquidation_price=number_or_zero(body, "liquidationPrice"),
     )
 
 
 def balance(payload: Any, account: str = "", currency: str = "USDT", time_ms: int = 0) -> Balance:
     """An account (v1 to v3): equity is the margin balance, cash the wallet balance, both over all that counts as margin."""
-    body = _object(payload, "an account")
+    body = object_of(payload, "an account")
     return Balance(
         account=account,
         currency=currency,
-        equity=_number(body, "totalMarginBalance"),
-        cash=_number(body, "totalWalletBalance"),
-        available=_number(body, "availableBalance", "maxWithdrawAmount"),
+        equity=need_number(body, "totalMarginBalance"),
+        cash=need_number(body, "totalWalletBalance"),
+        available=need_number(body, "availableBalance", "maxWithdrawAmount"),
         time_ms=time_ms,
     )
 
 
 def asset_balance(payload: Any, account: str = "") -> Balance:
     """One row of the balance read: one asset's wallet."""
-    body = _object(payload, "a balance")
-    cash = _number(body, "balance")
+    body = object_of(payload, "a balance")
+    cash = need_number(body, "balance")
     return Balance(
         account=account,
-        currency=_text(body, "asset"),
-        equity=cash + _number_or_zero(body, "crossUnPnl"),
+        currency=text_of(body, "asset"),
+        equity=cash + number_or_zero(body, "crossUnPnl"),
         cash=cash,
-        available=_number(body, "availableBalance"),
-        time_ms=_whole(body, "updateTime"),
+        available=need_number(body, "availableBalance"),
+        time_ms=whole(body, "updateTime"),
     )
 
 
@@ -610,7 +510,7 @@ def margins(payload: Any) -> tuple[MarginSetting, ...]:
     return tuple(
         MarginSetting(
             symbol=str(row.get("symbol", "")),
-            leverage=_number_or_zero(row, "leverage"),
+            leverage=number_or_zero(row, "leverage"),
             mode=modes.get(str(row.get("marginType", "")), ""),
         )
         for row in rows(payload, "symbols' settings")
@@ -619,11 +519,11 @@ def margins(payload: Any) -> tuple[MarginSetting, ...]:
 
 def leverage_change(event: Payload) -> tuple[str, Decimal] | None:
     """An ACCOUNT_CONFIG_UPDATE: (symbol, leverage), or None where it tells of the multi-assets mode."""
-    body = _object(event, "an account setting").get("ac")
+    body = object_of(event, "an account setting").get("ac")
     if body is None:
-        _object(_need(event, "ai"), "an account setting")
+        object_of(need(event, "ai"), "an account setting")
         return None
-    return _text(_object(body, "a setting"), "s"), _number(body, "l")
+    return text_of(object_of(body, "a setting"), "s"), need_number(body, "l")
 
 
 # --- the market ---------------------------------------------------------------------------------------------
@@ -631,69 +531,29 @@ def leverage_change(event: Payload) -> tuple[str, Decimal] | None:
 
 def instrument(payload: Any) -> Instrument:
     """One symbol of exchangeInfo with its filters."""
-    body = _object(payload, "a symbol")
-    filters = {str(row.get("filterType")): row for row in rows(_need(body, "filters"), "filters")}
+    body = object_of(payload, "a symbol")
+    filters = {str(row.get("filterType")): row for row in rows(need(body, "filters"), "filters")}
     lot: Payload = filters.get("LOT_SIZE", {})
     market_lot: Payload = filters.get("MARKET_LOT_SIZE", {})
     price: Payload = filters.get("PRICE_FILTER", {})
     notional: Payload = filters.get("MIN_NOTIONAL", {})
     return Instrument(
-        symbol=_text(body, "symbol"),
+        symbol=text_of(body, "symbol"),
         base=str(body.get("baseAsset") or ""),
         quote=str(body.get("quoteAsset") or ""),
         settle=str(body.get("marginAsset") or body.get("quoteAsset") or ""),
         contract=Contract.LINEAR,
-        price_tick=_number_or_zero(price, "tickSize"),
-        quantity_step=_number_or_zero(lot, "stepSize"),
-        min_quantity=_number_or_zero(lot, "minQty"),
-        max_quantity=_number_or_zero(lot, "maxQty"),
-        market_max_quantity=_number_or_zero(market_lot, "maxQty"),
-        min_notional=_number_or_zero(notional, "notional", "minNotional"),
+        price_tick=number_or_zero(price, "tickSize"),
+        quantity_step=number_or_zero(lot, "stepSize"),
+        min_quantity=number_or_zero(lot, "minQty"),
+        max_quantity=number_or_zero(lot, "maxQty"),
+        market_max_quantity=number_or_zero(market_lot, "maxQty"),
+        min_notional=number_or_zero(notional, "notional", "minNotional"),
         trading=body.get("status", body.get("contractStatus")) == "TRADING",
     )
 
 
-def server_time(payload: Any) -> int:
-    """The venue's clock in milliseconds, from its time read."""
-    return _whole(_object(payload, "the time"), "serverTime")
-
-
-def candle(payload: Any) -> Candle:
-    """One row of klines: [open time, open, high, low, close, volume, …]."""
-    if not isinstance(payload, list) or len(payload) < 6 or not isinstance(payload[0], int):
-        raise Unreadable("Binance sent a candle that is not a row of at least six fields beginning with its time.")
-    names = ("open", "high", "low", "close", "volume")
-    opened, high, low, close, volume = (number(value, name) for value, name in zip(payload[1:6], names, strict=True))
-    return Candle(open_ms=payload[0], open=opened, high=high, low=low, close=close, volume=volume)
-
-
-class Quote(Record):
-    """Best bid and ask of one symbol."""
-
-    symbol: str
-    bid: Decimal
-    ask: Decimal
-    time_ms: int = 0
-
-
-def market_event(event: Payload) -> PriceEvent | Quote | None:
-    """A frame of a market stream: a trade gives a price, a bookTicker a quote, anything else None."""
-    kind = _object(event, "a market event").get("e")
-    if kind in ("aggTrade", "trade"):
-        return PriceEvent(symbol=_text(event, "s"), last=_number(event, "p"), time_ms=_whole(event, "T", "E"))
-    if kind == "bookTicker":
-        return Quote(
-            symbol=_text(event, "s"), bid=_number(event, "b"), ask=_number(event, "a"), time_ms=_whole(event, "T", "E")
-        )
-    return None
-
-
 # --- requests -----------------------------------------------------------------------------------------------
-
-
-def text(value: Decimal) -> str:
-    """A number as the venue wants it: all its digits, no exponent."""
-    return format(value, "f")
 
 
 def place_params(client_id: str, terms: Terms, *, hedge_mode: bool) -> tuple[str, Params]:
@@ -755,7 +615,7 @@ def modify_params(change: OrderChange) -> Params:
         "side": terms.side.value.upper(),
         "quantity": text(terms.quantity),
         "price": text(terms.price),
-    } | _order_id(change.ref)
+    } | order_id_params(change.ref)
 
 
 def ref_params(ref: OrderRef) -> tuple[str, Params]:
@@ -766,12 +626,4 @@ def ref_params(ref: OrderRef) -> tuple[str, Params]:
         if not ref.client_id:
             raise Untranslatable("An order is named by its client id or its venue id; this one has neither.")
         return "algoOrder", {"clientAlgoId": ref.client_id}
-    return "order", {"symbol": ref.symbol} | _order_id(ref)
-
-
-def _order_id(ref: OrderRef) -> Params:
-    if ref.venue_id:
-        return {"orderId": ref.venue_id}
-    if ref.client_id:
-        return {"origClientOrderId": ref.client_id}
-    raise Untranslatable("An order is named by its client id or its venue id; this one has neither.")
+    return "order", {"symbol": ref.symbol} | order_id_params(ref)

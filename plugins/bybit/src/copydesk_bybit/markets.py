@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from copydesk.errors import NotReady
 from copydesk.model import Instrument
 from copydesk_ccxt import venue
 from copydesk_wire import fields
-from copydesk_wire.errors import Unreadable
+from copydesk_wire.errors import NoReply, Unreadable
 
 from copydesk_bybit import translate
 from copydesk_bybit.errors import Reply, raise_for, read_answer
@@ -46,7 +47,7 @@ class Venue(venue.Venue):
         return translate.server_time((await self.ask("time")).body)
 
     def read_instrument(self, info: Any) -> Instrument:
-        return translate.instrument(info, _category(info))
+        return translate.instrument(info, category_of_row(info))
 
     async def list_instruments(self) -> Iterable[Any]:
         found: list[Any] = []
@@ -71,13 +72,16 @@ class Venue(venue.Venue):
     async def ask(self, name: str, params: dict[str, str] | None = None) -> Reply:
         """A public read of `v5/market/NAME`. Raises `NotReady`, `RateLimited` or `Refused`."""
         path = f"v5/market/{name}"
-        reply = read_answer(await self.send(self.client.sign(path, ["public"], "GET", params or {})))
+        try:
+            reply = read_answer(await self.send(self.client.sign(path, ["public"], "GET", params or {})))
+        except NoReply as error:
+            raise NotReady(str(error)) from None
         if not reply.is_fine:
             raise_for(reply, f"GET {path}", self.now_ms())
         return reply
 
 
-def _category(info: Any) -> str:
+def category_of_row(info: Any) -> str:
     """Which product a row of instruments-info is of: only the contracts say it."""
     kind = fields.text_or(fields.object_(info, "an instrument"), "contractType")
     if kind in _LINEAR:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from copydesk.model import (
     Candle,
     CandleRequest,
     ConnectionSettings,
+    Contract,
     Fill,
     Instrument,
     NewOrder,
@@ -27,6 +29,8 @@ from copydesk.model import (
     PositionSide,
     Rejected,
     RejectReason,
+    Side,
+    Terms,
     Unknown,
 )
 from copydesk_ccxt.signing import Signing
@@ -51,7 +55,7 @@ MAX_CANDLES = 1_000
 HOME_QUOTES = ("USDT", "USDC", "EUR", "BTC")
 """In which quote currency a coin's spot position is told where it was not traded yet, the first that is listed."""
 
-Place = tuple[str, PositionSide]
+NOTHING_TO_REDUCE = RejectReason.NOTHING_TO_REDUCE
 
 
 class Session:
@@ -167,14 +171,16 @@ class Session:
         """Place an order under its client id, unchanged. The reply tells that the venue has it, not its state."""
         what = f"place {order.client_id}"
         try:
+            order = replace(order, terms=await self._spot_exit(order.terms))
             params = translate.place_params(order)
+            await self._check_spot_trigger(order.terms)
         except Untranslatable as error:
-            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
-        if order.terms.position_side is not PositionSide.NET:
-            self._hedged[order.terms.symbol] = True
+            return Rejected(reason=error.reason, message=f"{what}: {error}")
         answer = await self._trade("order/create", params, what)
         if isinstance(answer, Reply):
-            self._note_side(_order_id(answer), order.terms.position_side)
+            if order.terms.position_side is not PositionSide.NET:
+                self._hedged[order.terms.symbol] = True
+            self._note_side(translate.placed_id(answer.body), order.terms.position_side)
             return Accepted()
         return answer
 
@@ -182,9 +188,10 @@ class Session:
         """Give a working order a new price, trigger price and total quantity."""
         what = f"modify {change.ref.client_id or change.ref.venue_id}"
         try:
+            change = replace(change, terms=await self._spot_exit(change.terms))
             params = translate.modify_params(change)
         except Untranslatable as error:
-            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+            return Rejected(reason=error.reason, message=f"{what}: {error}")
         answer = await self._trade("order/amend", params, what)
         return Accepted() if isinstance(answer, Reply) else answer
 
@@ -194,12 +201,51 @@ class Session:
         try:
             params = translate.ref_params(ref)
         except Untranslatable as error:
-            return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
+            return Rejected(reason=error.reason, message=f"{what}: {error}")
         service = translate.filter_of(ref.type, ref.symbol)
         answer = await self._trade("order/cancel", params | ({"orderFilter": service} if service else {}), what)
         if service and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
             answer = await self._trade("order/cancel", params, what)
         return Accepted() if isinstance(answer, Reply) else answer
+
+    async def _spot_exit(self, terms: Terms) -> Terms:
+        """A reduce-only order on spot, where the venue knows no such thing: an ordinary sale of no more than there is.
+
+        Fees are taken from what was bought, so that there is a little less than was bought. Raises `Untranslatable`.
+        """
+        instrument = self.instruments.get(terms.symbol)
+        if not terms.reduce_only or instrument is None or instrument.contract is not Contract.SPOT:
+            return terms
+        plain = replace(terms, reduce_only=False)
+        if terms.side is Side.BUY:
+            raise Untranslatable(f"There is nothing short of {instrument.base} to buy back.", NOTHING_TO_REDUCE)
+        if self.wallets.get(instrument.base, ZERO) < terms.quantity:
+            with contextlib.suppress(VenueError):  # then what the stream told has to do
+                self.keep_wallet(await self.read_wallet())
+        there = self.wallets.get(instrument.base, ZERO)
+        if there >= terms.quantity:
+            return plain
+        step = instrument.quantity_step
+        quantity = there // step * step
+        if quantity < max(step, instrument.min_quantity):
+            raise Untranslatable(f"There is no {instrument.base} to sell: {there}.", NOTHING_TO_REDUCE)
+        return replace(plain, quantity=quantity)
+
+    async def _check_spot_trigger(self, terms: Terms) -> None:
+        """Spot takes the direction of a trigger from where the price is now: one that is met already would become another
+        kind of order. Raises `Untranslatable` for it, and where the price cannot be read."""
+        if terms.trigger_price is None or category_of(terms.symbol) != SPOT:
+            return
+        try:
+            body = (await self.venue.ask("tickers", {"category": SPOT, "symbol": name_of(terms.symbol)})).body
+            last = translate.ticker(translate.rows_of(body, "tickers")[0], SPOT).last or ZERO
+        except (VenueError, IndexError) as error:
+            raise Untranslatable(
+                f"The price of {terms.symbol} could not be read: {error}", RejectReason.OVERLOADED
+            ) from None
+        if (terms.trigger_price > last) != translate.rises_to_trigger(terms):
+            where = f"trigger {terms.trigger_price}, price {last}"
+            raise Untranslatable(f"The {terms.type} order would trigger at once: {where}.", RejectReason.PRICE)
 
     async def look_up(self, ref: OrderRef) -> Order | None:
         """What the venue knows of one order; None where it says that it does not know it.
@@ -332,11 +378,7 @@ class Session:
             "interval": interval,
             "limit": str(max(1, min(request.limit, MAX_CANDLES))),
         }
-        try:
-            reply = await self.venue.ask("kline", params)
-        except NoReply as error:
-            raise NotReady(str(error)) from None
-        rows = translate.result_of(reply.body).get("list")
+        rows = translate.result_of((await self.venue.ask("kline", params)).body).get("list")
         return tuple(translate.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
 
     async def close(self) -> None:
@@ -347,11 +389,6 @@ class Session:
         for feed in list(self.feeds):
             await feed.close()
         await self.venue.release()
-
-
-def _order_id(reply: Reply) -> str:
-    result = reply.body.get("result") if isinstance(reply.body, Mapping) else None
-    return str(result.get("orderId") or "") if isinstance(result, Mapping) else ""
 
 
 async def connect(settings: ConnectionSettings) -> Session:

@@ -24,7 +24,7 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk_wire import fields
-from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.errors import Unreadable
 from copydesk_wire.fields import Payload
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
 from msgspec.structs import replace
@@ -37,7 +37,6 @@ from copydesk_bybit.translate import Quote
 log = logging.getLogger("copydesk.bybit")
 
 PING_S = 10.0
-PONG_S = 5.0
 LOGIN_S = 8.0
 EXPIRES_MS = 10_000
 DOUBT_S = 2.0
@@ -123,8 +122,9 @@ class PrivateStream(_Stream):
         await socket.send_json(request)
         async for frame in frames:
             if isinstance(frame, dict) and frame.get("op") == request["op"]:
-                if frame.get("success") is False or frame.get("retCode") not in (None, 0):
-                    raise _Refused(str(frame.get("ret_msg") or frame.get("retMsg") or "no reason given"))
+                reason = translate.refusal_of(frame)
+                if reason is not None:
+                    raise _Refused(reason)
                 return
 
     async def _read(self, frames: AsyncIterator[Any]) -> None:
@@ -156,8 +156,8 @@ class PrivateStream(_Stream):
         if topic and topic not in IGNORED and topic not in self._unknown:
             self._unknown.add(topic)
             log.warning("%s: Bybit sent a frame of an unknown topic %r.", self.session.name, topic)
-        elif frame.get("success") is False:
-            raise Lost(f"Bybit refused the stream: {frame.get('ret_msg')}")
+        elif reason := translate.refusal_of(frame):
+            raise Lost(f"Bybit refused the stream: {reason}")
 
     # --- orders ---
 
@@ -180,7 +180,7 @@ class PrivateStream(_Stream):
             try:
                 async with asyncio.timeout(DOUBT_S):
                     await self.session.learn_mode(told.fill.symbol)
-            except (VenueError, NoReply, TimeoutError) as error:
+            except (VenueError, TimeoutError) as error:
                 name = told.fill.execution_id
                 self.feed.put(Gap(reason=f"It could not be told which side execution {name} is of: {error}"))
                 return
@@ -195,7 +195,7 @@ class PrivateStream(_Stream):
             try:
                 async with asyncio.timeout(DOUBT_S):
                     await self.session.venue.read_instruments_again()
-            except (VenueError, NoReply, TimeoutError) as error:
+            except (VenueError, TimeoutError) as error:
                 log.warning("%s: the instruments could not be read again for %s: %s", self.session.name, symbol, error)
 
     # --- the account ---
@@ -250,8 +250,8 @@ class PriceStream(_Stream):
     async def _read(self, category: str, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for frame in self.frames(socket):
             if isinstance(frame, dict):
-                if frame.get("success") is False:
-                    log.warning("%s: Bybit refused a price topic: %s", self.session.name, frame.get("ret_msg"))
+                if reason := translate.refusal_of(frame):
+                    log.warning("%s: Bybit refused a price topic: %s", self.session.name, reason)
                 for event in translate.quotes(frame, category):
                     self._keep(event)
 

@@ -27,6 +27,7 @@ from copydesk.model import (
     PositionSide,
     PriceEvent,
     Record,
+    RejectReason,
     Side,
     Terms,
     TimeInForce,
@@ -108,6 +109,10 @@ INTERVALS = {"1m": "1", "5m": "5", "15m": "15", "1h": "60", "4h": "240", "1d": "
 class Untranslatable(ValueError):
     """An order that this venue cannot carry; the sentence says why. Nothing was sent."""
 
+    def __init__(self, message: str, reason: RejectReason = RejectReason.OTHER) -> None:
+        super().__init__(message)
+        self.reason = reason
+
 
 # --- frames and replies -------------------------------------------------------------------------------------
 
@@ -125,6 +130,22 @@ def result_of(reply: Any) -> Payload:
 def cursor_of(reply: Any) -> str:
     """Where the next page begins; empty at the end."""
     return fields.text_or(result_of(reply), "nextPageCursor")
+
+
+def placed_id(reply: Any) -> str:
+    """The venue's id in the reply to an order request; empty where it sends none."""
+    result = fields.object_(reply, "a reply").get("result")
+    return fields.text_or(result, "orderId") if isinstance(result, Mapping) else ""
+
+
+def refusal_of(frame: Payload) -> str | None:
+    """Why the venue refuses an operation on a stream (login, subscription); None where it does not.
+
+    The private and the public streams say it in `success`, newer ones beside it in `retCode`.
+    """
+    if frame.get("success") is False or frame.get("retCode") not in (None, 0):
+        return fields.text_or(frame, "ret_msg") or fields.text_or(frame, "retMsg") or "no reason given"
+    return None
 
 
 def frame_rows(frame: Payload) -> list[Payload]:
@@ -373,6 +394,8 @@ _CONTRACTS = {"linear": Contract.LINEAR, "inverse": Contract.INVERSE, "spot": Co
 def instrument(row: Any, category: str) -> Instrument:
     """A row of instruments-info. An inverse contract is worth one USD."""
     body = fields.object_(row, "an instrument")
+    if category not in _CONTRACTS:
+        raise Unreadable(f"the venue listed an instrument of the category {category!r}, which is not copied")
     price = fields.object_(fields.need(body, "priceFilter"), "a priceFilter")
     lot = fields.object_(fields.need(body, "lotSizeFilter"), "a lotSizeFilter")
     quote = fields.text_or(body, "quoteCoin")
@@ -486,8 +509,10 @@ def place_params(order: NewOrder) -> Params:
     """
     terms = order.terms
     spot = category_of(terms.symbol) == SPOT
-    if spot and (terms.reduce_only or terms.close_position or terms.position_side is not PositionSide.NET):
-        raise Untranslatable(f"{terms.symbol} is spot: there is no position to reduce, close or take a side of.")
+    if spot and terms.position_side is not PositionSide.NET:
+        raise Untranslatable(f"{terms.symbol} is spot: it has no {terms.position_side} side.", RejectReason.MODE)
+    if spot and (terms.reduce_only or terms.close_position):
+        raise Untranslatable(f"{terms.symbol} is spot: there is no position to reduce or to close.")
     if terms.type is OrderType.TRAILING_STOP:
         raise Untranslatable(
             "A trailing stop of Bybit belongs to a position and has no client id: it cannot be placed here."
@@ -516,6 +541,12 @@ def place_params(order: NewOrder) -> Params:
     return params
 
 
+def rises_to_trigger(terms: Terms) -> bool:
+    """Whether a conditional order waits for the price to rise."""
+    is_stop = terms.type in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
+    return is_stop == (terms.side is Side.BUY)
+
+
 def _condition(terms: Terms, *, spot: bool) -> Params:
     if terms.trigger_price is None:
         raise Untranslatable(f"A {terms.type} order needs a trigger price.")
@@ -526,9 +557,10 @@ def _condition(terms: Terms, *, spot: bool) -> Params:
                 f"Spot orders of Bybit are triggered by the last price, not by the {terms.trigger_by} price."
             )
         return params | {"orderFilter": "StopOrder"}
-    is_stop = terms.type in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
-    rises = is_stop == (terms.side is Side.BUY)
-    return params | {"triggerDirection": RISES if rises else FALLS, "triggerBy": TRIGGER_WORDS[terms.trigger_by]}
+    return params | {
+        "triggerDirection": RISES if rises_to_trigger(terms) else FALLS,
+        "triggerBy": TRIGGER_WORDS[terms.trigger_by],
+    }
 
 
 def modify_params(change: OrderChange) -> Params:
@@ -560,8 +592,3 @@ def ref_params(ref: OrderRef) -> Params:
 def filter_of(type_: OrderType, symbol: str) -> str:
     """The `orderFilter` that a cancel of a spot order needs, because spot keeps waiting orders apart."""
     return "StopOrder" if type_.is_conditional and category_of(symbol) == SPOT else ""
-
-
-def coins_of(frame: Mapping[str, Any]) -> dict[str, Decimal]:
-    """How much there is of each coin that a wallet frame tells of."""
-    return {coin: amount for row in frame_rows(frame) for coin, amount in wallet(row).coins.items()}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueClosed
+from copydesk.errors import NotReady, RateLimited, Refused, VenueClosed
 from copydesk.model import (
     Accepted,
     Balance,
@@ -17,7 +17,6 @@ from copydesk.model import (
     Candle,
     CandleRequest,
     ConnectionSettings,
-    Instrument,
     NewOrder,
     Order,
     OrderChange,
@@ -32,9 +31,9 @@ from copydesk.model import (
     Unknown,
     VenueEvent,
 )
+from copydesk_wire import session
 from copydesk_wire.errors import NoReply, NotSent, Unreadable
 from copydesk_wire.streaming import Feed
-from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
@@ -53,33 +52,18 @@ CLOSED = (
 )
 
 
-class Session:
-    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
-
-    accounts: tuple[str, ...] = ("",)
+class Session(session.Session[Venue]):
+    """What `connect` returns."""
 
     def __init__(self, name: str, venue: Venue, signer: Signer, hidden: Iterable[str]) -> None:
-        self.name = name
-        self.venue = venue
+        super().__init__(name, venue, hidden)
         self.signer = signer
-        self.rehearsal = is_loopback(venue.url)
         self.triggers = Triggers()
-        self.feeds: set[Feed] = set()
         self.listeners: set[Feed] = set()  # those of the private stream
         self.positions: dict[str, Position] = {}
         self.balance: Balance | None = None
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.asked = asyncio.Event()  # somebody wants the trigger orders to be read now
-        self.closed = False
         self._names: dict[str, str] = {}  # number of an ordinary order -> its client id
-        self._hidden = tuple(word for word in hidden if word)
-
-    def __repr__(self) -> str:
-        return f"Session(name={self.name!r}, url={self.venue.url!r})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
 
     def tell(self, event: VenueEvent) -> None:
         """Give an event to whoever listens to the private stream."""
@@ -91,9 +75,7 @@ class Session:
     async def request(self, method: str, path: str, body: str = "") -> Reply:
         """Send a signed request. Raises `NotSent` or `NoReply`. No text of an error carries the key."""
         reply = await self.venue.send(method, path, signer=self.signer, body=body)
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
+        text = self.hide(reply.text)
         return reply if text == reply.text else replace(reply, text=text, body=None)
 
     async def read(self, path: str, **query: str) -> Any:
@@ -295,37 +277,14 @@ class Session:
             raise NotReady(str(error)) from None
         return tuple(translate.candle(row) for row in translate.rows(rows, "candles"))[-request.limit :]
 
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `VenueClosed` without an address, `AuthFailed` (missing or refused key) or `NotReady`."""
-    url = settings.options.get("url", "").strip()
-    if not url:
+    if not settings.options.get("url", "").strip():
         raise VenueClosed(CLOSED)
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    try:
-        venue = await share(Venue, url, settings.options.get("ws_url", "").strip())
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    signer = Signer(key, secret, settings.options.get("subaccount", "").strip())
-    session = Session(settings.name, venue, signer, (key, secret))
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session
+    subaccount = settings.options.get("subaccount", "").strip()
+
+    def make(venue: Venue, key: str, secret: str) -> Session:
+        return Session(settings.name, venue, Signer(key, secret, subaccount), (key, secret))
+
+    return await session.log_in(settings, Venue, make)

@@ -16,6 +16,7 @@ from copydesk.errors import AuthFailed, VenueError
 from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent, Subscription, VenueEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 from msgspec.structs import replace
 
@@ -39,27 +40,15 @@ TIMING = Timing()
 CHANNELS = ("orders", "fills")
 
 
-async def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields: `Gap` first and after every reconnect, `StreamLost` when a stream drops.
-
-    With `private` only the private stream's state is told so; prices then come and go silently.
-    """
-    feed = Feed()
-    session.feeds.add(feed)
-    try:
-        if session.closed:
-            return
-        if subscription.private:
-            session.listeners.add(feed)
-            feed.start(PrivateStream(session, feed).run())
-        if subscription.symbols:
-            feed.start(PriceStream(session, feed, subscription.symbols, tell=not subscription.private).run())
-        while (event := await feed.get()) is not None:
-            yield event
-    finally:
-        session.feeds.discard(feed)
-        session.listeners.discard(feed)
-        await feed.close()
+def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+    """What `subscribe` yields."""
+    tell = not subscription.private
+    return session_events(
+        session,
+        subscription,
+        lambda feed: PrivateStream(session, feed).run(),
+        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
+    )
 
 
 class PrivateStream(Reconnecting):
@@ -68,8 +57,15 @@ class PrivateStream(Reconnecting):
     def __init__(self, session: Session, feed: Feed) -> None:
         super().__init__(session.venue.http, feed, venue="FTX", account=session.name, timing=TIMING)
         self.session = session
+        session.listeners.add(feed)
         self._account = asyncio.Event()
         self._unknown: set[str] = set()
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            self.session.listeners.discard(self.feed)
 
     def lost(self) -> None:
         self.session.heard += 1  # a snapshot that is being read is read again: this loss may be older than its end

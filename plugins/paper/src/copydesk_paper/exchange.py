@@ -182,24 +182,38 @@ class Exchange:
 
     # --- orders ---
 
-    def place(self, account: str, terms: Terms, client_id: str = "") -> Order:
-        """Take an order. Returns its state after it traded or came to rest. Raises `ExchangeRefusal`."""
+    def reserve_id(self) -> int:
+        """A number for an order that is to be placed later."""
+        return next(self._floor.order_ids)
+
+    def place(self, account: str, terms: Terms, client_id: str = "", *, reserved: int = 0) -> Order:
+        """Take an order, under the id that was `reserved` for it if one was.
+
+        Returns its state after it traded or came to rest. Raises `ExchangeRefusal`.
+        """
         holder = self._floor.account(account)
-        order = WorkingOrder(account, 0, client_id, terms, self.now_ms())
+        order = WorkingOrder(account, reserved, client_id, terms, self.now_ms())
         self._admission.check_new(order)
         self._number(order)
         self._let_in(holder, order)
         self._settle(terms.symbol)
         return order.record()
 
-    def place_group(self, account: str, legs: Sequence[tuple[Terms, str]]) -> tuple[Order, ...]:
+    def place_group(
+        self, account: str, legs: Sequence[tuple[Terms, str]], *, reserved: Sequence[int] = (0, 0)
+    ) -> tuple[Order, ...]:
         """Take a stop and a target of which one cancels the other, as (terms, client id): both or none.
 
-        Returns their states. Raises `ExchangeRefusal`; `oco` where the two make no group.
+        They come under the ids that were `reserved` for them if any were. Returns their states. Raises
+        `ExchangeRefusal`; `oco` where the two make no group.
         """
         holder = self._floor.account(account)
         check_group([terms for terms, _ in legs])
-        orders = [WorkingOrder(account, 0, client_id, terms, self.now_ms()) for terms, client_id in legs]
+        now = self.now_ms()
+        orders = [
+            WorkingOrder(account, number, client_id, terms, now)
+            for (terms, client_id), number in zip(legs, reserved, strict=True)
+        ]
         for order in orders:
             self._admission.check_new(order)
         for order in orders:
@@ -212,7 +226,7 @@ class Exchange:
         return tuple(order.record() for order in orders)
 
     def _number(self, order: WorkingOrder) -> None:
-        order.venue_id = next(self._floor.order_ids)
+        order.venue_id = order.venue_id or next(self._floor.order_ids)
         order.client_id = order.client_id or f"auto-{order.venue_id}"
 
     def _let_in(self, holder: Account, order: WorkingOrder) -> None:

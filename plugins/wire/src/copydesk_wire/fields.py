@@ -25,18 +25,23 @@ _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _NOTHING = (None, "")
 
 
+def _shown(value: Any) -> str:
+    """The beginning of a value, for a sentence."""
+    return repr(value if isinstance(value, bool) else str(value)[:SHOWN])
+
+
 def number(value: Any, name: str) -> Decimal:
     """A number from its text, exactly."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise Unreadable(f"the venue sent {name}={value!r}, which is not a number in text form")
+        raise Unreadable(f"the venue sent {name}={_shown(value)}, which is not a number in text form")
     try:
         result = Decimal(value)
     except InvalidOperation:
-        raise Unreadable(f"the venue sent {name}={value!r}, which is not a number") from None
+        raise Unreadable(f"the venue sent {name}={_shown(value)}, which is not a number") from None
     if not result.is_finite():
-        raise Unreadable(f"the venue sent {name}={value!r}, which is not a finite number")
+        raise Unreadable(f"the venue sent {name}={_shown(value)}, which is not a finite number")
     if result and abs(result.adjusted()) > LARGEST_EXPONENT:
-        raise Unreadable(f"the venue sent {name}={str(value)[:SHOWN]!r}, which is too large or too small to be meant")
+        raise Unreadable(f"the venue sent {name}={_shown(value)}, which is too large or too small to be meant")
     return result
 
 
@@ -72,7 +77,7 @@ def whole(payload: Payload, *names: str) -> int:
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         value = f"{value:f}".partition(".")[0] if value.adjusted() < LARGEST_EXPONENT else value  # 1.7E+12
     if isinstance(value, bool) or not isinstance(value, int | str) or not _WHOLE.fullmatch(str(value)):
-        raise Unreadable(f"the venue sent {names[0]}={str(value)[:SHOWN]!r}, which is not a whole number")
+        raise Unreadable(f"the venue sent {names[0]}={_shown(value)}, which is not a whole number")
     return int(value)
 
 
@@ -80,7 +85,7 @@ def text(payload: Payload, *names: str) -> str:
     """A name or an id. Ids come as numbers or as texts."""
     value = need(payload, *names)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise Unreadable(f"the venue sent {names[0]}={str(value)[:SHOWN]!r}, which is no name and no id")
+        raise Unreadable(f"the venue sent {names[0]}={_shown(value)}, which is no name and no id")
     return str(value)
 
 
@@ -94,7 +99,7 @@ def word(payload: Payload, table: Mapping[str, V], *names: str) -> V:
     """What one of the venue's words means."""
     value = need(payload, *names)
     if not isinstance(value, str) or value not in table:
-        raise Unreadable(f"the venue sent {names[0]}={str(value)[:SHOWN]!r}; known are {', '.join(table)}")
+        raise Unreadable(f"the venue sent {names[0]}={_shown(value)}; known are {', '.join(table)}")
     return table[value]
 
 

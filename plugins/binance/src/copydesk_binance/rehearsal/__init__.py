@@ -25,13 +25,15 @@ from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.answers import ANSWERS
-from copydesk_binance.rehearsal.codes import Refusal
+from copydesk_binance.rehearsal.codes import FUTURES, Refusal
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import MarketData
-from copydesk_binance.rehearsal.rest import Limits, Rest
-from copydesk_binance.rehearsal.server import API_PATH, Server
-from copydesk_binance.rehearsal.streams import Streams
+from copydesk_binance.rehearsal.methods import API_PATH, METHODS
+from copydesk_binance.rehearsal.rest import TABLE, Limits, Rest
+from copydesk_binance.rehearsal.server import Server
+from copydesk_binance.rehearsal.service import Service
+from copydesk_binance.rehearsal.user_streams import Streams
 from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.websocket_api import WebsocketApi
 from copydesk_binance.rehearsal.wire import client_id
@@ -73,15 +75,16 @@ class Rehearsal:
         faults = Faults(settings.faults)
         traded = [one for one in market.instruments if one.contract is Contract.LINEAR]
         listing = Listing(traded, market.raw_exchange_info)
-        limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
+        self._limits = Limits(options.weight_per_minute, options.orders_per_minute, options.orders_per_10s)
         weights = RequestWeight(options.weight_per_minute, now_ms)
         self.misbehaviour = misbehaviour = Misbehaviour(faults, self.exchange, self._leave, ANSWERS)
         self.venue = Venue(self.exchange, listing, now_ms, old_conditional=options.legacy_conditional)
         data = MarketData(self.exchange, listing, now_ms)
         self.streams = Streams(data, listing, faults, now_ms, listen_key_seconds=options.listen_key_seconds)
         self.venue.watchers.append(self.streams)
-        rest = Rest(self.venue, data, self.streams, limits, now_ms, misbehaviour)
-        self.server = Server(rest, weights, misbehaviour, WebsocketApi(rest, weights, misbehaviour))
+        rest = Rest(self.venue, data, self.streams, self._limits, now_ms, misbehaviour)
+        service = Service(rest, TABLE, self.venue.by_key, weights, misbehaviour, FUTURES, now_ms)
+        self.server = Server(service, self.streams, WebsocketApi(API_PATH, service, METHODS))
         self.server.control = Control(
             self.exchange, misbehaviour, symbols=listing.symbols, counters=self._counters, as_told=_as_told
         )
@@ -111,12 +114,12 @@ class Rehearsal:
         return {"requests": self.server.requests}
 
     def _open_accounts(self, given: Mapping[str, Mapping[str, str]]) -> None:
-        options, maker = self._options, KeyMaker(self._options.key_seed)
+        maker = KeyMaker(self._options.key_seed)
         keys = {name: given[name].get("key") or maker.hexadecimal(64, name, "key") for name in given}
         check_keys(keys)
         for name, cash in self._settings.accounts.items():
             secret = given[name].get("secret") or maker.hexadecimal(64, name, "secret")
-            orders = OrderCount(options.orders_per_10s, options.orders_per_minute, now_ms)
+            orders = OrderCount(self._limits.orders, now_ms, batch_counts_once=True)
             self.exchange.open_account(name, cash)
             self.venue.add(Account(name, keys[name], secret, orders))
 

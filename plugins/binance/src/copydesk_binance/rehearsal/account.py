@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from copydesk.model import PositionSide
 from copydesk_paper.records import OrderReport
+from copydesk_paper.serving.signatures import is_signature
 
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.limits import OrderCount
@@ -45,6 +46,9 @@ class Account:
         self.modifying = ""
         """The `modifyId` of the change that is being carried out."""
         self.triggering: tuple[AlgoOrder, OrderReport] | None = None
+
+    def has_signed(self, text: str, signature: str) -> bool:
+        return is_signature(signature, self.secret, text)
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"

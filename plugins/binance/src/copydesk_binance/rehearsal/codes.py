@@ -5,8 +5,10 @@ Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/er
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from copydesk.model import Record
 from copydesk_paper.exchange import ExchangeRefusal
 
 MESSAGES: dict[int, str] = {
@@ -93,8 +95,6 @@ MESSAGES: dict[int, str] = {
     ),
 }
 
-_LOWERED = frozenset({-1102, -1106})
-"""Codes whose sentence names a parameter in lower case."""
 _STATUS = {-1003: 429, -1007: 408, -1008: 503, -1015: 429, -2014: 401, -2015: 401, -5000: 404}
 
 _OF_EXCHANGE: dict[str, int] = {
@@ -126,20 +126,49 @@ _OF_EXCHANGE: dict[str, int] = {
 }
 
 
-class Refusal(Exception):
-    """What Binance says instead of doing it: a code, a sentence, an HTTP status, and when to come again."""
+class Wording(Record):
+    """How one of Binance's services words its errors: sentences with places in them, and codes that name parameters in
+    lower case."""
 
-    def __init__(self, code: int, *words: Any, message: str = "", status: int = 0, retry_after_s: int = 0) -> None:
-        self.code = code
-        if code in _LOWERED:
+    messages: Mapping[int, str]
+    lowered: frozenset[int] = frozenset()
+
+    def sentence(self, code: int, words: tuple[Any, ...]) -> str:
+        if code in self.lowered:
             words = tuple(str(word).lower() for word in words)
-        self.message = message or MESSAGES[code].format(*words)
+        return self.messages[code].format(*words)
+
+
+FUTURES = Wording(messages=MESSAGES, lowered=frozenset({-1102, -1106}))
+
+
+class Refusal(Exception):
+    """What Binance says instead of doing it: a code, a sentence, an HTTP status, and when to come again.
+
+    `words` go into the sentence that the service has for the code, unless `message` is the sentence; `data` is what the
+    reply carries beside it.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        *words: Any,
+        message: str = "",
+        status: int = 0,
+        retry_after_s: int = 0,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.words = words
+        self.message = message
         self.status = status or _STATUS.get(code, 400)
         self.retry_after_s = retry_after_s
-        super().__init__(f"{code} {self.message}")
+        self.data = data
+        super().__init__(f"{code} {message} {words}")
 
-    def payload(self) -> dict[str, Any]:
-        return {"code": self.code, "msg": self.message}
+    def payload(self, wording: Wording = FUTURES) -> dict[str, Any]:
+        said: dict[str, Any] = {"code": self.code, "msg": self.message or wording.sentence(self.code, self.words)}
+        return said | {"data": self.data} if self.data is not None else said
 
 
 def translated(refusal: ExchangeRefusal, *words: Any) -> Refusal:
@@ -147,7 +176,6 @@ def translated(refusal: ExchangeRefusal, *words: Any) -> Refusal:
     code = _OF_EXCHANGE.get(refusal.detail)
     if code is None:
         return Refusal(-1000, message=f"{MESSAGES[-1000]} ({refusal.detail})")
-    try:
+    if words:
         return Refusal(code, *words)
-    except IndexError:
-        return Refusal(code, message=MESSAGES[code].replace("{0}", "the limit"))
+    return Refusal(code, message=MESSAGES[code].replace("{0}", "the limit"))

@@ -5,15 +5,15 @@ Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/ge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from copydesk.model import Record
 from copydesk_paper.serving.limits import Limits, Window
 
 from copydesk_binance.rehearsal.codes import Refusal
 
 MINUTE_MS = 60_000
-TEN_SECONDS_MS = 10_000
 STRIKES_BEFORE_BAN = 10
 FIRST_BAN_S = 120
 
@@ -48,57 +48,72 @@ class RequestWeight:
         return self._windows[ip].count
 
 
+class OrderLimit(Record):
+    """So many orders in each interval, as `exchangeInfo` has it; its name in headers and sentences."""
+
+    limit: int
+    interval: str
+    number: int
+
+    @property
+    def milliseconds(self) -> int:
+        return self.number * _INTERVALS_MS[self.interval]
+
+    @property
+    def header(self) -> str:
+        return f"X-MBX-ORDER-COUNT-{self.number}{self.interval[0]}"
+
+    def told(self) -> dict[str, Any]:
+        interval = {"interval": self.interval, "intervalNum": self.number, "limit": self.limit}
+        return {"rateLimitType": "ORDERS"} | interval
+
+
+_INTERVALS_MS = {"SECOND": 1_000, "MINUTE": MINUTE_MS, "DAY": 1_440 * MINUTE_MS}
+_WORDS = {("SECOND", 10): "TEN_SECONDS", ("MINUTE", 1): "MINUTE", ("DAY", 1): "DAY"}
+
+
 class OrderCount:
-    """The orders that one account placed or changed, per ten seconds and per minute."""
+    """The orders that one account placed or changed, in each of the intervals that are limited.
 
-    __slots__ = ("_now_ms", "per_minute", "per_ten_seconds")
+    `batch_counts_once`: a batch is one to all intervals but the first, as futures count.
+    """
 
-    def __init__(self, per_ten_seconds: int, per_minute: int, now_ms: Callable[[], int]) -> None:
-        self.per_ten_seconds = Window(per_ten_seconds, TEN_SECONDS_MS)
-        self.per_minute = Window(per_minute, MINUTE_MS)
+    __slots__ = ("_batch_counts_once", "_now_ms", "limits", "windows")
+
+    def __init__(self, limits: Sequence[OrderLimit], now_ms: Callable[[], int], *, batch_counts_once: bool = False) -> None:
+        self.limits = tuple(limits)
+        self.windows = [Window(one.limit, one.milliseconds) for one in limits]
         self._now_ms = now_ms
+        self._batch_counts_once = batch_counts_once
 
     def add(self, orders: int) -> None:
-        """Count the orders of one request, of which a batch is one to the minute and as many as it has to the ten seconds.
-
-        Raises `Refusal` -1015 (HTTP 429) where one of the limits is passed.
-        """
+        """Count the orders of one request. Raises `Refusal` -1015 (HTTP 429) where a limit is passed."""
         now_ms = self._now_ms()
-        fits_ten, fits_minute = self.per_ten_seconds.take(orders, now_ms), self.per_minute.take(1, now_ms)
-        if not fits_ten:
-            after = self.per_ten_seconds.resets_in_s(now_ms)
-            raise Refusal(-1015, self.per_ten_seconds.limit, "TEN_SECONDS", retry_after_s=after)
-        if not fits_minute:
-            after = self.per_minute.resets_in_s(now_ms)
-            raise Refusal(-1015, self.per_minute.limit, "MINUTE", retry_after_s=after)
+        counts = [1 if index and self._batch_counts_once else orders for index in range(len(self.windows))]
+        fits = [window.take(count, now_ms) for window, count in zip(self.windows, counts, strict=True)]
+        for limit, window, fit in zip(self.limits, self.windows, fits, strict=True):
+            if not fit:
+                word = _WORDS.get((limit.interval, limit.number), f"{limit.number} {limit.interval}")
+                raise Refusal(-1015, limit.limit, word, retry_after_s=window.resets_in_s(now_ms))
+
+    def forgive(self, orders: int) -> None:
+        """Spot: an order that was filled does not count any more."""
+        for window in self.windows:
+            window.count = max(0, window.count - orders)
 
     def headers(self) -> dict[str, str]:
-        return {
-            "X-MBX-ORDER-COUNT-10S": str(self.per_ten_seconds.count),
-            "X-MBX-ORDER-COUNT-1M": str(self.per_minute.count),
-        }
+        return {limit.header: str(window.count) for limit, window in zip(self.limits, self.windows, strict=True)}
 
     def rate_limits(self) -> list[dict[str, Any]]:
-        """The `rateLimits` of a websocket API reply to a request that counts as an order, as recorded."""
+        """The `rateLimits` of orders as they stand, for a websocket API reply or a query."""
+        now_ms = self._now_ms()
         return [
-            weight_limit(-1, -1),
-            _order_limit("SECOND", 10, self.per_ten_seconds),
-            _order_limit("MINUTE", 1, self.per_minute),
+            limit.told() | {"count": window.used(now_ms)} for limit, window in zip(self.limits, self.windows, strict=True)
         ]
 
 
 def weight_limit(limit: int, count: int) -> dict[str, Any]:
     return {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": limit, "count": count}
-
-
-def _order_limit(interval: str, number: int, window: Window) -> dict[str, Any]:
-    return {
-        "rateLimitType": "ORDERS",
-        "interval": interval,
-        "intervalNum": number,
-        "limit": window.limit,
-        "count": window.count,
-    }
 
 
 def _banned(ip: str, until_ms: int, now_ms: int) -> Refusal:

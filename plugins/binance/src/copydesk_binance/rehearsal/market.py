@@ -40,13 +40,12 @@ FUNDING_RATE = "0.00010000"
 MAX_CANDLES = 1500
 
 
-class MarketData:
-    """What the exchange shows to everybody, as Binance writes it. Book updates are numbered by one counter."""
+class Bars:
+    """Candles of every interval that Binance has, and how often the books changed. `check` refuses unlisted symbols."""
 
-    def __init__(self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int]) -> None:
+    def __init__(self, exchange: Exchange, check: Callable[[str], object]) -> None:
         self._exchange = exchange
-        self._listing = listing
-        self._now_ms = now_ms
+        self._check = check
         self._updates = 1_000_000
         self._last_trade: dict[str, Trade] = {}
 
@@ -59,6 +58,31 @@ class MarketData:
     @property
     def update_id(self) -> int:
         return self._updates
+
+    def last_trade_id(self, symbol: str) -> int:
+        trade = self._last_trade.get(symbol)
+        return trade.trade_id if trade else 0
+
+    def candles(self, symbol: str, interval: str, limit: int = 500, start_ms: int = 0, end_ms: int = 0) -> list[Candle]:
+        """Bars, the newest last. Raises `Refusal` -1120 for an interval that Binance does not have."""
+        length = INTERVALS.get(interval)
+        if length is None:
+            raise Refusal(-1120)
+        self._check(symbol)
+        base = max((name for name in _KEPT if length % _KEPT[name] == 0), key=_KEPT.__getitem__)
+        ratio = length // _KEPT[base]
+        bars = _merged(self._exchange.candles(symbol, base, MAX_CANDLES if start_ms else limit * ratio), length)
+        bars = [bar for bar in bars if bar.open_ms >= start_ms and (not end_ms or bar.open_ms <= end_ms)]
+        return bars[:limit] if start_ms else bars[-limit:]
+
+
+class MarketData(Bars):
+    """What the exchange shows to everybody, as Binance writes it. Book updates are numbered by one counter."""
+
+    def __init__(self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int]) -> None:
+        super().__init__(exchange, listing.rules)
+        self._listing = listing
+        self._now_ms = now_ms
 
     # --- books and trades ---
 
@@ -143,18 +167,6 @@ class MarketData:
         }
 
     # --- candles ---
-
-    def candles(self, symbol: str, interval: str, limit: int = 500, start_ms: int = 0, end_ms: int = 0) -> list[Candle]:
-        """Bars, the newest last. Raises `Refusal` -1120 for an interval that Binance does not have."""
-        length = INTERVALS.get(interval)
-        if length is None:
-            raise Refusal(-1120)
-        self._listing.rules(symbol)
-        base = max((name for name in _KEPT if length % _KEPT[name] == 0), key=_KEPT.__getitem__)
-        ratio = length // _KEPT[base]
-        bars = _merged(self._exchange.candles(symbol, base, MAX_CANDLES if start_ms else limit * ratio), length)
-        bars = [bar for bar in bars if bar.open_ms >= start_ms and (not end_ms or bar.open_ms <= end_ms)]
-        return bars[:limit] if start_ms else bars[-limit:]
 
     def candle_row(self, bar: Candle, length: int, rules: Rules) -> list[str | int]:
         places = rules.price_places

@@ -154,6 +154,10 @@ class Wanted(Record):
     detail: Detail
 
 
+def is_client_id(value: str) -> bool:
+    return _client_id.fullmatch(value) is not None
+
+
 def client_id_of(params: Params, name: str) -> str:
     """The client order id that was sent, or one that the venue makes up. Raises `Refusal` -4015 or -1100."""
     value = params.text(name)

@@ -1,4 +1,4 @@
-"""The REST table: paths, each with its weight, its security and what it does. The endpoints enter themselves.
+"""What the REST endpoints of USD-M futures work on, and their table.
 
 Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/ (weights as of 2026).
 """
@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
 from copydesk_paper.serving.misbehaviour import Misbehaviour
 
+from copydesk_binance.rehearsal import routing
 from copydesk_binance.rehearsal.account import Account
-from copydesk_binance.rehearsal.codes import Refusal
+from copydesk_binance.rehearsal.limits import OrderLimit
 from copydesk_binance.rehearsal.market import MarketData
-from copydesk_binance.rehearsal.parameters import Params
-from copydesk_binance.rehearsal.streams import Streams
+from copydesk_binance.rehearsal.routing import Security, Table, by_limit, by_symbol, one_order
+from copydesk_binance.rehearsal.user_streams import Streams
 from copydesk_binance.rehearsal.venue import Venue
 from copydesk_binance.rehearsal.wire import Json
 
-
-class Security(Enum):
-    NONE = "none"
-    KEY = "key"
-    SIGNED = "signed"
+__all__ = ["TABLE", "Call", "Limits", "Rest", "Security", "by_limit", "by_symbol", "one_order", "public", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,73 +28,15 @@ class Limits:
     orders_per_minute: int
     orders_per_ten_seconds: int
 
-
-class Call:
-    """One request: its parameters, and whose it is (for endpoints that need a key)."""
-
-    __slots__ = ("_account", "params")
-
-    def __init__(self, params: Params, account: Account | None) -> None:
-        self.params = params
-        self._account = account
-
     @property
-    def account(self) -> Account:
-        if self._account is None:
-            raise Refusal(-2014)
-        return self._account
+    def orders(self) -> tuple[OrderLimit, OrderLimit]:
+        return (
+            OrderLimit(limit=self.orders_per_ten_seconds, interval="SECOND", number=10),
+            OrderLimit(limit=self.orders_per_minute, interval="MINUTE", number=1),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """`orders`: how many orders a call counts for; `trades`: whether faults of requests that trade concern it."""
-
-    act: Callable[[Rest, Call], Any]
-    security: Security
-    weight: Callable[[Params], int]
-    orders: Callable[[Params], int] | None = None
-    trades: bool = False
-
-
-ROUTES: dict[tuple[str, str], Route] = {}
-Act = Callable[["Rest", Call], Any]
-
-
-def route(
-    method: str,
-    *paths: str,
-    security: Security = Security.SIGNED,
-    weight: int | Callable[[Params], int] = 1,
-    orders: Callable[[Params], int] | None = None,
-    trades: bool = False,
-) -> Callable[[Act], Act]:
-    def enter(act: Act) -> Act:
-        weigh = weight if callable(weight) else lambda _, fixed=weight: fixed
-        for path in paths:
-            ROUTES[method, path] = Route(act, security, weigh, orders, trades)
-        return act
-
-    return enter
-
-
-def public(*paths: str, weight: int | Callable[[Params], int] = 1) -> Callable[[Act], Act]:
-    return route("GET", *paths, security=Security.NONE, weight=weight)
-
-
-def one_order(_: Params) -> int:
-    return 1
-
-
-def by_symbol(with_symbol: int, without: int) -> Callable[[Params], int]:
-    return lambda params: with_symbol if "symbol" in params else without
-
-
-def by_limit(default: int, *steps: tuple[int, int]) -> Callable[[Params], int]:
-    def weigh(params: Params) -> int:
-        limit = params.integer("limit") or default
-        return next((weight for most, weight in steps if limit <= most), steps[-1][1])
-
-    return weigh
+Call = routing.Call[Account]
 
 
 class Rest:
@@ -133,3 +70,7 @@ class Rest:
         """One object for the symbol that was asked for, or a list of all."""
         rows = [make(symbol) for symbol in self.symbols(call)]
         return rows[0] if "symbol" in call.params else rows
+
+
+TABLE: Table[Rest, Account] = Table()
+route, public = TABLE.route, TABLE.public

@@ -9,7 +9,6 @@ from copydesk.model import Fill
 from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.limits import MINUTE_MS, TEN_SECONDS_MS
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_LEVERAGE, MAX_NOTIONAL
 from copydesk_binance.rehearsal.rest import Call, Rest, Security, by_symbol, public, route
 from copydesk_binance.rehearsal.wire import Json
@@ -169,21 +168,7 @@ def _commission_rate(rest: Rest, call: Call) -> Json:
 
 @route("GET", "/fapi/v1/rateLimit/order")
 def _order_limits(rest: Rest, call: Call) -> list[Json]:
-    limits = rest.limits
-    return [
-        {
-            "rateLimitType": "ORDERS",
-            "interval": "SECOND",
-            "intervalNum": TEN_SECONDS_MS // 1000,
-            "limit": limits.orders_per_ten_seconds,
-        },
-        {
-            "rateLimitType": "ORDERS",
-            "interval": "MINUTE",
-            "intervalNum": MINUTE_MS // 60_000,
-            "limit": limits.orders_per_minute,
-        },
-    ]
+    return [limit.told() for limit in rest.limits.orders]
 
 
 @route("GET", "/fapi/v1/apiTradingStatus", weight=by_symbol(1, 10))

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 from copydesk_paper.serving.frontend import Frontend
-from copydesk_paper.serving.misbehaviour import Cut, Misbehaviour
+from copydesk_paper.serving.misbehaviour import Cut
 
-from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.limits import RequestWeight
 from copydesk_binance.rehearsal.parameters import Params
-from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Route, Security
-from copydesk_binance.rehearsal.signing import check_form_of_key, check_signature, check_time
-from copydesk_binance.rehearsal.streams import Streams
-from copydesk_binance.rehearsal.websocket_api import WebsocketApi
+from copydesk_binance.rehearsal.routing import Desk, Route, Security
+from copydesk_binance.rehearsal.service import HolderType, Service
+from copydesk_binance.rehearsal.streams import PublicStreams
 
-API_PATH = "/ws-fapi/v1"
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
 _ROOTS = frozenset({"public", "market", "private"})
 
 
-class Server(Frontend):
+class Api(Protocol):
+    """The websocket API."""
+
+    path: str
+
+    async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse: ...
+    def drop_all(self) -> None: ...
+
+
+class Server(Frontend, Generic[Desk, HolderType]):
     """Answers every request. The accounts in `cut_off` reach nothing: as if their cable were pulled."""
 
-    def __init__(self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour, api: WebsocketApi) -> None:
+    def __init__(self, service: Service[Desk, HolderType], streams: PublicStreams, api: Api) -> None:
         super().__init__()
-        self._rest = rest
-        self._streams: Streams = rest.streams
-        self._weights = weights
-        self._misbehaviour = misbehaviour
+        self._service = service
+        self._streams = streams
         self._api = api
         self.cut_off: set[str] = set()
 
@@ -48,57 +51,49 @@ class Server(Frontend):
     # --- REST ---
 
     async def answer(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
-        ip = request.remote or ""
+        ip, service = request.remote or "", self._service
         headers: dict[str, str] = {}
         try:
-            route = ROUTES.get((request.method, path))
+            route = service.table.routes.get((request.method, path))
             if route is None:
-                raise Refusal(-5000, path, request.method)
+                raise Refusal(-5000, path, request.method, status=404)
             body = (await request.text()) if request.can_read_body else ""
             status, payload = 200, await self._call(request, route, query, body, ip, headers)
         except Refusal as refusal:
-            status, payload = refusal.status, refusal.payload()
+            status, payload = refusal.status, refusal.payload(service.wording)
             if refusal.retry_after_s:
                 headers["Retry-After"] = str(refusal.retry_after_s)
-        headers.setdefault("X-MBX-USED-WEIGHT-1M", str(self._weights.used(ip)))
+        headers.setdefault("X-MBX-USED-WEIGHT-1M", str(service.weights.used(ip)))
         return web.Response(body=_encode(payload), status=status, content_type=_JSON, headers=headers)
 
     async def _call(
-        self, request: web.BaseRequest, route: Route, query: str, body: str, ip: str, headers: dict[str, str]
+        self,
+        request: web.BaseRequest,
+        route: Route[Desk, HolderType],
+        query: str,
+        body: str,
+        ip: str,
+        headers: dict[str, str],
     ) -> Any:
-        params = Params.from_parts(query, body)
-        self._weights.use(ip, route.weight(params))
+        service, params = self._service, Params.from_parts(query, body)
+        service.weights.use(ip, route.weight(params))
         account = None
         if route.security is not Security.NONE:
-            account = self._authenticate(request.headers.get("X-MBX-APIKEY", ""), route, params, query, body, ip)
-        call = Call(params, account)
-        if account is None:
-            return route.act(self._rest, call)
-        if route.orders is not None:
-            try:
-                account.orders.add(route.orders(params))
-            finally:
-                headers.update(account.orders.headers())
-        if route.trades:
-            return await self._misbehaviour.trade(account.name, lambda: route.act(self._rest, call))
-        return route.act(self._rest, call)
-
-    def _authenticate(self, key: str, route: Route, params: Params, query: str, body: str, ip: str) -> Account:
-        account = self._rest.venue.by_key.get(key)
-        if account is None:
-            raise check_form_of_key(key, ip)
-        if account.name in self.cut_off:
-            raise Cut
-        if route.security is Security.SIGNED:
-            skew = self._misbehaviour.skew_ms(account.name)
-            check_time(params.integer("timestamp"), params.integer("recvWindow"), self._rest.now_ms() - skew)
-            check_signature(account.secret, query, body)
-        return account
+            key = request.headers.get("X-MBX-APIKEY", "")
+            account = service.authenticate(key, route.security, params, query, body, ip)
+            if account.name in self.cut_off:
+                raise Cut
+            if route.orders is not None:
+                try:
+                    account.orders.add(route.orders(params))
+                finally:
+                    headers.update(account.orders.headers())
+        return await service.act(route.act, params, account, trades=route.trades)
 
     # --- websockets ---
 
     async def websocket(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
-        if path == API_PATH:
+        if path == self._api.path:
             return await self._api.serve(request)
         segments = [segment for segment in path.split("/") if segment]
         if segments and segments[0] in _ROOTS:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
 
-from copydesk_paper.serving.signatures import Age, age, is_signature
+from copydesk_paper.serving.signatures import Age, age
 
 from copydesk_binance.rehearsal.codes import Refusal
 
@@ -29,7 +29,13 @@ def check_form_of_key(key: str, ip: str) -> Refusal:
     return Refusal(-2014)
 
 
-def check_signature(secret: bytes, query: str, body: str) -> None:
+class Signer(Protocol):
+    """Whoever has a key here."""
+
+    def has_signed(self, text: str, signature: str) -> bool: ...
+
+
+def check_signature(signer: Signer, query: str, body: str) -> None:
     """Check the `signature` of a REST request over its query string followed by its body, exactly as they were sent.
 
     Raises `Refusal` -1102 without one and -1022 for a wrong one.
@@ -43,10 +49,10 @@ def check_signature(secret: bytes, query: str, body: str) -> None:
             part = part[: found.start()] + part[found.end() :]
             part = part.removeprefix("&")
         parts.append(part)
-    _compare(secret, given, "".join(parts))
+    _compare(signer, unquote(given), "".join(parts))
 
 
-def check_signed_params(secret: bytes, params: Mapping[str, Any]) -> None:
+def check_signed_params(signer: Signer, params: Mapping[str, Any]) -> None:
     """Check the `signature` of a websocket API request: its parameters sorted by name, joined like a query string.
 
     Binance's own connectors sign the values as they are, ccxt signs them percent-encoded; both are taken.
@@ -55,12 +61,12 @@ def check_signed_params(secret: bytes, params: Mapping[str, Any]) -> None:
     given = str(params.get("signature") or "")
     plain = "&".join(f"{name}={value}" for name, value in named)
     try:
-        _compare(secret, given, plain)
+        _compare(signer, given, plain)
     except Refusal as refusal:
         encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in named)
         if refusal.code != -1022 or encoded == plain:
             raise
-        _compare(secret, given, encoded)
+        _compare(signer, given, encoded)
 
 
 def check_time(timestamp: int | None, window: int | None, now_ms: int) -> None:
@@ -88,8 +94,8 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def _compare(secret: bytes, given: str, payload: str) -> None:
+def _compare(signer: Signer, given: str, payload: str) -> None:
     if not given:
         raise Refusal(-1102, "signature")
-    if not is_signature(given, secret, payload):
+    if not signer.has_signed(payload, given):
         raise Refusal(-1022)

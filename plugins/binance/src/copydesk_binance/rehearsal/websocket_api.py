@@ -1,137 +1,97 @@
-"""The websocket API (`/ws-fapi/v1`): requests and replies as JSON frames, with the REST endpoints' own logic behind them.
+"""The websocket API: requests and replies as JSON frames, with the REST endpoints' own logic behind them.
 
-Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-api-general-info and recordings.
+Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-api-general-info, its twin for spot,
+and recordings.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import msgspec
-from aiohttp import WSMsgType, web
-from copydesk_paper.serving.misbehaviour import Cut, Misbehaviour
+from aiohttp import web
+from copydesk_paper.serving.misbehaviour import Cut
+from copydesk_paper.serving.outbox import Outbox
 
-from copydesk_binance.rehearsal import rest_accounts, rest_market, rest_orders
-from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.limits import RequestWeight, weight_limit
+from copydesk_binance.rehearsal.limits import weight_limit
 from copydesk_binance.rehearsal.parameters import Params
-from copydesk_binance.rehearsal.rest import ROUTES, Call, Rest, Security
-from copydesk_binance.rehearsal.signing import check_form_of_key, check_signed_params, check_time, plain_number
+from copydesk_binance.rehearsal.routing import Call, Desk, Security, Table
+from copydesk_binance.rehearsal.service import HolderType, Service
+from copydesk_binance.rehearsal.signing import plain_number
 from copydesk_binance.rehearsal.streams import HEARTBEAT_S
-from copydesk_binance.rehearsal.wire import Json
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=plain_number).decode
 MAX_FRAME = 1 << 18
-ENDPOINTS = (rest_market, rest_orders, rest_accounts)
-"""The modules that fill the table of REST endpoints."""
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    act: Callable[[Rest, Call], Any]
+class Method(Generic[Desk, HolderType]):
+    """`orders`: how many orders a call counts for."""
+
+    act: Callable[[Desk, Call[HolderType]], Any]
     security: Security = Security.SIGNED
     weight: int = 1
-    orders: bool = False
+    orders: Callable[[Params], int] | None = None
     trades: bool = False
 
 
-def _like(method: str, path: str, *, weight: int | None = None) -> Method:
+def like(table: Table[Desk, HolderType], method: str, path: str, *, weight: int | None = None) -> Method[Desk, HolderType]:
     """A method that does what a REST endpoint does."""
-    route = ROUTES[method, path]
+    route = table.routes[method, path]
     weighs = route.weight(Params({"symbol": "any"})) if weight is None else weight
-    return Method(route.act, route.security, weighs, orders=route.orders is not None, trades=route.trades)
+    return Method(route.act, route.security, weighs, orders=route.orders, trades=route.trades)
 
 
-def _cancel_algo(rest: Rest, call: Call) -> Json:
-    """Unlike the REST endpoint it answers with the whole order."""
-    return rest.venue.cancel_algo(call.account, call.params).reply()
+class Connection(Outbox, Generic[HolderType]):
+    """One websocket of the API. `account` is who has logged on to it."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, ip: str) -> None:
+        super().__init__(socket, transport)
+        self.ip = ip
+        self.account: HolderType | None = None
 
 
-def _refuse_logon(rest: Rest, call: Call) -> Json:
-    raise Refusal(-4056, message="Only Ed25519 keys can log on; sign each request with HMAC-SHA256 instead.")
+class WebsocketApi(Generic[Desk, HolderType]):
+    """Serves the methods at `path`: one reply to each request, in their order."""
 
-
-def _session_status(rest: Rest, call: Call) -> Json:
-    return {
-        "apiKey": None,
-        "authorizedSince": None,
-        "connectedSince": rest.now_ms(),
-        "returnRateLimits": True,
-        "serverTime": rest.now_ms(),
-    }
-
-
-def _positions_v1(rest: Rest, call: Call) -> list[Json]:
-    return rest_accounts.position_rows(rest, call, 2)
-
-
-def _positions_v2(rest: Rest, call: Call) -> list[Json]:
-    rows = rest_accounts.position_rows(rest, call, 3)
-    return [{_V2_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
-
-
-_V2_NAMES = {"unRealizedProfit": "unrealizedProfit"}
-
-METHODS: dict[str, Method] = {
-    "ping": _like("GET", "/fapi/v1/ping"),
-    "time": _like("GET", "/fapi/v1/time"),
-    "exchangeInfo": _like("GET", "/fapi/v1/exchangeInfo"),
-    "depth": _like("GET", "/fapi/v1/depth", weight=10),
-    "ticker.price": _like("GET", "/fapi/v1/ticker/price"),
-    "ticker.book": _like("GET", "/fapi/v1/ticker/bookTicker"),
-    "order.place": _like("POST", "/fapi/v1/order"),
-    "order.test": _like("POST", "/fapi/v1/order/test"),
-    "order.modify": _like("PUT", "/fapi/v1/order"),
-    "order.cancel": _like("DELETE", "/fapi/v1/order"),
-    "order.status": _like("GET", "/fapi/v1/order"),
-    "algoOrder.place": _like("POST", "/fapi/v1/algoOrder"),
-    "algoOrder.cancel": Method(_cancel_algo, trades=True),
-    "account.balance": _like("GET", "/fapi/v2/balance"),
-    "v2/account.balance": _like("GET", "/fapi/v3/balance"),
-    "account.status": _like("GET", "/fapi/v2/account"),
-    "v2/account.status": _like("GET", "/fapi/v3/account"),
-    "account.position": Method(_positions_v1, weight=5),
-    "v2/account.position": Method(_positions_v2, weight=5),
-    "userDataStream.start": _like("POST", "/fapi/v1/listenKey"),
-    "userDataStream.ping": _like("PUT", "/fapi/v1/listenKey"),
-    "userDataStream.stop": _like("DELETE", "/fapi/v1/listenKey"),
-    "session.logon": Method(_refuse_logon, Security.NONE),
-    "session.status": Method(_session_status, Security.NONE),
-    "session.logout": Method(_session_status, Security.NONE),
-}
-
-
-class WebsocketApi:
-    def __init__(self, rest: Rest, weights: RequestWeight, misbehaviour: Misbehaviour) -> None:
-        self._rest = rest
-        self._weights = weights
-        self._misbehaviour = misbehaviour
-        self._transports: set[asyncio.Transport] = set()
+    def __init__(
+        self, path: str, service: Service[Desk, HolderType], methods: Mapping[str, Method[Desk, HolderType]]
+    ) -> None:
+        self.path = path
+        self.service = service
+        self._methods = methods
+        self._connections: set[Connection[HolderType]] = set()
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
-        """Serve one connection until it ends: one reply to each request, in their order."""
+        """Serve one connection until it ends."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME)
         await socket.prepare(request)
-        transport, ip = request.transport, request.remote or ""
-        if transport is None:
-            return socket
-        self._transports.add(transport)
+        connection: Connection[HolderType] = Connection(socket, request.transport, request.remote or "")
+        self._connections.add(connection)
+
+        async def hear(text: str) -> None:
+            try:
+                connection.push((await self._answer(text, connection)).decode())
+            except Cut:
+                connection.drop()
+
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    await socket.send_str((await self._answer(message.data, ip)).decode())
-        except Cut:
-            transport.abort()
+            await connection.serve(hear)
         finally:
-            self._transports.discard(transport)
+            self._connections.discard(connection)
+            self.forget(connection)
         return socket
 
-    async def _answer(self, text: str, ip: str) -> bytes:
+    def forget(self, connection: Connection[HolderType]) -> None:
+        """A connection has ended."""
+
+    async def _answer(self, text: str, connection: Connection[HolderType]) -> bytes:
         try:
             request = _decode(text)
         except msgspec.DecodeError:
@@ -142,52 +102,52 @@ class WebsocketApi:
         try:
             if not isinstance(params, dict):
                 raise Refusal(-1135, message="Invalid 'params' in JSON request; expected an object.")
-            reply |= {"status": 200, "result": await self._call(str(request.get("method")), params, ip, limits)}
+            result = await self._call(str(request.get("method") or ""), params, connection, limits)
+            reply |= {"status": 200, "result": result}
         except Refusal as refusal:
-            error = refusal.payload()
+            error = refusal.payload(self.service.wording)
             if refusal.retry_after_s:
-                now = self._rest.now_ms()
+                now = self.service.now_ms()
                 error["data"] = {"serverTime": now, "retryAfter": now + refusal.retry_after_s * 1000}
             reply |= {"status": refusal.status, "error": error}
         if not isinstance(params, dict) or params.get("returnRateLimits") is not False:
-            reply["rateLimits"] = limits or [weight_limit(self._weights.limit, self._weights.used(ip))]
+            weights = self.service.weights
+            reply["rateLimits"] = limits or [weight_limit(weights.limit, weights.used(connection.ip))]
         return _encode(reply)
 
-    async def _call(self, name: str, params: dict[str, Any], ip: str, limits: list[Json]) -> Any:
+    async def _call(self, name: str, params: Json, connection: Connection[HolderType], limits: list[Json]) -> Any:
         """Carry out one request; fills in `limits`, those that it counts for."""
-        method = METHODS.get(name)
+        method = self._methods.get(name)
         if method is None:
-            raise Refusal(-1099, message=f"Unknown method '{name}'.") if name else Refusal(-1102, "method")
-        used = self._weights.use(ip, 0 if method.orders else method.weight)
-        if not method.orders:
-            limits.append(weight_limit(self._weights.limit, used))
-        account = self._authenticate(method.security, params, ip)
-        call = Call(Params.from_json(params), account)
-        if method.orders and account is not None:
-            try:
-                account.orders.add(1)
-            finally:
-                limits += account.orders.rate_limits()
-        if method.trades and account is not None:
-            return await self._misbehaviour.trade(account.name, lambda: method.act(self._rest, call))
-        return method.act(self._rest, call)
+            raise self.unknown_method(name)
+        service = self.service
+        self.weigh(method, connection, limits)
+        account = None
+        if method.security is not Security.NONE:
+            if connection.account is not None and "apiKey" not in params:
+                account = connection.account
+            else:
+                account = service.authenticate_params(method.security, params, connection.ip)
+            if method.orders is not None:
+                try:
+                    account.orders.add(method.orders(Params.from_json(params)))
+                finally:
+                    self.count_orders(account, limits)
+        return await service.act(method.act, Params.from_json(params), account, trades=method.trades)
 
-    def _authenticate(self, security: Security, params: dict[str, Any], ip: str) -> Account | None:
-        if security is Security.NONE:
-            return None
-        key = str(params.get("apiKey") or "")
-        if not key:
-            raise Refusal(-1102, "apiKey")
-        account = self._rest.venue.by_key.get(key)
-        if account is None:
-            raise check_form_of_key(key, ip)
-        if security is Security.SIGNED:
-            typed = Params.from_json(params)
-            skew = self._misbehaviour.skew_ms(account.name)
-            check_time(typed.integer("timestamp"), typed.integer("recvWindow"), self._rest.now_ms() - skew)
-            check_signed_params(account.secret, params)
-        return account
+    def unknown_method(self, name: str) -> Refusal:
+        return Refusal(-1099, message=f"Unknown method '{name}'.") if name else Refusal(-1102, "method")
+
+    def weigh(self, method: Method[Desk, HolderType], connection: Connection[HolderType], limits: list[Json]) -> None:
+        """Futures: an order weighs nothing, and its reply shows the limits of orders."""
+        weights = self.service.weights
+        used = weights.use(connection.ip, 0 if method.orders else method.weight)
+        if not method.orders:
+            limits.append(weight_limit(weights.limit, used))
+
+    def count_orders(self, account: HolderType, limits: list[Json]) -> None:
+        limits += [weight_limit(-1, -1), *account.orders.rate_limits()]
 
     def drop_all(self) -> None:
-        for transport in tuple(self._transports):
-            transport.abort()
+        for connection in tuple(self._connections):
+            connection.drop()

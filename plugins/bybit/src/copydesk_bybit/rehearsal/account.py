@@ -65,6 +65,8 @@ class Known:
     value: Decimal = ZERO
     cancel_type: str = "UNKNOWN"
     reject_reason: str = "EC_NoError"
+    ending: str = ""
+    """A `cancelType`: why it is being cancelled now."""
     order: Order | None = None
 
 
@@ -100,8 +102,6 @@ class Account:
         self.by_link: dict[str, str] = {}
         self.fills: deque[Done] = deque(maxlen=KEPT_FILLS)
         self.placing: Known | None = None
-        self.cancelling = ""
-        """What ends the orders that are being cancelled now: a `cancelType`."""
         self.earned: dict[Key, Decimal] = {}
         self.earned_now: dict[Key, Decimal] = {}
         self.sizes: dict[Key, Decimal] = {}

@@ -26,7 +26,6 @@ from copydesk_bybit.rehearsal.wire import Json
 from copydesk_bybit.symbols import SPOT
 from copydesk_bybit.translate import RISES
 
-LIQUIDATION_PREFIX = "autoclose-"
 USD_COINS = frozenset({"USD", "USDT", "USDC"})
 FIRST_PHANTOM = 1_000_000_000
 """Numbers of orders that the venue took and that never came into the book begin here."""
@@ -184,7 +183,9 @@ class Desk:
         """Hand an order to the exchange. What Bybit takes and cancels at once becomes such an order. Raises `Refusal`."""
         account.placing = known
         try:
-            self.exchange.place(account.name, terms)
+            order = self.exchange.place(account.name, terms)
+            if order.venue_id not in account.orders:  # placed while reports are delivered: its own come afterwards
+                self._adopt(account, order, known)
         except ExchangeRefusal as refusal:
             if refusal.detail not in _PHANTOMS:
                 instrument = rules.instrument
@@ -261,13 +262,13 @@ class Desk:
 
     def end(self, account: Account, venue_id: str, cancel_type: str) -> None:
         """Cancel a working order for a reason of Bybit's. Raises `Refusal` where it does not work any more."""
-        account.cancelling = cancel_type
+        known = account.orders[venue_id]
+        known.ending = cancel_type
         try:
             self.exchange.cancel(account.name, venue_id=venue_id)
         except ExchangeRefusal:
+            known.ending = ""
             raise Refusal(110001) from None
-        finally:
-            account.cancelling = ""
 
     def cancel_all(self, account: Account, params: Params) -> Json:
         """`order/cancel-all`."""
@@ -443,7 +444,7 @@ class Desk:
                     self._tell_order(account, known, status="New")
                 return
             case Execution.CANCELLED | Execution.EXPIRED:
-                self._note_end(account, known, order)
+                self._note_end(known, order)
         self._tell_order(account, known)
 
     def _take_in(self, account: Account, order: Order) -> Known:
@@ -455,15 +456,19 @@ class Desk:
             known = Known("", "", rules.category, create_type="CreateByLiq", mode="UNKNOWN")
             known.position_idx = wire.INDEXES[order.terms.position_side]
             known.last_on_created = self.exchange.last_price(rules.symbol)
-        known.order_id = order_id_of(rules.category, account.name, int(order.venue_id))
-        known.order = order
-        account.keep(order.venue_id, known)
+        self._adopt(account, order, known)
         return known
 
     @staticmethod
-    def _note_end(account: Account, known: Known, order: Order) -> None:
-        if account.cancelling:
-            known.cancel_type = account.cancelling
+    def _adopt(account: Account, order: Order, known: Known) -> None:
+        known.order_id = order_id_of(known.category, account.name, int(order.venue_id))
+        known.order = order
+        account.keep(order.venue_id, known)
+
+    @staticmethod
+    def _note_end(known: Known, order: Order) -> None:
+        if known.ending:
+            known.cancel_type = known.ending
             return
         for words, reject, cancel in _ENDS:
             if order.reason.startswith(words):

@@ -279,6 +279,26 @@ def _all_balances(rest: Rest, call: Call) -> Json:
     return {"memberId": str(call.account.user_id), "accountType": kind, "balance": rows}
 
 
+@route("GET", "/v5/asset/transfer/query-account-coin-balance")
+def _one_balance(rest: Rest, call: Call) -> Json:
+    kind, coin = call.params.need("accountType"), call.params.need("coin")
+    held = rest.desk.exchange.wallets(call.account.name).get(coin, ZERO) if kind == "UNIFIED" else ZERO
+    return {
+        "accountType": kind,
+        "bizType": 1,
+        "accountId": str(call.account.user_id),
+        "memberId": str(call.account.user_id),
+        "balance": {
+            "coin": coin,
+            "walletBalance": money(held),
+            "transferBalance": money(held),
+            "bonus": "",
+            "transferSafeAmount": "",
+            "ltvTransferSafeAmount": "",
+        },
+    }
+
+
 @route("GET", "/v5/asset/coin/query-info")
 def _coins(rest: Rest, call: Call) -> Json:
     wanted = call.params.text("coin")

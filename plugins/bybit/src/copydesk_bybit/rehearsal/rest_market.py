@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copydesk.model import ZERO
+
 from copydesk_bybit.rehearsal.codes import bad
 from copydesk_bybit.rehearsal.listing import Rules, check_category
 from copydesk_bybit.rehearsal.market import FUNDING_MS, FUNDING_RATE, INTERVALS, MAX_CANDLES
@@ -10,6 +12,15 @@ from copydesk_bybit.rehearsal.wire import Json, padded
 from copydesk_bybit.symbols import SPOT
 
 FAR_MS = 10**15
+MINUTE_MS = 60_000
+INTEREST_MS = {
+    "5min": 5 * MINUTE_MS,
+    "15min": 15 * MINUTE_MS,
+    "30min": 30 * MINUTE_MS,
+    "1h": 60 * MINUTE_MS,
+    "4h": 240 * MINUTE_MS,
+    "1d": 1440 * MINUTE_MS,
+}
 
 
 def _category(call: Call, default: str = "") -> str:
@@ -105,6 +116,28 @@ def _funding(rest: Rest, call: Call) -> Json:
         for number in range(call.params.limit(200, 200))
     ]
     return {"category": rules.category, "list": rows}
+
+
+@public("/v5/market/open-interest")
+def _open_interest(rest: Rest, call: Call) -> Json:
+    """Nobody holds a position against the recording: what the accounts hold is all there is."""
+    rules = _rules(rest, call)
+    length = INTEREST_MS.get(call.params.need("intervalTime"))
+    if length is None:
+        raise bad("params error: intervalTime is invalid")
+    exchange = rest.desk.exchange
+    held = sum(
+        (
+            position.quantity
+            for name in rest.desk.accounts
+            for position in exchange.positions(name)
+            if position.symbol == rules.symbol and position.quantity > 0
+        ),
+        ZERO,
+    )
+    now = rest.now_ms()
+    row: Json = {"openInterest": padded(held, rules.quantity_places), "timestamp": str(now - now % length)}
+    return {"symbol": rules.name, "category": rules.category, "list": [row], "nextPageCursor": ""}
 
 
 @public("/v5/market/risk-limit")

@@ -83,8 +83,10 @@ class Streams:
                     self._delivery.send(account.name, reader, frames[name], self._forget)
 
     def _private_frame(self, account: Account, topic: str, row: Json) -> Json:
-        id_ = f"{account.user_id:06x}{secrets.token_hex(8)}"
-        return {"id": id_, "topic": topic, "creationTime": self._now_ms(), "data": [row]}
+        frame: Json = {"topic": topic, "creationTime": self._now_ms(), "data": [row]}
+        if topic.startswith("execution.fast"):
+            return frame
+        return {"id": f"{account.user_id:06x}{secrets.token_hex(8)}"} | frame
 
     # --- public events ---
 
@@ -322,6 +324,10 @@ class Streams:
         if reader.category:
             for topic in tuple(reader.topics):
                 self._unsubscribe(reader, topic)
+
+    def listeners(self, account: str, *topics: str) -> int:
+        """How many private connections of an account listen to all of these topics."""
+        return sum(all(topic in reader.topics for topic in topics) for reader in self._private.get(account, ()))
 
     def drop_all(self) -> None:
         """Cut every connection without a word."""

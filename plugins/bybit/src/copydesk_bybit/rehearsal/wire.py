@@ -11,11 +11,8 @@ from typing import Any
 
 from copydesk.model import (
     ZERO,
-    Contract,
-    Instrument,
     Order,
     OrderStatus,
-    OrderType,
     Position,
     PositionSide,
     Side,
@@ -385,14 +382,6 @@ def _rate(part: Decimal, whole: Decimal) -> str:
     return bare((part / whole).quantize(Decimal("0.0001"))) if whole > 0 else "0"
 
 
-def settle_of(instrument: Instrument) -> str:
-    return instrument.settle if instrument.contract is not Contract.SPOT else instrument.quote
-
-
 def is_protection(known: Known) -> bool:
     """Whether it was made by the position's own take profit, stop loss or trailing stop."""
     return known.stop_type in ("TakeProfit", "StopLoss", "PartialTakeProfit", "PartialStopLoss", "TrailingStop")
-
-
-def is_stop(type_: OrderType) -> bool:
-    return type_ in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)

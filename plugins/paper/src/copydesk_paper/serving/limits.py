@@ -40,9 +40,13 @@ class Window:
         self.count += amount
         return self.count <= self.limit
 
-    def remaining(self, now_ms: int) -> int:
+    def used(self, now_ms: int) -> int:
+        """What was counted in the present interval."""
         self._turn(now_ms)
-        return max(0, self.limit - self.count)
+        return self.count
+
+    def remaining(self, now_ms: int) -> int:
+        return max(0, self.limit - self.used(now_ms))
 
     def resets_ms(self, now_ms: int) -> int:
         return now_ms - now_ms % self._interval_ms + self._interval_ms

@@ -1,0 +1,1 @@
+"""The connection kind `binance`: spot."""

@@ -1,0 +1,373 @@
+"""BitMEX's REST paths, each with what it does. Source: BitMEX's published swagger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from copydesk_paper.exchange import Exchange
+from copydesk_paper.refusal import ExchangeRefusal
+
+from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue, amount, refusal
+from copydesk_bitmex.rehearsal.wire import Json
+from copydesk_bitmex.translate import BINS, UNITS
+
+MOST = 500
+MOST_BINS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: its parameters, out of query and body alike, and whose it is (private paths)."""
+
+    venue: Venue
+    given: Json
+    owner: Account | None
+
+    @property
+    def account(self) -> Account:
+        if self.owner is None:
+            raise Refusal("Authorization Required", 401, "HTTPError")
+        return self.owner
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.venue.exchange
+
+    @property
+    def symbol(self) -> str:
+        """The symbol that is asked for; empty for all. A root with its interval, as `XBT:perpetual`, is all of it."""
+        text = str(self.given.get("symbol") or "")
+        return "" if ":" in text else text
+
+    def table(self, rows: list[Json], *, time_name: str = "timestamp", most: int = MOST) -> list[Json]:
+        """What every table can be asked for: `filter`, `startTime`, `endTime`, `reverse`, `start`, `count`, `columns`."""
+        given = self.given
+        rows = [row for row in rows if self._fits(row)]
+        start, end = (_time(given.get(name)) for name in ("startTime", "endTime"))
+        if start:
+            rows = [row for row in rows if _time(row.get(time_name)) >= start]
+        if end:
+            rows = [row for row in rows if _time(row.get(time_name)) <= end]
+        if str(given.get("reverse", "false")).lower() == "true":
+            rows = rows[::-1]
+        first, count = _whole(given, "start", 0), _whole(given, "count", 100)
+        rows = rows[first : first + min(count, most)]
+        return [_columns(row, given.get("columns")) for row in rows]
+
+    def _fits(self, row: Json) -> bool:
+        wanted = _object(self.given.get("filter"), "filter")
+        for name, value in wanted.items():
+            if name == "open":
+                if (row.get("ordStatus") in ("New", "PartiallyFilled")) != (value is True):
+                    return False
+            elif name in ("startTime", "endTime"):
+                at, limit = _time(row.get("timestamp")), _time(value)
+                if (at < limit) if name == "startTime" else (at > limit):
+                    return False
+            elif isinstance(value, list):
+                if row.get(name) not in value:
+                    return False
+            elif row.get(name) != value:
+                return False
+        return True
+
+
+def _time(value: Any) -> float:
+    if value in (None, ""):
+        return 0.0
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        raise Refusal("startTime is invalid") from None
+
+
+def _whole(given: Json, name: str, default: int) -> int:
+    value = given.get(name)
+    if value in (None, ""):
+        return default
+    if not str(value).isdecimal():
+        raise Refusal(f"{name} is invalid")
+    return int(value)
+
+
+def _object(value: Any, name: str) -> Json:
+    if value in (None, ""):
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise Refusal(f"{name} is invalid") from None
+    if not isinstance(value, dict):
+        raise Refusal(f"{name} is invalid")
+    return value
+
+
+def _columns(row: Json, wanted: Any) -> Json:
+    if wanted in (None, ""):
+        return row
+    names = wanted if isinstance(wanted, list) else str(wanted).strip("[]").replace('"', "").split(",")
+    return {name: value for name, value in row.items() if name in names or name == "timestamp"}
+
+
+Act = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`private`: it has to be signed; `trades`: faults of requests that trade concern it."""
+
+    act: Act
+    private: bool
+    trades: bool
+
+
+ROUTES: dict[tuple[str, str], Route] = {}
+
+
+def route(method: str, path: str, *, private: bool = True, trades: bool = False) -> Callable[[Act], Act]:
+    def enter(act: Act) -> Act:
+        ROUTES[method, path] = Route(act, private, trades)
+        return act
+
+    return enter
+
+
+def public(path: str) -> Callable[[Act], Act]:
+    return route("GET", path, private=False)
+
+
+# --- markets ------------------------------------------------------------------------------------------------
+
+
+def instrument_row(venue: Venue, symbol: str) -> Json:
+    exchange = venue.exchange
+    volume = sum((bar.volume for bar in exchange.candles(symbol, "1h", 24)), start=exchange.last_price(symbol) * 0)
+    one = exchange.instruments[symbol]
+    return wire.instrument(one, exchange.quote(symbol), exchange.last_price(symbol), volume, 100)
+
+
+@public("")
+def welcome(call: Call) -> Any:
+    return {"name": "BitMEX API", "version": "2.0.0", "timestamp": call.venue.now_ms()}
+
+
+def _symbols(call: Call) -> list[str]:
+    return [call.venue.instrument(call.symbol).symbol] if call.symbol else list(call.exchange.instruments)
+
+
+@public("/instrument")
+def instruments(call: Call) -> Any:
+    return call.table([instrument_row(call.venue, symbol) for symbol in _symbols(call)])
+
+
+@public("/instrument/active")
+def active(call: Call) -> Any:
+    return [instrument_row(call.venue, symbol) for symbol in call.exchange.instruments]
+
+
+@public("/instrument/activeAndIndices")
+def active_and_indices(call: Call) -> Any:
+    return active(call)
+
+
+@public("/instrument/indices")
+def indices(call: Call) -> Any:
+    return []
+
+
+@public("/instrument/activeIntervals")
+def intervals(call: Call) -> Any:
+    found = [(f"{one.base}:perpetual", symbol) for symbol, one in call.exchange.instruments.items()]
+    return {"intervals": [name for name, _ in found], "symbols": [symbol for _, symbol in found]}
+
+
+@public("/orderBook/L2")
+def book(call: Call) -> Any:
+    symbol = call.venue.instrument(call.symbol).symbol
+    depth = _whole(call.given, "depth", 25) or 1_000
+    bids, asks = call.exchange.depth(symbol, depth)
+    return wire.levels(symbol, bids, asks, call.venue.now_ms())
+
+
+@public("/quote")
+def quotes(call: Call) -> Any:
+    return call.table([wire.quote(call.exchange.quote(symbol)) for symbol in _symbols(call)], most=MOST_BINS)
+
+
+@public("/trade")
+def trades(call: Call) -> Any:
+    exchange = call.exchange
+    rows = [wire.trade(one, exchange.instruments[s]) for s in _symbols(call) for one in exchange.trades(s, 5_000)]
+    return call.table(sorted(rows, key=lambda row: row["timestamp"]), most=MOST_BINS)
+
+
+@public("/trade/bucketed")
+def buckets(call: Call) -> Any:
+    size = str(call.given.get("binSize") or "1m")
+    if size not in BINS:
+        raise Refusal("binSize is invalid")
+    symbol = call.venue.instrument(call.symbol).symbol
+    bars = call.exchange.candles(symbol, size, 1_500)
+    if str(call.given.get("partial", "false")).lower() != "true":
+        bars = [bar for bar in bars if bar.open_ms + BINS[size] <= call.venue.now_ms()]
+    return call.table([wire.bucket(bar, symbol, BINS[size]) for bar in bars], most=MOST_BINS)
+
+
+@public("/wallet/assets")
+def assets(call: Call) -> Any:
+    return [
+        {
+            "asset": name,
+            "currency": unit,
+            "majorCurrency": name,
+            "name": name,
+            "currencyType": "Crypto",
+            "scale": len(str(int(scale))) - 1,
+            "enabled": True,
+            "isMarginCurrency": unit in ("XBt", "USDt"),
+            "minDepositAmount": 1,
+            "minWithdrawalAmount": 1,
+            "maxWithdrawalAmount": int(scale),
+            "networks": [],
+        }
+        for unit, (name, scale) in UNITS.items()
+    ]
+
+
+# --- the account --------------------------------------------------------------------------------------------
+
+
+@route("GET", "/user")
+def user(call: Call) -> Any:
+    account = call.account
+    return {"id": account.number, "username": account.name, "email": f"{account.number}@example.com", "TFAEnabled": ""}
+
+
+@route("GET", "/user/margin")
+def margin(call: Call) -> Any:
+    rows = call.venue.margins(call.account)
+    wanted = str(call.given.get("currency") or "XBt")
+    if wanted == "all":
+        return rows
+    found = [row for row in rows if row["currency"] == wanted]
+    if not found:
+        raise Refusal("currency is invalid")
+    return found[0]
+
+
+@route("GET", "/user/wallet")
+def wallet(call: Call) -> Any:
+    rows = [
+        {name: row[name] for name in ("account", "currency", "amount", "timestamp")}
+        | {"deposited": row["amount"], "withdrawn": 0, "transferIn": 0, "transferOut": 0, "pendingCredit": 0}
+        for row in call.venue.margins(call.account)
+    ]
+    wanted = str(call.given.get("currency") or "XBt")
+    if wanted == "all":
+        return rows
+    return next((row for row in rows if row["currency"] == wanted), {})
+
+
+@route("GET", "/user/commission")
+def commission(call: Call) -> Any:
+    return {symbol: {"makerFee": 0.0002, "takerFee": 0.0005, "settlementFee": 0} for symbol in call.exchange.instruments}
+
+
+@route("GET", "/position")
+def positions(call: Call) -> Any:
+    return call.table(call.venue.positions(call.account))
+
+
+@route("POST", "/position/leverage")
+def set_leverage(call: Call) -> Any:
+    symbol, wanted = call.venue.instrument(call.symbol).symbol, amount(call.given, "leverage")
+    if wanted is None or not 0 <= wanted <= 100:
+        raise Refusal("leverage is invalid")
+    try:
+        call.exchange.set_leverage(call.account.name, symbol, max(1, int(wanted)))
+    except ExchangeRefusal as error:
+        raise refusal(error) from None
+    return call.venue.position_row(call.account, symbol)
+
+
+@route("POST", "/position/isolate")
+def isolate(call: Call) -> Any:
+    symbol = call.venue.instrument(call.symbol).symbol
+    try:
+        call.exchange.set_isolated(call.account.name, symbol, str(call.given.get("enabled", "true")).lower() == "true")
+    except ExchangeRefusal as error:
+        raise refusal(error) from None
+    return call.venue.position_row(call.account, symbol)
+
+
+@route("GET", "/execution")
+def executions(call: Call) -> Any:
+    rows = [row for row in call.account.executions if call.symbol in ("", row["symbol"])]
+    return call.table(rows)
+
+
+@route("GET", "/execution/tradeHistory")
+def trade_history(call: Call) -> Any:
+    rows = [row for row in call.account.executions if row["execType"] == "Trade" and call.symbol in ("", row["symbol"])]
+    return call.table(rows)
+
+
+# --- orders -------------------------------------------------------------------------------------------------
+
+
+@route("GET", "/order")
+def orders(call: Call) -> Any:
+    rows = [call.venue.row(call.account, order) for order in call.venue.orders(call.account, call.symbol)]
+    return call.table(rows)
+
+
+@route("POST", "/order", trades=True)
+def place(call: Call) -> Any:
+    return call.venue.place(call.account, call.given)
+
+
+@route("PUT", "/order", trades=True)
+def amend(call: Call) -> Any:
+    return call.venue.amend(call.account, call.given)
+
+
+@route("DELETE", "/order", trades=True)
+def cancel(call: Call) -> Any:
+    venue, account = call.venue, call.account
+    numbers, names = _list(call.given.get("orderID")), _list(call.given.get("clOrdID"))
+    if not numbers and not names:
+        raise Refusal("orderID or clOrdID is required")
+    found = [venue.find(account, order_id=one) for one in numbers] + [venue.find(account, client_id=one) for one in names]
+    return [venue.cancel(account, order) for order in found]
+
+
+def _list(value: Any) -> list[str]:
+    if value in (None, ""):
+        return []
+    if isinstance(value, str) and value.startswith("["):
+        value = json.loads(value)
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+@route("DELETE", "/order/all", trades=True)
+def cancel_all(call: Call) -> Any:
+    venue, account = call.venue, call.account
+    working = call.exchange.open_orders(account.name, call.symbol)
+    return [venue.cancel(account, order) for order in working if call.table([venue.row(account, order)])]
+
+
+@route("POST", "/order/closePosition", trades=True)
+def close_position(call: Call) -> Any:
+    symbol = call.venue.instrument(call.symbol).symbol
+    held = next((one for one in call.exchange.positions(call.account.name) if one.symbol == symbol), None)
+    side = "Buy" if held is not None and held.quantity < 0 else "Sell"
+    price = call.given.get("price")
+    word = "Limit" if price else "Market"
+    wanted = {"symbol": symbol, "side": side, "ordType": word, "execInst": "Close", "price": price}
+    return call.venue.place(call.account, wanted)
