@@ -13,7 +13,7 @@ from harness.scenario.stage import ScenarioFailed, play
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-EXAMPLES = 600
+EXAMPLES = 400
 """Within so many the machine finds each. It makes up the same ones every time."""
 
 
@@ -34,7 +34,7 @@ def hunt(*phases: Phase) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_machine_finds(name: str) -> None:
-    with planted(name), pytest.raises(Exception):  # noqa: B017, PT011 - whatever shows it
+    with planted(name), pytest.raises(AssertionError):
         hunt(Phase.generate)
 
 
@@ -42,9 +42,9 @@ def test_what_it_prints_is_a_scenario() -> None:
     with planted("count a fill twice"), pytest.raises(AssertionError) as found:
         hunt(Phase.generate, Phase.shrink)
     story = DeskMachine.latest
-    assert story in "\n".join(found.value.__notes__).replace("\n\n\n", "\n\n") or story
+    assert story in "\n".join(found.value.__notes__), "it is printed with the failure"
     scenario = read_text(story, Path("found.scenario"))
     assert len(scenario.steps) <= 6, story
-    with planted("count a fill twice"), pytest.raises(ScenarioFailed, match="the books agree"):
+    with planted("count a fill twice"), pytest.raises(ScenarioFailed, match="promises shall hold"):
         now(play(pure_stage(scenario)))
     now(play(pure_stage(scenario)))

@@ -297,7 +297,7 @@ class DeskMachine(RuleBasedStateMachine):
             self.place(side, quantity, type_, offset, position.position_side, more)
 
     def working(self) -> list[tuple[str, Order]]:
-        names = {venue_id: name for name, venue_id in self.stage.names.items()}
+        names = {named.venue_id: name for name, named in self.stage.names.items()}
         return [
             (names[order.venue_id], order) for order in self.stage.exchange.open_orders(PARENT) if order.venue_id in names
         ]

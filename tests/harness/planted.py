@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from copydesk import copier, following, guarding, merging, planning, sending, settling, trimming, unfilled
+from copydesk import following, guarding, planning, sending, settling, trimming, unfilled
 from copydesk.planning import Hold
 from copydesk.sizing import round_to
 from copydesk.state import ChildOrder, Link
@@ -78,12 +78,6 @@ def _(put: Callable[..., None]) -> None:
     put(following, "prepare", anew)
 
 
-@fault("believe 'not found' at once")
-def _(put: Callable[..., None]) -> None:
-    put(settling, "NOT_FOUND_TIMES", 1)
-    put(settling, "NOT_FOUND_MS", 0)
-
-
 @fault("do not look up what is unknown")
 def _(put: Callable[..., None]) -> None:
     def forget(run: Any, order: ChildOrder) -> None:
@@ -121,11 +115,6 @@ def _(put: Callable[..., None]) -> None:
     put(ChildOrder, "merge_fill", again)
 
 
-@fault("lose what the position tells")
-def _(put: Callable[..., None]) -> None:
-    put(merging, "_compare_positions", lambda run, bot, snapshot: None)
-
-
 # --- how much is wanted -----------------------------------------------------------------------------------------------
 
 
@@ -144,15 +133,6 @@ def _(put: Callable[..., None]) -> None:
         return has_ratio(run, bot, link, pair)
 
     put(following, "_has_ratio", thaw)
-
-
-@fault("size an exit by the parent alone")
-def _(put: Callable[..., None]) -> None:
-    def share(bot: Any, link: Link, pair: Any, quantity: Decimal, instrument: Any) -> Decimal:
-        ratio = link.ratio(1) or pair.ratio or Decimal(1)
-        return round_to(abs(ratio) * quantity, instrument.quantity_step, link.child.rounding)
-
-    put(planning, "_closing", share)
 
 
 @fault("ignore reduce-only")
@@ -213,8 +193,3 @@ def _(put: Callable[..., None]) -> None:
     for module in (unfilled, following):
         if hasattr(module, "window"):
             put(module, "window", lambda link, *, hurried: (1 << 60, Decimal(50)))
-
-
-@fault("copy what the engine itself has sent")
-def _(put: Callable[..., None]) -> None:
-    put(copier, "is_own", lambda client_id: False)

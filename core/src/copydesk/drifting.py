@@ -186,7 +186,7 @@ def _cause(pair: Pair) -> str:
     if pair.cap is not None:
         return "capped"
     if pair.closed:
-        return ""
+        return "rejected" if any(order.cancelled_for == "refused" for order in pair.orders) else ""
     return _OF_WAITING.get(pair.waiting, "pending")
 
 
