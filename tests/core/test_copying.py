@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from copydesk import state
 from copydesk.drifting import drifts
-from copydesk.inputs import BotStopped, Place, Snapped
+from copydesk.inputs import BotStopped, Modify, Place, Snapped
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, TimeInForce, Unknown
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -349,6 +349,38 @@ def test_7_without_amend_at_the_venue_cancel_confirm_place():
     desk.settle()
     (copy,) = desk.working("c1")
     assert copy.price == D(51000)
+    assert [what for _, _, what in desk.sent] == ["Place", "Cancel", "Place"]
+
+
+SHRINKING = {"shrink": frozenset(OrderType) - {OrderType.MARKET}}
+
+
+def test_7_what_only_becomes_smaller_keeps_its_place_where_the_venue_can_do_that():
+    desk = loop(amendable=frozenset(), budget=SHRINKING)
+    order = desk.buy("0.4", price="50000")
+    desk.settle()
+    desk.amend(order, quantity="0.2")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert (copy.quantity, [what for _, _, what in desk.sent]) == (D("0.1"), ["Place", "Modify"])
+    desk.amend(order, quantity="0.1", price="51000")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert (copy.quantity, copy.price) == (D("0.05"), D(51000))
+    assert [what for _, _, what in desk.sent[2:]] == ["Cancel", "Place"]
+
+
+def test_7_what_may_not_become_smaller_any_more_is_placed_anew():
+    """Binance spot takes ten amendments of an order."""
+    desk = loop(amendable=frozenset(), budget=SHRINKING)
+    order = desk.buy("0.4", price="50000")
+    desk.settle()
+    refused = Rejected(reason=RejectReason.OTHER, message="Filter failure: MAX_NUM_ORDER_AMENDS")
+    desk.fault = lambda intent: refused if isinstance(intent, Modify) else None
+    desk.amend(order, quantity="0.2")
+    desk.settle()
+    (copy,) = desk.working("c1")
+    assert copy.quantity == D("0.1")
     assert [what for _, _, what in desk.sent] == ["Place", "Cancel", "Place"]
 
 

@@ -48,6 +48,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def nowhere(tmp_path: Path) -> str:
+    """An import path on which copydesk knows of a plugin for `nowhere` that is not installed, whichever others are."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "from copydesk.plugins import DISTRIBUTIONS as d; d['nowhere'] = 'copydesk-nowhere'\n"
+    )
+    return str(site)
+
+
+@pytest.fixture
 def taken() -> Iterator[int]:
     """A port that another program has."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -96,8 +107,8 @@ RUNS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
         ("unknown connection kind 'nyse'", "binance-futures", "install the plugin that offers it"),
     ),
     "kind not installed": (
-        lambda folder: give_config(folder, TWO_PAPERS.replace("'paper'", "'rithmic'")),
-        ("unknown connection kind 'rithmic': pip install copydesk-rithmic",),
+        lambda folder: give_config(folder, TWO_PAPERS.replace("'paper'", "'nowhere'")),
+        ("unknown connection kind 'nowhere': pip install copydesk-nowhere",),
     ),
     "unknown connection": (
         lambda folder: give_bot(folder, child="nowhere"),
@@ -119,10 +130,10 @@ RUNS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", RUNS)
-def test_an_engine_does_not_run_on_what_makes_no_sense(case: str, folder: Path) -> None:
+def test_an_engine_does_not_run_on_what_makes_no_sense(case: str, folder: Path, nowhere: str) -> None:
     spoil, parts = RUNS[case]
     spoil(folder)
-    assert_refused(folder, ["run"], *parts)
+    assert_refused(folder, ["run"], *parts, PYTHONPATH=nowhere)
 
 
 def test_an_engine_does_not_run_a_bot_of_two_kinds(folder: Path) -> None:
@@ -185,15 +196,15 @@ def test_the_demos_panel_port_is_taken(folder: Path, taken: int, tmp_path: Path)
     ("words", "part"),
     [
         (["--kind", "nyse"], "unknown connection kind 'nyse'"),
-        (["--kind", "ftx"], "unknown connection kind 'ftx': pip install copydesk-ftx"),
+        (["--kind", "nowhere"], "unknown connection kind 'nowhere': pip install copydesk-nowhere"),
         (["--market", "nowhere.zst"], "--market 'nowhere.zst' is no file"),
         (["--kill", "soon"], "--kill 'soon' must be seconds"),
         (["--fault", "meteor", "--json"], "the venue did not start: "),
         (["--seconds", "0"], "--seconds"),
     ],
 )
-def test_a_demo_that_cannot_be(words: list[str], part: str, folder: Path) -> None:
-    assert_refused(folder, ["demo", "--headless", *words], part)
+def test_a_demo_that_cannot_be(words: list[str], part: str, folder: Path, nowhere: str) -> None:
+    assert_refused(folder, ["demo", "--headless", *words], part, PYTHONPATH=nowhere)
 
 
 # --- a running engine -------------------------------------------------------------------------------------------------

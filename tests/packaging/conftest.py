@@ -24,6 +24,7 @@ SOURCES = {
     "copydesk_bybit": "plugins/bybit",
     "copydesk_ftx": "plugins/ftx",
     "copydesk_bitmex": "plugins/bitmex",
+    "copydesk_bitfinex": "plugins/bitfinex",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

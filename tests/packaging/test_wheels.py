@@ -74,6 +74,16 @@ def test_a_plugin_brings_its_own_library_and_no_other_venues(wheels: dict[str, P
     assert {name for name, kind in fresh.kinds().items() if kind["installed"]} == {"paper"}
 
 
+def test_closed_venues_need_no_ccxt(wheels: dict[str, Path], tmp_path: Path) -> None:
+    """FTX and BitMEX have clients of their own; the command line says that their venues are closed."""
+    fresh = Fresh(tmp_path)
+    fresh.install(*(wheels[f"copydesk{name}"] for name in ("", "_paper", "_wire", "_ftx", "_bitmex")))
+    listed = json.loads(call([fresh.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]).stdout)
+    assert "ccxt" not in {entry["name"] for entry in listed}
+    closed = {name: kind["closed_on"] for name, kind in fresh.kinds().items() if kind["installed"] and kind["closed_on"]}
+    assert closed == {"bitmex": "2026-09-23", "ftx": "2022-11-11"}
+
+
 def test_wheels_hold_their_package_and_nothing_else(wheels: dict[str, Path]) -> None:
     for package, wheel in wheels.items():
         names = zipfile.ZipFile(wheel).namelist()

@@ -32,6 +32,7 @@ _OF_CLOSED = {
     "ahead": "ahead",
     "unfilled": "stale",
     "overtaken": "stale",
+    "nothing-to-reduce": "stale",
     "capped": "capped",
     "filtered": "filtered",
     "winding-down": "unmanaged",
@@ -186,7 +187,10 @@ def _cause(pair: Pair) -> str:
     if pair.cap is not None:
         return "capped"
     if pair.closed:
-        return "rejected" if any(order.cancelled_for == "refused" for order in pair.orders) else ""
+        if any(order.cancelled_for == "refused" for order in pair.orders):
+            return "rejected"
+        # Its copy filled although the parent's order ended with less: that may have come out only after it was settled.
+        return "ahead" if pair.closed == "done" and pair.parent.filled < pair.parent.order.terms.quantity else ""
     return _OF_WAITING.get(pair.waiting, "pending")
 
 

@@ -16,7 +16,7 @@ from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
 from copydesk.inputs import Modify
-from copydesk.model import ZERO, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce
+from copydesk.model import ZERO, Capabilities, Instrument, OrderChange, OrderType, PositionSide, Terms, TimeInForce
 from copydesk.planning import Hold, Wanted, as_market, ratio_for
 from copydesk.protecting import fall_back, has_foreign, held_for, lingers, may_stand_beside, older, outlives, retire
 from copydesk.sending import Run, cancel, count_missed, prepare, send
@@ -173,10 +173,12 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, move.cancelled_for, move.why)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
-    if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused)):
-        return
     can = run.desk.capabilities[bot.rules.kind]
-    if leg is None and terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only):
+    shrinks = _only_shrinks(terms, order, can)
+    if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused) and not shrinks):
+        return
+    amends = terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only)
+    if leg is None and (amends or (shrinks and order.refused is None)):
         if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
             return
         order.exit = want.exit
@@ -188,6 +190,8 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
             _place(run, bot, link, pair, want, terms, "exit")
     elif may_place(run, link, replaces=True):
         order.paid_ns = pair.paid_ns = pay_both(run, order.account)
+        if shrinks:
+            order.refused = None  # what was refused was to change it, not the terms
         cancel(run, link, order, "replace", "it is placed again with the new terms")
 
 
@@ -255,7 +259,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if pair.forgone and not want.exit:
         quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
-        if not parent.live:
+        if not parent.live and not (want.opening < want.terms.quantity and _is_contested(link, pair)):
             _finish(run, bot, link, pair)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
@@ -347,6 +351,12 @@ def _turning(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument)
         if other is not pair and not other.parent.live
         for order in other.orders
     )
+
+
+def _is_contested(link: Link, pair: Pair) -> bool:
+    """An order of the other side may still fill, though it is being cancelled: a flip would have to close that as well."""
+    sign = child_sign(link, pair)
+    return any(other.open and not other.parent.live and child_sign(link, other) != sign for other in link.pairs.values())
 
 
 def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
@@ -508,6 +518,13 @@ def _same(a: Terms, b: Terms) -> bool:
         and a.side is b.side
         and a.type is b.type
     )
+
+
+def _only_shrinks(new: Terms, order: ChildOrder, can: Capabilities) -> bool:
+    """The order becomes smaller and nothing else, which is all that the venue can change of it."""
+    old = order.terms
+    smaller = new.type in can.shrink and new.type not in can.amend and new.quantity < old.quantity
+    return smaller and _same(msgspec.structs.replace(old, quantity=new.quantity), new)
 
 
 def _amendable(new: Terms, old: Terms, price_and_quantity_only: bool) -> bool:

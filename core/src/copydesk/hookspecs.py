@@ -92,7 +92,7 @@ class VenueSpec:
 
     @hookspec(firstresult=True)
     def modify(self, session: Session, change: OrderChange) -> Awaitable[Outcome]:  # type: ignore[empty-body]
-        """Give a working order new terms. Async. Only called for types in `Capabilities.amend`."""
+        """Give a working order new terms. Async. Only called for types in `Capabilities.amend` and `shrink`."""
 
     @hookspec(firstresult=True)
     def cancel(self, session: Session, order: OrderRef) -> Awaitable[Outcome]:  # type: ignore[empty-body]

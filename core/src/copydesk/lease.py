@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import warnings
+import stat
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -35,16 +35,30 @@ class Holder(Record):
 
 
 def runtime_folder() -> Path:
-    """`COPYDESK_RUNTIME`, else the user's runtime folder, else one of this user's own among the temporary ones."""
+    """`COPYDESK_RUNTIME`, else the user's runtime folder, else one of this user's own among the temporary ones.
+
+    The same for all programs of a user, whether started from a desktop, by a service manager or in a container: those
+    often lack `XDG_RUNTIME_DIR`, and the folder that it would name may be there all the same.
+    """
     if chosen := os.environ.get(RUNTIME_VARIABLE):
         return Path(chosen)
-    from platformdirs import user_runtime_path
-
-    with warnings.catch_warnings(action="ignore"):  # where there is none it warns, and names one among the temporary ones
-        folder = user_runtime_path("copydesk", appauthor=False)
-    if os.access(folder.parent, os.W_OK):
-        return folder
+    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"):
+        if os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder) / "copydesk"
     return Path(gettempdir()) / f"copydesk-{os.getuid()}"
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, for this user alone. Raises `ConfigError` where it cannot be, or somebody else laid it there."""
+    remedy = f"name another in {RUNTIME_VARIABLE}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.parent.stat().st_mode & stat.S_IWOTH:  # among the temporary ones anybody may have been first
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+                raise ConfigError(f"{folder} is not this user's own; remove it or {remedy}")
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}; {remedy}") from None
 
 
 def identity(settings: ConnectionSettings, key: str) -> str:
@@ -88,10 +102,7 @@ class Leases:
 
     def _path(self, name: str) -> Path:
         folder = self._folder = self._folder or runtime_folder()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{folder} cannot be made: {error.strerror}; name another in {RUNTIME_VARIABLE}") from None
+        _make(folder)
         return folder / f"{name}.lease"
 
     def _take(self, name: str, key: str) -> int:

@@ -491,6 +491,7 @@ class Capabilities(Record):
     order_types: frozenset[OrderType] = frozenset(OrderType)
     amend: frozenset[OrderType] = frozenset()
     amend_price_and_quantity_only: bool = True
+    shrink: frozenset[OrderType] = frozenset()
     reduce_only: bool = True
     hedge_mode: bool = False
     nets_positions: bool = True

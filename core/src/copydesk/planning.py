@@ -117,7 +117,8 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     if not can.nets_positions and pair.parent.order.terms.position_side is PositionSide.NET:
         return _two_legs(link, pair, closing, opening, ratio, instrument, can)
     # It crosses what the child holds and what market orders still bring; an entry that only rests brings nothing any more.
-    total = min(closing, held_for(link, pair) + _market_orders_against(link, pair) + pair.reduced) + opening
+    crossed = held_for(link, pair) + _market_orders_against(link, pair) + pair.reduced + _absorbed(link, pair)
+    total = min(closing, crossed) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only
@@ -131,6 +132,16 @@ def _market_orders_against(link: Link, pair: Pair) -> Decimal:
     orders = (order for other in link.pairs.values() if other is not pair for order in other.orders)
     against = (o for o in orders if o.state.is_open and o.terms.type is OrderType.MARKET and o.terms.side.sign == sign)
     return sum((order.remaining for order in against), ZERO)
+
+
+def _absorbed(link: Link, pair: Pair) -> Decimal:
+    """What entries of the other side filled only after this order had crossed: it closes for them as well."""
+    if pair.parent.live:
+        return ZERO
+    sign = -child_sign(link, pair)
+    entries = (other for other in (*link.ended.values(), *link.pairs.values()) if other is not pair)
+    late = (o.reduced for o in entries if not o.parent.closed and not o.parent.live and child_sign(link, o) == sign)
+    return sum(late, ZERO)
 
 
 def _two_legs(

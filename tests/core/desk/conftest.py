@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 from copydesk.cli import main
+from copydesk.lease import RUNTIME_VARIABLE
 
 CONFIG = """\
 [engine]
@@ -132,8 +134,8 @@ def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("keyring.core._keyring_backend", Keyring())
     assert isinstance(keyring.get_keyring(), Keyring)
-    monkeypatch.delenv("COPYDESK_PASSPHRASE", raising=False)
-    monkeypatch.delenv("COPYDESK_DATA", raising=False)
+    for name in [name for name in os.environ if name.startswith("COPYDESK_") and name != RUNTIME_VARIABLE]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -176,10 +176,11 @@ def test_what_is_refused_leaves_the_stored_bots_as_they_were(
     assert (folder / BOTS_NAME).read_bytes() == before
 
 
-def test_a_kind_that_is_not_installed_says_what_to_install(run: Run, folder: Path) -> None:
-    (folder / "copydesk.toml").write_text("[connections.a]\nkind = 'rithmic'\n[connections.b]\nkind = 'rithmic'\n")
+def test_a_kind_that_is_not_installed_says_what_to_install(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DISTRIBUTIONS, "nowhere", "copydesk-nowhere")
+    (folder / "copydesk.toml").write_text("[connections.a]\nkind = 'nowhere'\n[connections.b]\nkind = 'nowhere'\n")
     ran = run("bots", "add", "first", "--parent", "a", "--child", "b=x1")
-    assert_refused(ran, "copydesk: unknown connection kind 'rithmic': pip install copydesk-rithmic\n")
+    assert_refused(ran, "copydesk: unknown connection kind 'nowhere': pip install copydesk-nowhere\n")
     assert not (folder / BOTS_NAME).exists()
 
 
@@ -200,18 +201,21 @@ def test_a_folder_in_use_is_not_written_to(toy: Path, run: Run, folder: Path) ->
 # --- accounts, secrets --------------------------------------------------------------------------------------
 
 
-def test_accounts_are_listed_with_their_kinds_bots_and_closed_venues(toy: Path, run: Run, folder: Path) -> None:
+def test_accounts_are_listed_with_their_kinds_bots_and_closed_venues(
+    toy: Path, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DISTRIBUTIONS, "nowhere", "copydesk-nowhere")
     add(run)
     with (folder / "copydesk.toml").open("a") as file:
-        file.write("[connections.lacking]\nkind = 'rithmic'\n")
+        file.write("[connections.lacking]\nkind = 'nowhere'\n")
     accounts = {account["account"]: account for account in json.loads(run("accounts", "--json").out)}
     assert accounts["parent"]["bots"] == ["first"]
     assert accounts["other-child"]["bots"] == []
     assert accounts["another"]["closed_on"] == "2022-11-11"
-    assert accounts["lacking"]["problem"] == "unknown connection kind 'rithmic': pip install copydesk-rithmic"
+    assert accounts["lacking"]["problem"] == "unknown connection kind 'nowhere': pip install copydesk-nowhere"
     words = run("accounts").out
     assert "the venue closed on 2022-11-11: rehearsal only" in words
-    assert "pip install copydesk-rithmic" in words
+    assert "pip install copydesk-nowhere" in words
 
 
 def test_keys_are_set_listed_and_removed_and_never_printed(

@@ -12,9 +12,9 @@ import pytest
 from copydesk.bots import BotStore
 from copydesk.config import BotSettings, ChildSettings, Config
 from copydesk.engine import Engine
-from copydesk.errors import AccountInUse
+from copydesk.errors import AccountInUse, ConfigError
 from copydesk.journal import Journal
-from copydesk.lease import RUNTIME_VARIABLE, Leases, identity
+from copydesk.lease import RUNTIME_VARIABLE, Leases, identity, runtime_folder
 from copydesk.livedesk import LiveDesk
 from copydesk.model import ConnectionSettings, RehearsalSettings
 from copydesk.plugins import load_plugin
@@ -72,6 +72,44 @@ def test_a_process_that_dies_leaves_nothing_behind_that_refuses(tmp_path: Path):
     leases = Leases(tmp_path, tmp_path)
     leases.hold([("c1", "k-1")])
     leases.release()
+
+
+@pytest.mark.parametrize("home", ["/nowhere/at/all", "", None])
+def test_a_container_without_a_runtime_folder_neither_warns_nor_fails(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(RUNTIME_VARIABLE)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    if home is None:
+        monkeypatch.delenv("HOME", raising=False)
+    else:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("copydesk.lease.os.path.isdir", lambda path: False)  # no /run/user either
+    tmp_path.chmod(0o1777)
+    leases = Leases(tmp_path)
+    leases.hold([("c1", "k-1")])
+    folder = tmp_path / f"copydesk-{os.getuid()}"
+    assert runtime_folder() == folder
+    assert (folder / "k-1.lease").exists()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    leases.release()
+
+
+def test_the_runtime_folder_of_the_session_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(RUNTIME_VARIABLE)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert runtime_folder() == tmp_path / "copydesk"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert runtime_folder() != tmp_path / "gone" / "copydesk"
+
+
+def test_a_folder_that_somebody_else_laid_there_is_not_used(tmp_path: Path):
+    tmp_path.chmod(0o1777)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="not this user's own; remove it or name another in COPYDESK_RUNTIME"):
+        Leases(tmp_path, tmp_path / "run").hold([("c1", "k-1")])
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from typing import Any
 
 GUARD_S = 0.003
 """How long nothing may have arrived before the loop counts as idle."""
+LATE_TIMES = 50
+"""So often a wait that took twice as long as it should is not believed: this machine is busy, and so may its network be."""
 
 
 class _Watchful(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
@@ -24,12 +26,18 @@ class _Watchful(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
         super().__init__()
         self.waiting: asyncio.Future[None] | None = None
         self.is_busy: Callable[[], bool] = lambda: False
+        self._late = 0
 
     def select(self, timeout: float | None = None) -> Any:
         if self.waiting is None or self.waiting.done() or (timeout is not None and timeout <= 0):
             return super().select(timeout)
+        began_s = time.perf_counter()
         found = super().select(GUARD_S if timeout is None else min(timeout, GUARD_S))
-        if not found and not self.is_busy() and (timeout is None or timeout > GUARD_S):
+        if found or self.is_busy() or (timeout is not None and timeout <= GUARD_S):
+            return found
+        late = time.perf_counter() - began_s > 2 * GUARD_S and self._late < LATE_TIMES
+        self._late = self._late + 1 if late else 0
+        if not late:
             self.waiting.set_result(None)
         return found
 

@@ -137,7 +137,7 @@ def books_agree(stage: HeldStage) -> None:
             continue  # rule 17: what people close of it is not the engine's any more
         for child in children_of(stage):
             link = bot.links.get((child.account, (SYMBOL, side)))
-            believed = link.attributed if link is not None else ZERO
+            believed = link.attributed + link.let_go if link is not None else ZERO  # with what was let go of
             has = copied(stage, child.account, theirs(child, side))
             _hold(believed == has, f"{child.account} has copied {has}, the engine believes {believed}")
 

@@ -144,12 +144,12 @@ class WireStage(Stage):
         self.rehearsal.streams.tell = told  # type: ignore[method-assign]
 
     async def close(self) -> None:
-        for person in self._people.values():
-            await person.close()
-        await self.engine.stop()
-        self.journal.close()
-        await self.rehearsal.stop()
-        self._open.close()
+        with self._open:  # the environment as it was, whatever fails
+            for person in self._people.values():
+                await person.close()
+            await self.engine.stop()
+            self.journal.close()
+            await self.rehearsal.stop()
 
     # --- time -------------------------------------------------------------------------------------------------------
 

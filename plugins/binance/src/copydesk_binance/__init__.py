@@ -83,6 +83,7 @@ SPOT = KindInfo(
         order_types=frozenset(OrderType),
         amend=frozenset(),
         amend_price_and_quantity_only=True,
+        shrink=frozenset(OrderType) - {OrderType.MARKET},
         reduce_only=False,
         hedge_mode=False,
         nets_positions=True,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.model import Balance, Candle, CandleRequest, ConnectionSettings, Instrument, Rejected, RejectReason, Unknown
+from copydesk.errors import NotReady, RateLimited, Refused, VenueError
+from copydesk.model import Balance, Candle, CandleRequest, Rejected, RejectReason, Unknown
 from copydesk_ccxt.signing import Signing
+from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
-from copydesk_wire.streaming import Feed
-from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_binance import fields
@@ -25,46 +24,28 @@ NOT_KNOWN = frozenset({-2011, -2013})
 VenueType = TypeVar("VenueType", bound=BinanceVenue)
 
 
-class Login(Generic[VenueType]):
-    """One account at one address. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`.
+class Login(session.Session[VenueType], ABC):
+    """One account at one address.
 
     `api` names the part of ccxt's table that signed requests belong to, `most_candles` what one read of bars has.
     """
 
-    accounts: tuple[str, ...] = ("",)
     api: ClassVar[str]
     most_candles: ClassVar[int]
 
     def __init__(self, name: str, venue: VenueType, key: str, secret: str) -> None:
-        self.name = name
-        self.venue = venue
-        self.rehearsal = is_loopback(venue.url)
-        self.feeds: set[Feed] = set()
+        super().__init__(name, venue, (key, secret))
         self.balance: Balance | None = None
         self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.streaming = False  # the private stream is up
         self.connection = 0  # how often it has come up
         self.in_step = False  # a whole snapshot was read since the stream last connected
-        self.closed = False
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
-        self._hidden: tuple[str, ...] = (key, secret)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, url={self.venue.url!r})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
-
-    async def log_in(self) -> None:
-        """Check the key. Raises `AuthFailed` or `NotReady`."""
-        raise NotImplementedError
-
+    @abstractmethod
     def market_url(self, channel: str) -> str:
         """The address of the market stream that carries a channel (`bookTicker`, `aggTrade`)."""
-        raise NotImplementedError
 
     # --- requests ---
 
@@ -93,9 +74,7 @@ class Login(Generic[VenueType]):
         return read_answer(await self.venue.send(signed))
 
     def _note_error(self, reply: Reply) -> Reply:
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
+        text = self.hide(reply.text)
         if text != reply.text:
             reply = replace(read_reply(reply.status, text), retry_after_ms=reply.retry_after_ms)
         if reply.code in (0, -1003) and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
@@ -154,39 +133,3 @@ class Login(Generic[VenueType]):
         if not isinstance(reply.body, list):
             raise Unreadable("Binance sent candles that are not a list.")
         return tuple(fields.candle(row) for row in reply.body)
-
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
-
-LoginType = TypeVar("LoginType", bound=Login[Any])
-
-
-async def log_in(
-    settings: ConnectionSettings, venue_type: type[VenueType], make: Callable[[str, VenueType, str, str], LoginType]
-) -> LoginType:
-    """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    try:
-        venue = await share(venue_type, settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip())
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    session = make(settings.name, venue, key, secret)
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session

@@ -19,6 +19,7 @@ from typing import Any
 
 from copydesk.errors import VenueError
 from copydesk.model import Fill, MarginSetting, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
+from copydesk_wire import session as steady
 from msgspec.structs import replace
 
 from copydesk_binance import fields, translate
@@ -41,13 +42,9 @@ MANY_OPEN = 20
 
 async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
     """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    if request.scope is Scope.ORDERS:
-        return await _Reading(session, request).look_up_only()
-    heard = session.heard
-    snapshot = await _Reading(session, request).read()
-    if session.heard != heard:
-        snapshot = await _Reading(session, request).read()
-    return snapshot
+    return await steady.read_snapshot(
+        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
+    )
 
 
 class _Reading:

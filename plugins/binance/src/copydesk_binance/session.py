@@ -31,6 +31,7 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.session import log_in
 from msgspec.structs import replace
 
 from copydesk_binance import fields, translate
@@ -39,7 +40,7 @@ from copydesk_binance.errors import (
 )
 from copydesk_binance.fields import Params, Untranslatable, WrongMode
 from copydesk_binance.fold import Fold
-from copydesk_binance.login import Login, log_in
+from copydesk_binance.login import Login
 from copydesk_binance.markets import Venue
 from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport
 
@@ -317,4 +318,4 @@ def conditional_reports(body: Any) -> list[AlgoReport]:
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    return await log_in(settings, Venue, Session)
+    return await log_in(settings, Venue, lambda venue, key, secret: Session(settings.name, venue, key, secret))

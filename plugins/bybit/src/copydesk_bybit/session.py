@@ -7,9 +7,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.errors import NotReady, RateLimited, Refused, VenueError
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -19,7 +19,6 @@ from copydesk.model import (
     ConnectionSettings,
     Contract,
     Fill,
-    Instrument,
     NewOrder,
     Order,
     OrderChange,
@@ -34,8 +33,8 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk_ccxt.signing import Signing
+from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent
-from copydesk_wire.venue import is_loopback, share
 from msgspec.structs import replace
 
 from copydesk_bybit import translate
@@ -43,9 +42,6 @@ from copydesk_bybit.errors import NOT_KNOWN, Reply, meaning, raise_for, read_ans
 from copydesk_bybit.markets import Venue
 from copydesk_bybit.symbols import SPOT, category_of, name_of, ours
 from copydesk_bybit.translate import Execution, Params, Untranslatable, Wallet
-
-if TYPE_CHECKING:
-    from copydesk_wire.streaming import Feed
 
 log = logging.getLogger("copydesk.bybit")
 
@@ -58,34 +54,19 @@ HOME_QUOTES = ("USDT", "USDC", "EUR", "BTC")
 NOTHING_TO_REDUCE = RejectReason.NOTHING_TO_REDUCE
 
 
-class Session:
-    """What `connect` returns. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
-
-    accounts: tuple[str, ...] = ("",)
+class Session(session.Session[Venue]):
+    """What `connect` returns."""
 
     def __init__(self, name: str, venue: Venue, key: str, secret: str) -> None:
-        self.name = name
-        self.venue = venue
-        self.rehearsal = is_loopback(venue.url)
-        self.feeds: set[Feed] = set()
+        super().__init__(name, venue, (key, secret))
         self.active_ms: dict[str, int] = {}  # when each symbol was last heard of
-        self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.wallets: dict[str, Decimal] = {}
-        self.closed = False
         self._homes: dict[str, str] = {}  # the symbol under which a coin's spot position is told
         self._told: dict[str, Decimal] = {}  # the spot positions that were told last, by symbol
         self._sides: OrderedDict[str, PositionSide] = OrderedDict()
         self._hedged: dict[str, bool] = {}
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
-        self._hidden: tuple[str, ...] = (key, secret)
-
-    def __repr__(self) -> str:
-        return f"Session(name={self.name!r}, url={self.venue.url!r})"
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self.venue.instruments
 
     @property
     def signer(self) -> Any:
@@ -118,14 +99,9 @@ class Session:
         return read_answer(await self.venue.send(self._signing.sign(method, f"v5/{path}", ["private"], params)))
 
     def _note_error(self, reply: Reply) -> Reply:
-        text = reply.text
-        for hidden in self._hidden:
-            text = text.replace(hidden, "<hidden>")
+        text = self.hide(reply.text)
         if text != reply.text:
-            message = reply.message
-            for hidden in self._hidden:
-                message = message.replace(hidden, "<hidden>")
-            reply = replace(reply, text=text, body={"retCode": reply.code, "retMsg": message})
+            reply = replace(reply, text=text, body={"retCode": reply.code, "retMsg": self.hide(reply.message)})
         if reply.status == 403 and meaning(reply) is RejectReason.RATE_LIMIT:  # of the address, not of one account
             now_ms = self.venue.now_ms()
             self.venue.quiet_until_ms = now_ms + wait_ms(reply, now_ms)
@@ -381,34 +357,7 @@ class Session:
         rows = translate.result_of((await self.venue.ask("kline", params)).body).get("list")
         return tuple(translate.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
 
-    async def close(self) -> None:
-        """End all feeds and leave the shared pool."""
-        if self.closed:
-            return
-        self.closed = True
-        for feed in list(self.feeds):
-            await feed.close()
-        await self.venue.release()
-
 
 async def connect(settings: ConnectionSettings) -> Session:
     """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    key, secret = settings.secrets.get("key", "").strip(), settings.secrets.get("secret", "").strip()
-    if not key or not secret:
-        raise AuthFailed(f"The connection {settings.name!r} has no key or no secret; store both and connect again.")
-    url, ws_url = settings.options.get("url", "").strip(), settings.options.get("ws_url", "").strip()
-    try:
-        venue = await share(Venue, url, ws_url)
-    except (RateLimited, Refused) as error:
-        raise NotReady(f"The connection {settings.name!r}: {error}") from None
-    session = Session(settings.name, venue, key, secret)
-    try:
-        await session.log_in()
-    except BaseException as error:
-        await session.close()
-        if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:
-            raise AuthFailed(f"The connection {settings.name!r}: {error}") from None
-        if isinstance(error, RateLimited | Refused):
-            raise NotReady(f"The connection {settings.name!r}: {error}") from None
-        raise
-    return session
+    return await session.log_in(settings, Venue, lambda venue, key, secret: Session(settings.name, venue, key, secret))

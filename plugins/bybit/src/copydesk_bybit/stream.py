@@ -26,6 +26,7 @@ from copydesk.model import (
 from copydesk_wire import fields
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.fields import Payload
+from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
 from msgspec.structs import replace
 
@@ -46,25 +47,15 @@ SPOT_ARGS = 10
 TIMING = Timing(heartbeat=PING_S)
 
 
-async def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields: `Gap` first and after every reconnect, `StreamLost` when a stream drops.
-
-    With `private` only the private stream's state is told so; prices then come and go silently.
-    """
-    feed = Feed()
-    session.feeds.add(feed)
-    try:
-        if session.closed:
-            return
-        if subscription.private:
-            feed.start(PrivateStream(session, feed).run())
-        if subscription.symbols:
-            feed.start(PriceStream(session, feed, subscription.symbols, tell=not subscription.private).run())
-        while (event := await feed.get()) is not None:
-            yield event
-    finally:
-        session.feeds.discard(feed)
-        await feed.close()
+def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+    """What `subscribe` yields."""
+    tell = not subscription.private
+    return session_events(
+        session,
+        subscription,
+        lambda feed: PrivateStream(session, feed).run(),
+        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
+    )
 
 
 class _Stream(Reconnecting):

@@ -1,9 +1,13 @@
 """The REST side of the rehearsal venue: who may ask, how often, what is refused, and how pages go on."""
 
 import json
+import socket
+import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
+from copydesk.errors import UsageError
 from copydesk_bybit.rehearsal.account import Account
 from copydesk_bybit.rehearsal.codes import Refusal
 from copydesk_bybit.rehearsal.signing import authenticate, check_socket
@@ -306,3 +310,38 @@ async def test_the_recorded_market_is_replayed(open_desk):
     assert frame["data"][0]["s"] in ("BTCUSDT", "ETHUSDT")
     rows = (await desk.get("market/instruments-info", category="linear", symbol="DOGEUSDT"))["list"]
     assert rows[0]["lotSizeFilter"]["qtyStep"] == "1"  # as it was recorded
+
+
+async def test_it_is_there_under_its_real_names_too(open_desk):
+    """With TLS, and an authority of its own that a client has to trust: no address in the client is touched."""
+    desk = await open_desk(options={"tls": "true", "key-seed": "always"})
+    urls = desk.rehearsal.ready.urls
+    trusted = ssl.create_default_context(cafile=urls["ca"])
+    connector = aiohttp.TCPConnector(resolver=_Loopback(), ssl=trusted)
+    port = urls["tls"].rpartition(":")[2]
+    async with aiohttp.ClientSession(connector=connector) as http:
+        async with http.get(f"https://api.bybit.com:{port}/v5/market/time") as answer:
+            assert (await answer.json())["retCode"] == 0
+        async with http.ws_connect(f"wss://stream.bybit.com:{port}/v5/public/linear") as socket:
+            await socket.send_json({"op": "ping"})
+            assert (await socket.receive_json())["ret_msg"] == "pong"
+    assert desk.secrets() == (await open_desk(options={"key-seed": "always"})).secrets()
+
+
+class _Loopback(aiohttp.abc.AbstractResolver):
+    """Every name is this machine."""
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"coins": "BTC"}, "coins"), ({"orders-per-second": "0"}, "orders-per-second"), ({"nothing": "1"}, "nothing")],
+)
+async def test_options_of_no_use_are_refused(open_desk, options, words):
+    with pytest.raises(UsageError, match=words):
+        await open_desk(options=options)

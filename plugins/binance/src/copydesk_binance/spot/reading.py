@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import Fill, Order, OrderRef, Scope, Snapshot, SnapshotRequest
+from copydesk_wire import session as steady
 from msgspec.structs import replace
 
 from copydesk_binance import fields
@@ -31,13 +32,9 @@ MANY_NAMELESS = 20
 
 async def read_snapshot(session: SpotSession, request: SnapshotRequest) -> Snapshot:
     """One account's orders, holdings, balance, fills and prices. Raises where any part cannot be read."""
-    if request.scope is Scope.ORDERS:
-        return await _Reading(session, request).look_up_only()
-    heard = session.heard
-    snapshot = await _Reading(session, request).read()
-    if session.heard != heard:
-        snapshot = await _Reading(session, request).read()
-    return snapshot
+    return await steady.read_snapshot(
+        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
+    )
 
 
 class _Reading:

@@ -22,10 +22,11 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk_wire.errors import Unreadable
+from copydesk_wire.session import log_in
 
 from copydesk_binance.errors import Reply
 from copydesk_binance.fields import Params, Untranslatable, WrongMode
-from copydesk_binance.login import Login, log_in
+from copydesk_binance.login import Login
 from copydesk_binance.markets import SpotVenue
 from copydesk_binance.spot import translate
 from copydesk_binance.spot.holdings import Holdings
@@ -157,4 +158,4 @@ def _untranslated(what: str, error: Untranslatable) -> Rejected:
 
 async def connect(settings: ConnectionSettings) -> SpotSession:
     """Log in. Raises `AuthFailed` (missing or refused key) or `NotReady` (unreachable, overloaded)."""
-    return await log_in(settings, SpotVenue, SpotSession)
+    return await log_in(settings, SpotVenue, lambda venue, key, secret: SpotSession(settings.name, venue, key, secret))

@@ -110,6 +110,10 @@ class Account:
         self.moved_ms: dict[Key, int] = {}
         self.trailing: dict[Key, tuple[str, str]] = {}
         """Distance and activation price of a position's trailing stop."""
+        self.protecting: dict[Key, list[Known]] = {}
+        """Orders that were made to protect a position; those that have ended are taken out as they are met."""
+        self.entered: dict[Key, dict[str, Decimal]] = {}
+        """What orders with a protection of their own traded since that was last looked at, by the exchange's ids."""
         self.closed: deque[dict[str, object]] = deque(maxlen=1_000)
 
     def __repr__(self) -> str:

@@ -51,8 +51,9 @@ _PHANTOMS = {
 
 
 class Watcher(Protocol):
-    """Is told every row of a private topic, in order."""
+    """Is told every row of a private topic, in order, of accounts that it listens to."""
 
+    def listens(self, account: Account) -> bool: ...
     def tell(self, account: Account, topic: str, row: Json) -> None: ...
 
 
@@ -496,10 +497,14 @@ class Desk:
             seq=next(self._seq),
         )
         account.fills.append(done)
+        if known.protection:
+            entered = account.entered.setdefault(key, {})
+            entered[order.venue_id] = entered.get(order.venue_id, ZERO) + fill.quantity
         if done.closed:
             account.closed.append(_closed_row(done, rules, self.now_ms()))
-        self._tell(account, "execution", wire.execution_event(done, rules, self.fee_rate(done)))
-        self._tell(account, "execution.fast", wire.fast_execution_event(done, rules))
+        if self._is_heard(account):
+            self._tell(account, "execution", wire.execution_event(done, rules, self.fee_rate(done)))
+            self._tell(account, "execution.fast", wire.fast_execution_event(done, rules))
         self._tell_order(account, known, realised=realised)
 
     def _closed(self, account: Account, rules: Rules, fill: Fill) -> Decimal:
@@ -518,19 +523,26 @@ class Desk:
             if rules.category == SPOT:
                 continue
             key = (position.symbol, position.position_side)
-            self._tell(
-                account, "position", wire.position_event(self._position_row(account, rules, position), rules.category)
-            )
+            if self._is_heard(account):
+                row = self._position_row(account, rules, position)
+                self._tell(account, "position", wire.position_event(row, rules.category))
             if not position.quantity:
                 account.earned_now.pop(key, None)
                 account.opened_ms.pop(key, None)
         if report.cause in (Cause.LEVERAGE, Cause.MARGIN_TYPE, Cause.POSITION_MODE):
             return
-        self._tell(account, "wallet", self.wallet(account))
+        if self._is_heard(account):
+            self._tell(account, "wallet", self.wallet(account))
         self.protect(account, report)
+
+    def _is_heard(self, account: Account) -> bool:
+        """Whether anybody listens: rows that nobody reads are not written."""
+        return any(watcher.listens(account) for watcher in self.watchers)
 
     def _tell_order(self, account: Account, known: Known, *, status: str = "", realised: Decimal = ZERO) -> None:
         assert known.order is not None
+        if not self._is_heard(account):
+            return
         terms = known.order.terms
         rules = self.listing.rules(terms.symbol)
         held = abs(self.held(account, (terms.symbol, terms.position_side))) if terms.close_position else ZERO

@@ -59,24 +59,20 @@ class Protections:
         self._desk = desk
         self._pairs: dict[tuple[str, str], str] = {}
         """(account, order id) of one of a pair to the order id of the other."""
-        self._unprotected: dict[str, list[tuple[Known, Decimal]]] = {}
-        self._seen: dict[str, dict[str, Decimal]] = {}
         desk.protect = self.follow
         desk.triggered = self.on_triggered
         desk.protection_of = self.of
 
     # --- what stands ---
 
-    def standing(self, account: Account, key: Key) -> list[Known]:
+    @staticmethod
+    def standing(account: Account, key: Key) -> list[Known]:
         """The working orders that protect a position."""
-        return [
-            known
-            for known in account.orders.values()
-            if wire.is_protection(known)
-            and known.order is not None
-            and known.order.is_working
-            and (known.order.terms.symbol, known.order.terms.position_side) == key
-        ]
+        made = account.protecting.get(key, [])
+        standing = [known for known in made if known.order is not None and known.order.is_working]
+        if len(standing) != len(made):
+            account.protecting[key] = standing
+        return standing
 
     def of(self, account: Account, key: Key) -> tuple[Protection, str]:
         """What a position's row tells: its full take profit and stop loss, and the distance of its trailing stop."""
@@ -204,6 +200,7 @@ class Protections:
         except Refusal:
             account.trailing.pop(key, None)
             raise
+        account.protecting.setdefault(key, []).append(known)
 
     # --- by orders ---
 
@@ -225,30 +222,12 @@ class Protections:
                 continue
             key = (position.symbol, position.position_side)
             if not position.quantity:
+                account.entered.pop(key, None)
                 self._clear(account, key)
                 continue
             self._fit_trailing(account, key, position)
-            for known, quantity in self._entered(account, key):
-                self._protect(account, rules, position, known, quantity)
-
-    def _entered(self, account: Account, key: Key) -> list[tuple[Known, Decimal]]:
-        """Orders with a protection that traded on this position since the last look, and how much."""
-        seen = self._seen.setdefault(account.name, {})
-        entered: list[tuple[Known, Decimal]] = []
-        for done in reversed(account.fills):
-            fill = done.fill
-            if (fill.symbol, fill.position_side) != key or not done.known.protection:
-                continue
-            if done.known.order_id in {known.order_id for known, _ in entered}:
-                continue
-            order = done.known.order
-            assert order is not None
-            new = order.filled - seen.get(done.known.order_id, ZERO)
-            if new <= 0:
-                break
-            seen[done.known.order_id] = order.filled
-            entered.append((done.known, new))
-        return entered
+            for venue_id, quantity in account.entered.pop(key, {}).items():
+                self._protect(account, rules, position, account.orders[venue_id], quantity)
 
     def _protect(self, account: Account, rules: Rules, position: Position, known: Known, quantity: Decimal) -> None:
         protection = known.protection
@@ -314,7 +293,9 @@ class Protections:
             close_position=size is None,
             position_side=position.position_side,
         )
-        return self._desk.send(account, rules, terms, known)
+        self._desk.send(account, rules, terms, known)
+        account.protecting.setdefault((position.symbol, position.position_side), []).append(known)
+        return known
 
     def _order(self, account: Account, rules: Rules, stop_type: str, trigger_by: str, direction: int) -> Known:
         return Known(

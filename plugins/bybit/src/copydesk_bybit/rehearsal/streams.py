@@ -69,6 +69,10 @@ class Streams:
 
     # --- private events ---
 
+    def listens(self, account: Account) -> bool:
+        """Whether anybody listens to an account."""
+        return bool(self._private.get(account.name))
+
     def tell(self, account: Account, topic: str, row: Json) -> None:
         """One row of a private topic, to all who listen to it."""
         readers = self._private.get(account.name)

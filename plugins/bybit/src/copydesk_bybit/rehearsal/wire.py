@@ -380,8 +380,3 @@ def wallet_row(coins: list[tuple[Json, Pool, Decimal, Decimal]]) -> Json:
 
 def _rate(part: Decimal, whole: Decimal) -> str:
     return bare((part / whole).quantize(Decimal("0.0001"))) if whole > 0 else "0"
-
-
-def is_protection(known: Known) -> bool:
-    """Whether it was made by the position's own take profit, stop loss or trailing stop."""
-    return known.stop_type in ("TakeProfit", "StopLoss", "PartialTakeProfit", "PartialStopLoss", "TrailingStop")

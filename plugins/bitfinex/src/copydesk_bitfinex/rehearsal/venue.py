@@ -1,0 +1,549 @@
+"""Bitfinex's own rules over the paper exchange: order types and flags, client ids that count for a day, OCO, wallets.
+
+The exchange trades a pair on margin as an instrument of its own (`tBTCUST-MARGIN`), with a currency of its own for what is
+in the margin wallet. A position keeps its number from opening until it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from typing import Any
+
+from copydesk.model import ZERO, Contract, Fill, Instrument, Order, OrderStatus, OrderType, Position, Side, Terms
+from copydesk_paper.exchange import Exchange
+from copydesk_paper.records import AccountReport, Execution, OrderReport, Report
+from copydesk_paper.refusal import ExchangeRefusal
+from msgspec.structs import replace
+
+from copydesk_bitfinex.rehearsal import wire
+from copydesk_bitfinex.rehearsal.wire import Details, Row
+from copydesk_bitfinex.symbols import EXCHANGE, is_derivative, name_of, ours
+from copydesk_bitfinex.translate import (
+    AMOUNT_STEP,
+    CID_BITS,
+    CLOSE,
+    HIDDEN,
+    OCO,
+    POST_ONLY,
+    PRICE_DIGITS,
+    REDUCE_ONLY,
+    TYPES,
+    cid_date,
+    client_id_of,
+)
+
+Body = dict[str, Any]
+KNOWN_FLAGS = HIDDEN | CLOSE | REDUCE_ONLY | POST_ONLY | OCO | 524288  # the last: no variable-rate funding
+STILLBORN = 20_000_000_000
+LEVERAGES = range(1, 101)
+META_LENGTH = 2_000
+GENERIC, PARAMETERS = 10001, 10020
+
+SENTENCES: dict[str, str] = {
+    # (detail of the exchange's refusal: the venue's sentence, "Invalid order: " before it)
+    "price-tick": "price is not valid",
+    "price-band": "price is too far from the market",
+    "quantity-step": "amount has too many decimals",
+    "min-notional": "amount is too small",
+    "reduce-only": "reduce-only is for margin and derivatives",
+    "nothing-to-reduce": "reduce-only order has no position to reduce",
+    "would-trigger": "stop price would be triggered immediately",
+    "trail": "trailing price is not valid",
+    "oco": "OCO stop price is not valid",
+    "unchanged": "nothing to update",
+}
+
+
+class Refusal(Exception):
+    """An error as Bitfinex says it: a code and a sentence, with HTTP status 500 mostly."""
+
+    def __init__(self, sentence: str, code: int = GENERIC, status: int = 500) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.status = status
+
+
+@dataclass(slots=True)
+class Account:
+    """One account. `told`: wallets as they were told last, by the exchange's asset."""
+
+    name: str
+    key: str
+    secret: bytes
+    number: int
+    cids: dict[tuple[str, int], str] = field(default_factory=dict)  # (day, client id) -> venue id
+    details: dict[str, Details] = field(default_factory=dict)  # by venue id
+    stillborn: dict[str, Order] = field(default_factory=dict)  # post-only orders that would have taken, by venue id
+    positions: dict[str, tuple[int, int]] = field(default_factory=dict)  # symbol -> (number, since when)
+    told: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Account({self.name!r})"
+
+
+Tell = Callable[[str, str, Any], None]
+
+
+class Venue:
+    """Orders and accounts as Bitfinex has them. `told` is called with (account, kind of frame, array)."""
+
+    def __init__(self, exchange: Exchange, now_ms: Callable[[], int]) -> None:
+        self.exchange = exchange
+        self.accounts: dict[str, Account] = {}
+        self.told: Tell = lambda account, kind, data: None
+        self.now_ms = now_ms
+        self._numbers = itertools.count(1)
+
+    def add(self, account: Account) -> None:
+        self.accounts[account.name] = account
+        account.told = {asset: self._wallet_numbers(account, asset) for asset in self.exchange.wallets(account.name)}
+
+    def find(self, key: str) -> Account:
+        """The account of a key. Raises `Refusal`."""
+        for account in self.accounts.values():
+            if account.key == key:
+                return account
+        raise Refusal("apikey: invalid", 10100)
+
+    # --- placing ---
+
+    def submit(self, account: Account, body: Body) -> list[Order]:
+        """Take an order; two for one that cancels the other. Raises `Refusal`."""
+        word = _word(body)
+        symbol = self._symbol(body, word)
+        instrument = self.exchange.instruments[symbol]
+        terms, details = self._terms(account, body, word, instrument)
+        details.cid = self._cid(account, body)
+        if details.flags & OCO:
+            return self._submit_oco(account, body, terms, details)
+        return [self._place(account, terms, details)]
+
+    def _place(self, account: Account, terms: Terms, details: Details) -> Order:
+        venue_id = str(self.exchange.reserve_id())
+        account.details[venue_id] = details
+        try:
+            placed = self.exchange.place(account.name, terms, self._client_id(details), reserved=int(venue_id))
+        except ExchangeRefusal as error:
+            del account.details[venue_id]
+            if error.detail != "post-only":
+                raise self._refusal(error, terms) from None
+            placed = self._still_born(account, terms, details)
+        account.cids[cid_date(placed.created_ms), details.cid] = placed.venue_id
+        if details.mts_tif is not None:
+            wait_s = max(0, details.mts_tif - self.now_ms()) / 1000
+            asyncio.get_running_loop().call_later(wait_s, self._expire, account, placed.venue_id)
+        return placed
+
+    def _client_id(self, details: Details) -> str:
+        return client_id_of(details.cid, details.meta)
+
+    def _submit_oco(self, account: Account, body: Body, terms: Terms, details: Details) -> list[Order]:
+        stop_price = self._cut(_amount(body, "price_oco_stop"))
+        if terms.type is not OrderType.LIMIT or stop_price is None:
+            raise Refusal("Invalid order: OCO is for limit orders with price_oco_stop")
+        ids = [self.exchange.reserve_id(), self.exchange.reserve_id()]
+        stop = replace(terms, type=OrderType.STOP_MARKET, price=None, trigger_price=stop_price, post_only=False)
+        word = f"{EXCHANGE}STOP" if details.word.startswith(EXCHANGE) else "STOP"
+        second = self._cid(account, {"cid": body["cid_oco"]} if "cid_oco" in body else {}, after=details.cid)
+        gid = details.gid if details.gid is not None else details.cid
+        details.gid = gid
+        other = Details(word, second, gid, details.flags, dict(details.meta), placed_id=ids[0])
+        account.details |= {str(ids[0]): details, str(ids[1]): other}
+        legs = [(terms, self._client_id(details)), (stop, self._client_id(other))]
+        try:
+            placed = self.exchange.place_group(account.name, legs, reserved=ids)
+        except ExchangeRefusal as error:
+            for number in ids:
+                del account.details[str(number)]
+            raise self._refusal(error, terms) from None
+        for order, kept in zip(placed, (details, other), strict=True):
+            account.cids[cid_date(order.created_ms), kept.cid] = order.venue_id
+        return list(placed)
+
+    def _still_born(self, account: Account, terms: Terms, details: Details) -> Order:
+        """A post-only order that would take is taken, and cancelled at once."""
+        now = self.now_ms()
+        venue_id = str(STILLBORN + next(self._numbers))
+        order = Order(
+            venue_id=venue_id,
+            client_id=self._client_id(details),
+            terms=terms,
+            status=OrderStatus.CANCELLED,
+            created_ms=now,
+            updated_ms=now,
+            reason="post-only",
+        )
+        account.details[venue_id], account.stillborn[venue_id] = details, order
+        self.told(account.name, "on", wire.order(replace(order, status=OrderStatus.NEW), details))
+        self.told(account.name, "oc", wire.order(order, details))
+        return order
+
+    def _expire(self, account: Account, venue_id: str) -> None:
+        order = self.exchange.find(account.name, venue_id=venue_id)
+        if order.is_working:
+            self.exchange.cancel(account.name, venue_id=venue_id)
+
+    # --- what was asked for ---
+
+    def _symbol(self, body: Body, word: str) -> str:
+        name = body.get("symbol")
+        if not isinstance(name, str) or name not in {name_of(symbol) for symbol in self.exchange.instruments}:
+            raise Refusal("symbol: invalid", PARAMETERS)
+        symbol = ours(name, word)
+        if symbol not in self.exchange.instruments:
+            exchange = word.startswith(EXCHANGE)
+            raise Refusal(
+                "Invalid order: exchange orders are for exchange pairs"
+                if exchange
+                else "This pair cannot be traded on margin."
+            )
+        if is_derivative(name) and word.startswith(EXCHANGE):
+            raise Refusal("symbol: invalid", PARAMETERS)
+        return symbol
+
+    def _terms(self, account: Account, body: Body, word: str, instrument: Instrument) -> tuple[Terms, Details]:
+        type_, time_in_force = TYPES[word.removeprefix(EXCHANGE)]
+        amount = _amount(body, "amount")
+        if amount is None:
+            raise Refusal("amount: invalid", PARAMETERS)
+        price = self._cut(_amount(body, "price")) or None
+        if price is None and type_ not in (OrderType.MARKET, OrderType.TRAILING_STOP):
+            raise Refusal("price: invalid", PARAMETERS)
+        aux = self._cut(_amount(body, "price_aux_limit"))
+        if type_ is OrderType.STOP_LIMIT and aux is None:
+            raise Refusal("price_aux_limit: invalid", PARAMETERS)
+        flags = _flags(body)
+        side = Side.BUY if amount > 0 else Side.SELL
+        self._set_leverage(account, body, instrument)
+        details = Details(word, 0, _whole(body, "gid"), flags, _meta(body), mts_tif=self._tif(body))
+        percent = self._trail(body, instrument, side, details) if type_ is OrderType.TRAILING_STOP else None
+        terms = Terms(
+            symbol=instrument.symbol,
+            side=side,
+            type=type_,
+            quantity=abs(amount),
+            price={OrderType.LIMIT: price, OrderType.STOP_LIMIT: aux}.get(type_),
+            trigger_price=price if type_.has_trigger else None,
+            trail_percent=percent,
+            time_in_force=time_in_force,
+            post_only=bool(flags & POST_ONLY),
+            reduce_only=bool(flags & (REDUCE_ONLY | CLOSE)) and instrument.contract is not Contract.SPOT,
+        )
+        if flags & CLOSE:
+            terms = replace(terms, quantity=self._closing(account, terms))
+        return terms, details
+
+    def _closing(self, account: Account, terms: Terms) -> Decimal:
+        """An order that closes has the size of what it closes."""
+        for position in self.exchange.positions(account.name):
+            if position.symbol == terms.symbol and position.quantity * terms.side.sign < 0:
+                return abs(position.quantity)
+        return terms.quantity
+
+    def _set_leverage(self, account: Account, body: Body, instrument: Instrument) -> None:
+        leverage = _whole(body, "lev")
+        if leverage is None:
+            return
+        if leverage not in LEVERAGES or not is_derivative(instrument.symbol):
+            raise Refusal("Invalid order: leverage is not valid")
+        try:
+            self.exchange.set_leverage(account.name, instrument.symbol, leverage)
+        except ExchangeRefusal as error:
+            raise Refusal(f"Invalid order: leverage: {error}") from None
+
+    def _trail(self, body: Body, instrument: Instrument, side: Side, details: Details) -> Decimal:
+        """The exchange trails by a percentage, to a tenth of a percent; Bitfinex by an amount."""
+        distance = _amount(body, "price_trailing")
+        if not distance:
+            raise Refusal("price_trailing: invalid", PARAMETERS)
+        last = self.exchange.last_price(instrument.symbol)
+        details.trail = abs(distance)
+        details.began = last + side.sign * details.trail
+        return max(Decimal("0.1"), (details.trail / last * 100).quantize(Decimal("0.1")))
+
+    def _tif(self, body: Body) -> int | None:
+        text = body.get("tif")
+        if text in (None, ""):
+            return None
+        try:
+            moment = datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+        except ValueError:
+            raise Refusal("tif: invalid", PARAMETERS) from None
+        mts = int(moment.timestamp() * 1000)
+        if mts <= self.now_ms():
+            raise Refusal("Invalid order: tif is in the past")
+        return mts
+
+    def _cid(self, account: Account, body: Body, after: int = 0) -> int:
+        """A client id counts for one day, in UTC, and is given once in it. Without one it is the time in milliseconds."""
+        cid = _whole(body, "cid")
+        if cid is None:
+            cid = max(self.now_ms(), after + 1)
+            while (cid_date(self.now_ms()), cid) in account.cids:
+                cid += 1
+            return cid
+        if not 0 <= cid < 1 << CID_BITS:
+            raise Refusal("cid: invalid", PARAMETERS)
+        if (cid_date(self.now_ms()), cid) in account.cids:
+            raise Refusal("Invalid order: duplicate cid")
+        return cid
+
+    @staticmethod
+    def _cut(price: Decimal | None) -> Decimal | None:
+        """Prices have five significant digits; what is longer is cut."""
+        if not price:
+            return price
+        if price < 0:
+            raise Refusal("price: invalid", PARAMETERS)
+        step = Decimal(1).scaleb(price.adjusted() - PRICE_DIGITS + 1)
+        return min(price, price.quantize(step, rounding=ROUND_DOWN))
+
+    # --- changing ---
+
+    def named(self, account: Account, body: Body) -> Order:
+        """The working order that a request means: by `id`, or by `cid` and its day. Raises `Refusal`."""
+        venue_id = _whole(body, "id")
+        if venue_id is None:
+            cid = _whole(body, "cid")
+            if cid is None:
+                raise Refusal("id: invalid", PARAMETERS)
+            day = body.get("cid_date")
+            if not isinstance(day, str):
+                raise Refusal("cid_date: invalid", PARAMETERS)
+            known = account.cids.get((day, cid))
+            venue_id = int(known) if known is not None else None
+        found = None if venue_id is None else self.known(account, str(venue_id))
+        if found is None or found.status.is_final:
+            raise Refusal("Order not found.")
+        return found
+
+    def known(self, account: Account, venue_id: str) -> Order | None:
+        """An order, working or ended."""
+        if venue_id in account.stillborn:
+            return account.stillborn[venue_id]
+        try:
+            return self.exchange.find(account.name, venue_id=venue_id)
+        except ExchangeRefusal:
+            return None
+
+    def cancel(self, account: Account, order: Order) -> None:
+        """Raises `Refusal`."""
+        try:
+            self.exchange.cancel(account.name, venue_id=order.venue_id)
+        except ExchangeRefusal:
+            raise Refusal("Order not found.") from None
+
+    def update(self, account: Account, order: Order, body: Body) -> Order:
+        """Change a working order, which keeps its number. `amount` is what remains then, `delta` is added to it."""
+        terms, details = order.terms, account.details[order.venue_id]
+        amount, delta = _amount(body, "amount"), _amount(body, "delta")
+        quantity = terms.quantity
+        if amount is not None:
+            quantity = order.filled + abs(amount)
+        if delta is not None:
+            quantity += delta * terms.side.sign
+        price, aux = self._cut(_amount(body, "price")), self._cut(_amount(body, "price_aux_limit"))
+        changes: dict[str, Decimal | None] = {"quantity": quantity if quantity != terms.quantity else None}
+        if terms.type is OrderType.STOP_LIMIT:
+            changes |= {"price": aux, "trigger_price": None if order.triggered else price}
+        else:
+            changes["trigger_price" if terms.type.has_trigger else "price"] = price
+        if terms.type is OrderType.TRAILING_STOP:
+            trail = _amount(body, "price_trailing")
+            percent = abs(trail) / self.exchange.last_price(terms.symbol) * 100 if trail else None
+            changes = {"quantity": changes["quantity"]}
+            changes["trail_percent"] = None if percent is None else max(Decimal("0.1"), percent.quantize(Decimal("0.1")))
+            details.trail = abs(trail) if trail else details.trail
+        details.updated = True
+        if "meta" in body:
+            details.meta |= _meta(body)
+        if quantity <= 0:
+            raise Refusal("Invalid order: amount is not valid")
+        try:
+            return self.exchange.modify(account.name, venue_id=order.venue_id, **changes)  # type: ignore[arg-type]
+        except ExchangeRefusal as error:
+            if error.detail == "unchanged":
+                return order
+            raise self._refusal(error, terms) from None
+
+    def _refusal(self, error: ExchangeRefusal, terms: Terms) -> Refusal:
+        instrument = self.exchange.instruments.get(terms.symbol)
+        if error.detail == "insufficient-margin":
+            if instrument is not None and instrument.contract is Contract.SPOT:
+                return Refusal(f"Invalid order: not enough exchange balance for {plain_order(terms, instrument)}")
+            return Refusal("Invalid order: not enough tradable balance for " + plain_order(terms, instrument))
+        if error.detail in ("min-quantity", "max-quantity") and instrument is not None:
+            least = error.detail == "min-quantity"
+            limit = instrument.min_quantity if least else instrument.max_quantity
+            where = f"{instrument.base}/{instrument.quote}"
+            return Refusal(f"Invalid order: {'minimum' if least else 'maximum'} size for {where} is {limit.normalize():f}")
+        if error.detail == "unknown-order":
+            return Refusal("Order not found.")
+        return Refusal(f"Invalid order: {SENTENCES.get(error.detail, str(error))}")
+
+    # --- looking ---
+
+    def row(self, account: Account, order: Order) -> Row:
+        return wire.order(order, account.details[order.venue_id])
+
+    def working(self, account: Account) -> list[Order]:
+        """The newest first."""
+        return sorted(self.exchange.open_orders(account.name), key=lambda order: int(order.venue_id), reverse=True)
+
+    def ended(self, account: Account) -> list[Order]:
+        """The one that ended last first."""
+        every = [order for order in self.exchange.orders(account.name) if order.status.is_final]
+        return sorted(
+            [*every, *account.stillborn.values()], key=lambda order: (order.updated_ms, int(order.venue_id)), reverse=True
+        )
+
+    def fills(self, account: Account) -> list[Fill]:
+        """The newest first."""
+        return list(reversed(self.exchange.fills(account.name)))
+
+    def execution(self, account: Account, fill: Fill, *, fee: bool = True) -> Row:
+        owner = self.known(account, fill.venue_id)
+        assert owner is not None
+        return wire.execution(fill, owner, account.details[fill.venue_id], fee=fee)
+
+    def position(self, account: Account, position: Position, *, closed: bool = False) -> Row:
+        number, since = account.positions.get(position.symbol, (0, 0))
+        if not number:
+            number, since = 140_000_000 + next(self._numbers), self.now_ms()
+            account.positions[position.symbol] = number, since
+        return wire.position(position, number, since, self.now_ms(), closed=closed)
+
+    def positions(self, account: Account) -> list[Row]:
+        instruments = self.exchange.instruments
+        return [
+            self.position(account, position)
+            for position in self.exchange.positions(account.name)
+            if instruments[position.symbol].contract is not Contract.SPOT
+        ]
+
+    def wallets(self, account: Account) -> list[Row]:
+        return [wire.wallet(asset, *self._wallet_numbers(account, asset)) for asset in self.exchange.wallets(account.name)]
+
+    def _wallet_numbers(self, account: Account, asset: str) -> tuple[Decimal, Decimal]:
+        balance = self.exchange.wallets(account.name)[asset]
+        return balance, self.exchange.pool(account.name, asset).available
+
+    def margin_base(self, account: Account) -> Row:
+        """`[USER_PL, USER_SWAPS, MARGIN_BALANCE, MARGIN_NET, MARGIN_MIN]`"""
+        balance = self.exchange.balance(account.name)
+        profit = balance.equity - balance.cash
+        told = (profit, ZERO, balance.cash, balance.equity, max(ZERO, balance.equity - balance.available))
+        return [wire.number(value) for value in told]
+
+    # --- what the exchange tells ---
+
+    def on_report(self, report: Report) -> None:
+        """Tell the private streams."""
+        if isinstance(report, OrderReport):
+            self._on_order(self.accounts[report.account], report)
+        elif isinstance(report, AccountReport):
+            self._on_account(self.accounts[report.account], report)
+
+    def _on_order(self, account: Account, report: OrderReport) -> None:
+        order = report.order
+        details = account.details.get(order.venue_id)
+        if details is None:  # a liquidation's: the venue's own order
+            details = account.details[order.venue_id] = Details("MARKET", self.now_ms())
+        row = wire.order(order, details)
+        if report.execution is Execution.NEW:
+            self.told(account.name, "on", row)
+            return
+        if report.fill is not None:
+            for kind, fee in (("te", False), ("tu", True)):
+                self.told(account.name, kind, wire.execution(report.fill, order, details, fee=fee))
+        self.told(account.name, "oc" if order.status.is_final else "ou", row)
+
+    def _on_account(self, account: Account, report: AccountReport) -> None:
+        instruments = self.exchange.instruments
+        for asset in self.exchange.wallets(account.name):
+            numbers = self._wallet_numbers(account, asset)
+            if account.told.get(asset) != numbers:
+                account.told[asset] = numbers
+                self.told(account.name, "wu", wire.wallet(asset, *numbers))
+        for position in report.positions:
+            if instruments[position.symbol].contract is Contract.SPOT:
+                continue
+            known = position.symbol in account.positions
+            closed = not position.quantity
+            if not closed or known:
+                row = self.position(account, position, closed=closed)
+                self.told(account.name, "pc" if closed else "pu" if known else "pn", row)
+            if closed:
+                account.positions.pop(position.symbol, None)
+        worth = wire.number(report.balance.equity)
+        self.told(account.name, "bu", [worth, worth])
+        self.told(account.name, "miu", ["base", self.margin_base(account)])
+
+
+# --- fields of a request ------------------------------------------------------------------------------------
+
+
+def _word(body: Body) -> str:
+    word = body.get("type")
+    if not isinstance(word, str) or word.removeprefix(EXCHANGE) not in TYPES:
+        raise Refusal("type: invalid", PARAMETERS)
+    return word
+
+
+def _amount(body: Body, name: str) -> Decimal | None:
+    """A number, as text or as a number. Raises `Refusal`."""
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Refusal(f"{name}: invalid", PARAMETERS)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise Refusal(f"{name}: invalid", PARAMETERS) from None
+    if not number.is_finite():
+        raise Refusal(f"{name}: invalid", PARAMETERS)
+    if name in ("amount", "delta") and number != number.quantize(AMOUNT_STEP):
+        number = number.quantize(AMOUNT_STEP, rounding=ROUND_DOWN)
+    if name == "amount" and not number:
+        raise Refusal("amount: invalid", PARAMETERS)
+    return number
+
+
+def _whole(body: Body, name: str) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refusal(f"{name}: invalid", PARAMETERS)
+    return value
+
+
+def _flags(body: Body) -> int:
+    flags = _whole(body, "flags") or 0
+    if flags < 0 or flags & ~KNOWN_FLAGS:
+        raise Refusal("flags: invalid", PARAMETERS)
+    return flags
+
+
+def _meta(body: Body) -> dict[str, Any]:
+    meta = body.get("meta")
+    if meta is None:
+        return {}
+    if not isinstance(meta, dict) or len(str(meta)) > META_LENGTH:
+        raise Refusal("meta: invalid", PARAMETERS)
+    return dict(meta)
+
+
+def plain_order(terms: Terms, instrument: Instrument | None) -> str:
+    base, quote = (instrument.base, instrument.quote) if instrument is not None else ("", "")
+    where = terms.price or terms.trigger_price
+    amount = wire.plain(terms.side.sign * terms.quantity)
+    return f"{amount} {base}{quote}" + (f" at {wire.plain(where)}" if where is not None else "")
