@@ -7,7 +7,6 @@ the story of an example that fails is a scenario file.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from harness.scenario.held import HeldStage
 from harness.scenario.phrases import PHRASES
 from harness.scenario.promises import never_beyond_what_was_meant
 from harness.scenario.reading import PARENT, Market, Scenario
+from harness.scenario.shortening import shortened
+from harness.scenario.stage import now
 from harness.scenario.words import SYMBOL, OrderWords
 from harness.scenario.writing import write_scenario
 
@@ -146,15 +147,6 @@ def children(draw: st.DrawFn) -> dict[str, str]:
     return found
 
 
-def now(work: Coroutine[Any, Any, None]) -> None:
-    """Run what never waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waits")
-
-
 class _Story:
     """Shown only where hypothesis shows it: then it is written down."""
 
@@ -162,7 +154,7 @@ class _Story:
         self.machine = machine
 
     def __repr__(self) -> str:
-        return "\n" + self.machine.story()
+        return "\n" + shortened(self.machine.story())
 
 
 class DeskMachine(RuleBasedStateMachine):

@@ -152,12 +152,6 @@ def _(put: Callable[..., None]) -> None:
 # --- what is done when --------------------------------------------------------------------------------------------------
 
 
-@fault("cancel the child's stop when the parent's vanishes")
-def _(put: Callable[..., None]) -> None:
-    put(following, "outlives", lambda bot, link, pair: False)
-    put(following, "lingers", lambda run, bot, link, pair, order: False)
-
-
 @fault("trim twice")
 def _(put: Callable[..., None]) -> None:
     put(trimming, "_may_trim", lambda run, bot, link: bot.working)
