@@ -134,7 +134,7 @@ async def test_a_flatten_is_confirmed_and_closes_what_was_copied(bench: Bench) -
     await bench.client.start_bot("bot")
     await bench.trade("parent", Side.BUY, "2")
     await bench.until(lambda: bench.held("child") == 1)
-    with pytest.raises(Conflict, match=r"1 position\(s\) to close\) has to be confirmed"):
+    with pytest.raises(Conflict, match=r"1 position to close\) has to be confirmed"):
         await bench.client.stop_bot("bot", StopOrder(policy="flatten"))
     assert bench.store.get("bot").working
     plan = await bench.client.plan_stop("bot", StopOrder(policy="flatten"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from decimal import Decimal
 
+import msgspec
 import pytest
 from copydesk.drifting import drifts
 from copydesk.forecast import plan_start
-from copydesk.inputs import BotStarted, BotStopped, ChildRules, Place
+from copydesk.inputs import BotStarted, BotStopped, ChildRules, Configured, Place
 from copydesk.model import OrderType, PositionSide, Side, Terms, to_json
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from hypothesis import assume, given, settings
@@ -298,3 +299,35 @@ def test_once_the_parent_is_flat_no_child_holds_what_was_copied(
     assert [row for row in drifts(desk.copier.desk) if row.cause == "unexplained"] == []
     if policy != "adopt":
         assert desk.position("c1") == held
+
+
+def test_what_is_caught_up_with_after_a_start_does_not_enlarge_the_copied_stops():
+    desk = loop()
+    desk.buy("60")
+    desk.sell("10", type=OrderType.STOP_MARKET, trigger="59000")
+    by_hand(desk, "c1", Side.BUY, "25")
+    start(desk, "adopt")
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    plan = plan_start(desk.copier.desk, started(desk, "copy_now"))
+    assert [(send.what, send.terms.type, send.terms.quantity) for send in plan.sends] == [
+        ("place", OrderType.MARKET, D(5)),
+        ("place", OrderType.STOP_MARKET, D(5)),
+    ]
+
+
+def test_a_stop_that_an_earlier_run_left_and_that_is_not_followed_any_more_stays_and_is_told_of():
+    desk = loop()
+    desk.buy("60")
+    desk.sell("10", type=OrderType.STOP_MARKET, trigger="59000")
+    start(desk, "copy_now")
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    rules = desk.copier.desk.bots["bot"].rules
+    rules = msgspec.structs.replace(rules, children=(child("c1", k="0.5", trigger="on_fill"),))
+    desk.feed(Configured(at_ns=desk.now_ns, bots=(rules,), capabilities=desk.copier.desk.capabilities))
+    plan = plan_start(desk.copier.desk, started(desk, "copy_now"))
+    assert plan.sends == ()
+    (remark,) = plan.children[0].remarks
+    assert remark.startswith("an order that an earlier run left there stays as it is, followed by nobody")
+    start(desk, "copy_now")
+    desk.live(5_000)
+    assert [terms.type for terms in desk.working("c1")] == [OrderType.STOP_MARKET]

@@ -29,6 +29,7 @@ from copydesk.starting import ADOPT, IGNORE
 from copydesk.state import Account
 from copydesk.stopping import LEAVE, WIND_DOWN
 from copydesk.view import ConnectionState
+from copydesk.wording import counted
 
 WAIT_AGAIN_S = 5.0
 PREVIEW_REACH_MS = 24 * 3_600_000
@@ -278,8 +279,8 @@ def _stop_policy(settings: BotSettings, order: StopOrder) -> str:
 def _counted(sends: Iterable[PlannedSend]) -> str:
     whats = [send.what for send in sends]
     cancels, places = whats.count("cancel"), whats.count("place")
-    words = [f"{cancels} order(s) to cancel"] if cancels else []
-    return " and ".join([*words, *([f"{places} position(s) to close"] if places else [])])
+    words = [f"{counted(cancels, 'order')} to cancel"] if cancels else []
+    return " and ".join([*words, *([f"{counted(places, 'position')} to close"] if places else [])])
 
 
 _STOPPED = {

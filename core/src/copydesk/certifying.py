@@ -86,7 +86,9 @@ def find(journal: Journal, day: str = "") -> Certificate:
             return certificate
         days.append(certificate.day)
     if not days:
-        raise UnknownName("there is no certificate yet: an engine that runs writes one when a day ends ([engine] day_ends)")
+        raise UnknownName(
+            "there is no certificate yet: an engine that runs writes one when a day ends (`day_ends` in copydesk.toml)"
+        )
     raise UnknownName(f"there is no certificate of {day}: no engine ran when it ended (the latest is of {days[0]})")
 
 

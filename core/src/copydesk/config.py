@@ -398,10 +398,17 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         ) from None
 
 
+def _setting(place: tuple[int | str, ...]) -> str:
+    """What people write for the setting: `unfilled_entry.steps` of a child, the last word of anything else."""
+    numbers = [at for at, word in enumerate(place) if isinstance(word, int)]
+    inner = place[numbers[-1] + 1 :] if numbers else place[-1:]
+    return ".".join(str(word) for word in inner or place[-1:])
+
+
 def describe_problem(error: ValidationError) -> str:
     """The first problem of a failed validation, in words, without the value where it might be a key."""
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][-1]) if first["loc"] else ""
+    name = _setting(first["loc"])
     context = first.get("ctx", {})
     match first["type"]:
         case "missing":

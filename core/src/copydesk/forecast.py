@@ -17,6 +17,7 @@ from copydesk.starting import COPY_IF_BETTER, IGNORE, rehearse
 from copydesk.state import Bot, Desk, Link
 from copydesk.stopping import CANCEL_ALL, FLATTEN, WIND_DOWN, goes, open_orders
 from copydesk.trimming import closing_terms
+from copydesk.wording import counted
 
 # --- start ------------------------------------------------------------------------------------------------------------
 
@@ -126,7 +127,12 @@ def _left(desk: Desk, snapshot: Snapshot | None, account: str) -> list[str]:
     stray = [client_id for client_id in ids if (account, client_id) not in desk.child_orders]
     if not stray:
         return []
-    return [f"{len(stray)} order(s) that an earlier run left there stay as they are: {', '.join(sorted(stray))}"]
+    stay = (
+        "an order that an earlier run left there stays as it is"
+        if len(stray) == 1
+        else (f"{len(stray)} orders that an earlier run left there stay as they are")
+    )
+    return [f"{stay}, followed by nobody: {', '.join(sorted(stray))}"]
 
 
 # --- stop -------------------------------------------------------------------------------------------------------------
@@ -168,8 +174,12 @@ def _stays(link: Link, policy: str, staying: int) -> list[str]:
     if policy == FLATTEN:
         return []
     parts = [f"a position of {link.attributed} {link.book[0]}"] if link.attributed else []
-    parts += [f"{staying} order(s) on {link.book[0]}"] if staying else []
-    how = "is followed until it is flat" if policy == WIND_DOWN else "stays as it is, unmanaged"
+    parts += [f"{counted(staying, 'order')} on {link.book[0]}"] if staying else []
+    one = len(parts) == 1 and staying <= 1
+    if policy == WIND_DOWN:
+        how = f"{'is' if one else 'are'} followed until it is flat"
+    else:
+        how = "stays as it is, unmanaged" if one else "stay as they are, unmanaged"
     return [f"{' and '.join(parts)} {how}"] if parts else []
 
 

@@ -183,7 +183,7 @@ def _closing(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: In
             had += other.filled
             should += share.closed_by(other.parent)
         else:
-            due = share.closed_by(other.parent) + share.opened_by(other)
+            due = share.closed_by(other.parent) + share.opened_by(other) - other.taken
             had += (due if other.open else min(due, other.filled)) - other.filled
     held = nearest_to(before * had / should, instrument.quantity_step) if should else had
     pair.closing = exit_quantity(held, before, after, instrument.quantity_step)

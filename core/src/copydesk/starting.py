@@ -27,7 +27,7 @@ from copydesk.model import ZERO, Order, OrderStatus, OrderType, Position, Positi
 from copydesk.planning import ratio_for
 from copydesk.sending import Run, register
 from copydesk.standing import is_exit, target
-from copydesk.state import Account, Book, Bot, ChildOrder, Desk, Link, Pair, ParentBook, ParentOrder, forget_links
+from copydesk.state import Account, Book, Bot, ChildOrder, Desk, Executed, Link, Pair, ParentBook, ParentOrder, forget_links
 from copydesk.tracking import State
 from copydesk.trimming import settle_link
 
@@ -111,6 +111,7 @@ def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position, before
         if taken:
             link.attributed += taken
             link.fills += 1
+            pair.taken = abs(taken)
             run.note(link, "info", "adopted", f"{taken} {book[0]} that it holds counts as copied from now on")
         if taken == aim:
             pair.closed = "done"
@@ -187,7 +188,7 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], befo
                 continue
             number, leg, order = found
             pair.earlier = max(pair.earlier, number + 1)
-            if not order.filled:
+            if not order.filled and not isinstance(pair.parent, Executed):  # `on_fill` copies nothing that rests
                 pair.earlier = number
                 _adopt_order(run, bot, link, pair, order, leg)
 

@@ -272,6 +272,7 @@ class Pair:
     alone: bool = False  # the venue did not take it as leg of a group
     grouped_ns: int = 0  # since when it waits for the other order of the parent's group
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
+    taken: Decimal = ZERO  # how much of what the child held at the start counts as copied for it, without an order
 
     @property
     def filled(self) -> Decimal:

@@ -29,6 +29,11 @@ def plural(what: str, count: int) -> str:
     return what if count == 1 else f"{first}s{space}{rest}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 order`, `2 orders`."""
+    return f"{count} {plural(what, count)}"
+
+
 def terms(what: Terms) -> str:
     """`BUY 0.5 BTCUSDT limit @ 64412.9`."""
     words = [what.side.upper(), "all of" if what.close_position else number(what.quantity), what.symbol, what.type]

@@ -118,7 +118,7 @@ def child(**settings: object) -> dict[str, object]:
         ({"children": [child(mode="share")]}, "'percentage' or 'multiplier'"),
         ({"children": [child(basis="fixed")]}, "'fixed_balance'"),
         ({"children": [child(fixed_balance="100")]}, "'fixed_balance'"),
-        ({"children": [child(catch_up={"max_age_s": 0})]}, "'max_age_s'"),
+        ({"children": [child(catch_up={"max_age_s": 0})]}, "'catch_up.max_age_s'"),
         ({"children": [child(colour="red")]}, "'colour' is not a setting"),
         ({"children": [child(account="child/")]}, "'connection' or 'connection/account'"),
         ({"children": []}, "'children' needs at least 1"),

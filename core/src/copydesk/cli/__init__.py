@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse_words(error: TyperException) -> int:
     """What typer found wrong with the words of the command line, as one sentence."""
     context = getattr(error, "ctx", None)
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")
     if message:  # else it was a group alone, and typer has printed its help
         hint = f": see `{context.command_path} --help`" if context is not None else ""
         _complain(f"{message.rstrip('.')}{hint}")

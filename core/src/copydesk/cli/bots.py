@@ -118,8 +118,10 @@ def settings(
         return
     say(f"{bot.name}: copies {bot.parent}, {_status(bot)}")
     say(f"settings: {_bot_text(bot)}")
-    rows = [(one.account, _size_text(one), _others_text(one)) for one in bot.children]
-    print_table(("child", "size", "settings"), rows, empty="")
+    tables = [{"size": _size_text(one), **_others(one)} for one in bot.children]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = [(name, *(str(table.get(name, "")) for table in tables)) for name in names]
+    print_table(("setting", *(child.account for child in bot.children)), rows, empty="")
 
 
 def _say_chains(bot: BotSettings, bots: Iterable[BotSettings]) -> None:
@@ -223,9 +225,8 @@ def _size_text(child: ChildSettings) -> str:
     return f"x{child.value}" if child.mode == "multiplier" else f"{child.value}%"
 
 
-def _others_text(child: ChildSettings) -> str:
-    table = child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True)
-    return ", ".join(f"{key}={value}" for key, value in _flat(table).items())
+def _others(child: ChildSettings) -> dict[str, Any]:
+    return _flat(child.model_dump(exclude={"account", "mode", "value"}, exclude_none=True))
 
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,8 +79,10 @@ def certificate(
 ) -> int:
     """Print the certificate of a trading day and check it against the journal. Exit status 1: it does not hold.
 
-    A running engine writes one when a day ends ([engine] day_ends). Checking replays the journal up to that moment.
+    A running engine writes one when a day ends (`day_ends` in copydesk.toml). Checking replays the
+    journal up to that moment.
     """
+    _check_date(day)
     from copydesk.certifying import certificate_words, check, find
     from copydesk.cli.journal import open_journal
 
@@ -99,6 +101,15 @@ def certificate(
         say(f"Made {at} on row {made.row_seq} of the journal, {made.row_hash[:16]}...")
         say("It holds." if not checked.faults else f"It does NOT hold: {'; '.join(checked.faults)}.")
     return 1 if checked.faults else 0
+
+
+def _check_date(day: str) -> None:
+    from copydesk.errors import UsageError
+
+    try:
+        date.fromisoformat(day or "2026-01-31")
+    except ValueError:
+        raise UsageError(f"--date {day!r} is no date: write it like 2026-01-31") from None
 
 
 def _cells(rows: Iterable[DriftView], now_ns: int = 0) -> list[tuple[str, ...]]:

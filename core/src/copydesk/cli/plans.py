@@ -48,6 +48,8 @@ def start_bots(
     as_json: Json = False,
 ) -> None:
     """Start bots. What would send something is shown first, and done with --yes."""
+    import msgspec
+
     from copydesk.botdesk import open_desk
     from copydesk.plans import StartOrder
 
@@ -55,14 +57,15 @@ def start_bots(
     with open_desk(folder_of(context)) as desk:
         desk.check_names(names)
         for name in names:
+            confirmed = order
             if plan or desk.start_sends(name, order):
                 found = desk.plan_start(name, order)
                 _show(found, as_json, show_start)
                 if plan or not _may_go_on(found, yes):
                     continue
-                order = StartOrder(policy=policy, max_adverse_percent=order.max_adverse_percent, digest=found.digest)
-            desk.start(name, order)
-            say(f"Started {name}{desk.when}.")
+                confirmed = msgspec.structs.replace(order, digest=found.digest)
+            desk.start(name, confirmed)
+            _tell(f"Started {name}{desk.when}.", as_json)
 
 
 def stop_bots(
@@ -74,6 +77,8 @@ def stop_bots(
     as_json: Json = False,
 ) -> None:
     """Stop bots. What would cancel or close something is shown first, and done with --yes."""
+    import msgspec
+
     from copydesk.botdesk import open_desk
     from copydesk.plans import StopOrder
 
@@ -81,14 +86,18 @@ def stop_bots(
     with open_desk(folder_of(context)) as desk:
         desk.check_names(names)
         for name in names:
+            confirmed = order
             if plan or desk.stop_sends(name, order):
                 found = desk.plan_stop(name, order)
                 _show(found, as_json, show_stop)
                 if plan or not _may_go_on(found, yes):
                     continue
-                order = StopOrder(policy=policy, digest=found.digest)
-            desk.stop(name, order)
-            say(f"Stopped {name}{desk.when}.")
+                confirmed = msgspec.structs.replace(order, digest=found.digest)
+            desk.stop(name, confirmed)
+            if desk.get(name).working:
+                _tell(f"{name} winds down: it is Stopped once its children are flat.", as_json)
+            else:
+                _tell(f"Stopped {name}{desk.when}.", as_json)
 
 
 def preview(
@@ -124,6 +133,11 @@ def _show(plan: Any, as_json: bool, show: Callable[[Any], None]) -> None:
         show(plan)
 
 
+def _tell(sentence: str, as_json: bool) -> None:
+    """What was done; beside JSON it goes where it does not disturb."""
+    typer.echo(sentence, err=as_json)
+
+
 def _may_go_on(plan: StartPlan | StopPlan, yes: bool) -> bool:
     """True where the plan sends nothing, or was confirmed. Else say how to confirm it; exit status 1."""
     if not plan.changes or yes:
@@ -133,9 +147,9 @@ def _may_go_on(plan: StartPlan | StopPlan, yes: bool) -> bool:
 
 
 def show_preview(found: Preview) -> None:
-    from copydesk.wording import number
+    from copydesk.wording import counted, number
 
-    say(f"{found.bot}: copies {found.parent}; looked at its last {len(found.trades)} trades")
+    say(f"{found.bot}: copies {found.parent}; looked at its last {counted(len(found.trades), 'trade')}")
     for child in found.children:
         if child.problem or child.ratio is None:
             say(f"{child.account}: {child.problem}")
@@ -152,8 +166,11 @@ def show_preview(found: Preview) -> None:
             for one in child.symbols
         ]
         columns = ("symbol", "smallest parent order", "last order", "balance it needs", "margin it binds")
-        print_table(columns, rows, empty="The parent has traded nothing that could be looked at.")
-        say(f"{child.account} would have skipped {len(child.skipped)} of {child.trades}:" if child.trades else "")
+        nothing = "The parent has traded, holds and orders nothing yet: ask again after its first order."
+        print_table(columns, rows, empty=nothing)
+        if child.trades:
+            end = ":" if child.skipped else "."
+            say(f"{child.account} would have skipped {len(child.skipped) or 'none'} of {child.trades}{end}")
         for skipped in child.skipped:
             trade = skipped.trade
             say(f"  {trade.side.upper()} {number(trade.quantity)} {trade.symbol}: {skipped.reason}")

@@ -147,7 +147,9 @@ def raise_for(reply: Reply, what: str) -> NoReturn:
 
 
 def _code(reply: Reply) -> str:
-    return str(reply.error[0] or reply.status) if reply.error is not None else str(reply.status)
+    if reply.error is None:
+        return str(reply.status)
+    return str(reply.error[0]) if reply.error[0] else "ERROR"
 
 
 def _sentence(reply: Reply, what: str) -> str:

@@ -38,6 +38,7 @@ from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
 from msgspec.structs import replace
 
 from copydesk_bitfinex import DEFAULT_CURRENCY, translate
+from copydesk_bitfinex.entry import Entry
 from copydesk_bitfinex.errors import Reply, meaning, raise_for, refusal
 from copydesk_bitfinex.markets import Venue
 from copydesk_bitfinex.symbols import is_exchange, name_of
@@ -69,6 +70,7 @@ class Session(session.Session[Venue]):
     def __init__(self, name: str, venue: Venue, key: str, secret: str, currency: str) -> None:
         super().__init__(name, venue, (key, secret))
         self.currency = currency
+        self.entry: Entry | None = None  # the private websocket, while it is up
         self.positions: dict[str, Position] = {}
         self.wallets: dict[tuple[str, str], Wallet] = {}
         self._key = key
@@ -77,6 +79,7 @@ class Session(session.Session[Venue]):
         self._signer.incrementing_nonce = self._lane.nonce
         self._orders: OrderedDict[str, Order] = OrderedDict()  # by venue id, as they were last seen
         self._names: OrderedDict[int, str] = OrderedDict()  # number of a client id -> the client id
+        self._trails: OrderedDict[int, Decimal] = OrderedDict()  # number of a client id -> percentage of its trail
         self._homes: dict[str, str] = {}  # the symbol under which a coin's position is told
         self._told: dict[str, Decimal] = {}  # the positions in exchange pairs that were told last, by symbol
 
@@ -126,7 +129,7 @@ class Session(session.Session[Venue]):
     async def _trade(self, path: str, params: Params, what: str) -> Row | Rejected | Unknown:
         """Send what trades; the notification that answers it."""
         try:
-            reply = await self.request(f"w/order/{path}", params)
+            reply = await self._send(path, params)
         except NoReply as error:
             return Unknown(message=f"{what}: {error}")
         except (NotSent, NotReady) as error:
@@ -135,6 +138,13 @@ class Session(session.Session[Venue]):
             return refusal(reply, what)
         body: Row = reply.body
         return body
+
+    async def _send(self, path: str, params: Params) -> Reply:
+        """By the private websocket while it is up, else by REST. Nothing that left by one goes by the other too."""
+        if self.entry is not None:
+            with contextlib.suppress(NotSent):
+                return Reply(status=200, text="", body=await self.entry.ask(path, params))
+        return await self.request(f"w/order/{path}", params)
 
     # --- orders ---
 
@@ -149,16 +159,17 @@ class Session(session.Session[Venue]):
         except VenueError as error:
             return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
         self._name(order.client_id)
+        if terms.trail_percent is not None:
+            self._trails[params["cid"]] = terms.trail_percent
+            if len(self._trails) > REMEMBERED:
+                self._trails.popitem(last=False)
         answer = await self._trade("submit", params, what)
         if not isinstance(answer, list):
             return answer
         try:
-            placed = self._answered(answer, params["cid"])
+            return Accepted(order=self._answered(answer, params["cid"]))
         except Unreadable as error:
             return Unknown(message=f"{what}: {error}")
-        if terms.trail_percent is not None and placed is not None:
-            placed = self.note(replace(placed, terms=replace(placed.terms, trail_percent=terms.trail_percent)))
-        return Accepted(order=placed)
 
     def _answered(self, notification: Row, cid: int) -> Order | None:
         """The order in the notification that answers a placement; None for one that has only its first fields."""
@@ -252,11 +263,11 @@ class Session(session.Session[Venue]):
         if name is not None and order.client_id != name:
             order = replace(order, client_id=name)
         terms = order.terms
-        if known is not None:
-            if terms.type is OrderType.TRAILING_STOP and known.terms.trail_percent is not None:
-                terms = replace(terms, trail_percent=known.terms.trail_percent)
-            if order.triggered and known.terms.trigger_price is not None:
-                terms = replace(terms, trigger_price=known.terms.trigger_price)
+        if terms.type is OrderType.TRAILING_STOP:
+            percent = self._trails.get(told.cid) or (known.terms.trail_percent if known is not None else None)
+            terms = terms if percent is None else replace(terms, trail_percent=percent)
+        if known is not None and order.triggered and known.terms.trigger_price is not None:
+            terms = replace(terms, trigger_price=known.terms.trigger_price)
         return self.note(order if terms is order.terms else replace(order, terms=terms))
 
     def note(self, order: Order) -> Order:

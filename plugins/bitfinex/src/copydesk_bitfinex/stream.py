@@ -32,6 +32,7 @@ from copydesk_wire.streaming import Feed, Lost, Reconnecting
 from msgspec.structs import replace
 
 from copydesk_bitfinex import translate
+from copydesk_bitfinex.entry import Entry
 from copydesk_bitfinex.errors import meaning_of
 from copydesk_bitfinex.session import Session
 from copydesk_bitfinex.symbols import name_of
@@ -119,6 +120,7 @@ class PrivateStream(Reconnecting):
         self.session = session
         self._unknown: set[str] = set()
         self._sequence = Sequence()
+        self._entry: Entry | None = None
 
     def lost(self) -> None:
         self.session.heard += 1  # a snapshot that is being read is read again: this loss may be older than its end
@@ -132,13 +134,22 @@ class PrivateStream(Reconnecting):
             frames = self.frames(socket)
             await session.log_in_stream(socket)
             early = await self._confirmed(frames)
+            self._entry = session.entry = Entry(socket)
             self.listening("The private stream is connected.")
             for frame in early:
                 await self._take(frame)
             await self._read(frames)
         finally:
+            self._end_entry()
             self.lost()
             await socket.close()
+
+    def _end_entry(self) -> None:
+        if self._entry is not None:
+            self._entry.lost()
+            if self.session.entry is self._entry:
+                self.session.entry = None
+            self._entry = None
 
     async def _confirmed(self, frames: AsyncIterator[Any]) -> list[Any]:
         """Wait for the login's answer; return what came before it."""
@@ -203,6 +214,8 @@ class PrivateStream(Reconnecting):
             case "wu":
                 self._keep_wallet(_row(data, "wallet"))
                 self._tell_wallets()
+            case "n" if self._entry is not None:
+                self._entry.hear(data)
             case _ if kind in KNOWN_NOTHING:
                 pass
             case _ if kind not in self._unknown:

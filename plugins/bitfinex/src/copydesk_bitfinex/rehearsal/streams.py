@@ -112,7 +112,7 @@ class Streams:
         self._misbehaviour = misbehaviour
         self._nonces = nonces
         self._now_ms = now_ms
-        self._readers: dict[Reader, None] = {}
+        self.readers: dict[Reader, None] = {}
         self._delivery: Delivery[Reader] = Delivery(faults)
         self._moved: dict[str, None] = {}
         self._flush: asyncio.Handle | None = None
@@ -123,26 +123,26 @@ class Streams:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         reader = Reader(socket, request.transport)
-        self._readers[reader] = None
+        self.readers[reader] = None
         reader.tell(
             {"event": "info", "version": 2, "serverId": f"rehearsal-{next(self._numbers)}", "platform": {"status": 1}}
         )
         try:
             await reader.serve(self._hear(reader))
         finally:
-            self._readers.pop(reader, None)
+            self.readers.pop(reader, None)
             self._delivery.forget(reader)
         return socket
 
     def drop_all(self) -> None:
-        for reader in list(self._readers):
+        for reader in list(self.readers):
             reader.drop()
 
     async def beat(self) -> None:
         """Heartbeats of every channel, as long as the venue runs."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            for reader in list(self._readers):
+            for reader in list(self.readers):
                 if reader.account is not None:
                     reader.tell([0, "hb"])
                 for number in reader.channels:
@@ -284,7 +284,7 @@ class Streams:
 
     def tell_private(self, account: str, kind: str, data: Any) -> None:
         text = _encode([0, kind, data]).decode()
-        for reader in list(self._readers):
+        for reader in list(self.readers):
             if reader.account is not None and reader.account.name == account and reader.wants(kind):
                 self._delivery.send(account, reader, text, lambda lost: None)
 
@@ -293,6 +293,7 @@ class Streams:
     def _subscribe(self, reader: Reader, frame: Body) -> None:
         kind, key = str(frame.get("channel")), str(frame.get("key") or "")
         symbol = str(frame.get("symbol") or frame.get("pair") or "")
+        named = {} if frame.get("subId") is None else {"subId": frame["subId"]}
         try:
             channel = self._channel(kind, symbol, key, frame)
             if len(reader.channels) >= MOST_CHANNELS:
@@ -300,12 +301,12 @@ class Streams:
             if any((one.kind, one.asked) == (kind, channel.asked) for one in reader.channels.values()):
                 raise Refusal("subscribe: dup", 10301)
         except Refusal as refusal:
-            told = {"channel": kind} | ({"symbol": symbol} if symbol else {}) | ({"key": key} if key else {})
+            told = {"channel": kind} | ({"symbol": symbol} if symbol else {}) | ({"key": key} if key else {}) | named
             code = 10300 if refusal.code in (10020, 10001) else refusal.code
             reader.tell({**told, "event": "error", "msg": str(refusal), "code": code})
             return
         reader.channels[channel.number] = channel
-        reader.tell({"event": "subscribed", "channel": kind, "chanId": channel.number, **channel.asked})
+        reader.tell({"event": "subscribed", "channel": kind, "chanId": channel.number, **channel.asked, **named})
         first = self._first(channel)
         if first is not None:
             reader.tell([channel.number, first])
@@ -332,8 +333,6 @@ class Streams:
             if precision not in (*wire.PRECISIONS, "R0") or length not in DEPTHS:
                 raise Refusal("prec: invalid" if length in DEPTHS else "len: invalid", 10020)
             asked |= {"prec": precision, "freq": str(frame.get("freq") or "F0"), "len": length}
-            if frame.get("subId") is not None:
-                asked["subId"] = frame["subId"]
             asked["pair"] = wire.pair_of(name)
             return Channel(number, kind, name, asked, precision=precision, length=int(length))
         return Channel(number, kind, name, asked | {"pair": wire.pair_of(name)})
@@ -424,7 +423,7 @@ class Streams:
     def _listening(self, kind: str, symbol: str) -> list[tuple[Reader, Channel]]:
         return [
             (reader, channel)
-            for reader in self._readers
+            for reader in self.readers
             for channel in reader.channels.values()
             if channel.kind == kind and channel.symbol == symbol
         ]
