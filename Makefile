@@ -49,6 +49,12 @@ format: setup ## put the sources in order
 guide: setup ## make docs/semantics.md of the scenarios
 	PYTHONPATH=tests $(RUN) python -m harness.scenario.guide tests/scenarios docs/semantics.md
 
+soak: setup ## make up stories for the engine for an hour (COPYDESK_SOAK_S seconds), and keep those that fail
+	$(RUN) python tests/soak.py
+
+mutants: setup ## run the fast tests against mutants of the pure engine; goes on where it was (ONLY=module, AGAIN=1)
+	$(UV) run --frozen --no-sync --with mutmut==3.8.1 python tests/mutants/run.py $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
+
 bench: setup ## measure the fan-out against plain ccxt
 	$(RUN) python benchmarks/fanout.py
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 
 from harness.machine import DeskMachine
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
-EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("COPYDESK_EXAMPLES", os.environ.get("COPYDESK_STORIES", "2000")))
 DeskMachine.TestCase.settings = settings(
     derandomize="COPYDESK_EXAMPLES" not in os.environ,  # the gate tells the same stories each time; a hunt tells new ones
     max_examples=EXAMPLES,
-    stateful_step_count=40,
+    stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # what fails is shortened as a story: see `harness.scenario.shortening`
     print_blob=False,
 )
 TestPromises = DeskMachine.TestCase

@@ -7,7 +7,6 @@ the story of an example that fails is a scenario file.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from copydesk.model import Order, OrderType, PositionSide, RejectReason, Side, T
 from copydesk_paper.refusal import ExchangeRefusal
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from harness.scenario.held import HeldStage
 from harness.scenario.phrases import PHRASES
 from harness.scenario.promises import never_beyond_what_was_meant
 from harness.scenario.reading import PARENT, Market, Scenario
+from harness.scenario.shortening import shortened
+from harness.scenario.stage import now
 from harness.scenario.words import SYMBOL, OrderWords
 from harness.scenario.writing import write_scenario
 
@@ -46,31 +47,104 @@ quantities = st.integers(1, 12)
 offsets = st.sampled_from([-3, 1, 2, 4, 8])
 STOPS = [type_ for type_ in OrderType if type_.is_conditional]
 _BELOW_FOR_BUYS = (OrderType.LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)
-flags = st.one_of(
-    st.just({}),
-    st.just({}),
-    st.sampled_from([{"time_in_force": TimeInForce.IOC}, {"time_in_force": TimeInForce.FOK}, {"post_only": True}]),
+_PLAIN: dict[str, Any] = {}
+_FLAGS: list[dict[str, Any]] = [{"time_in_force": TimeInForce.IOC}, {"time_in_force": TimeInForce.FOK}, {"post_only": True}]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trade:
+    """What the parent does; not all of it matters to each. `offset`: ticks from the market, below 0 it crosses."""
+
+    what: str
+    side: Side
+    quantity: int
+    type_: OrderType
+    offset: int
+    book: PositionSide
+    share: int
+    more: dict[str, Any]
+    limit_flags: dict[str, Any]
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        return self.limit_flags if self.type_ is OrderType.LIMIT else {}
+
+
+doings = st.builds(
+    Trade,
+    what=st.sampled_from(
+        ["enter"] * 5 + ["exit"] * 4 + ["bracket", "close all", "cancel", "cancel", "change", "change", "change", "flat"]
+    ),
+    side=sides,
+    quantity=quantities,
+    type_=st.sampled_from([OrderType.MARKET] * 4 + [OrderType.LIMIT] * 5 + STOPS),
+    offset=offsets,
+    book=books,
+    share=st.sampled_from([30, 50, 100, 100, 200, 250]),
+    more=st.sampled_from([_PLAIN, {"reduce_only": True}]),
+    limit_flags=st.sampled_from([_PLAIN, _PLAIN, *_FLAGS]),
 )
+
+
+_WORDS = [
+    "connection of {account} goes down",
+    "connection of {account} comes back",
+    "snapshot of {account} is taken",
+    "snapshot of {account} arrives",
+    "account of {account} is read again",
+]
+
+
+def _happens(
+    often: int, what: str, /, **how: st.SearchStrategy[Any]
+) -> list[st.SearchStrategy[tuple[str, dict[str, Any]]]]:
+    return [st.tuples(st.just(what), st.fixed_dictionaries(how)) for _ in range(often)]
+
+
+happenings = st.one_of(
+    _happens(10, "trades", trade=doings, flows=st.sampled_from([0, 1, 1, 1, 300]))
+    + _happens(2, "market_moves", price=st.integers(MID - 12, MID + 12), flows=st.booleans())
+    + _happens(
+        1,
+        "somebody_trades",
+        offset=st.integers(-6, 6),
+        quantity=st.integers(1, 20),
+        depth=st.sampled_from([0, 0, 0, 1, 2, 5, 9, 10_000]),
+    )
+    + _happens(1, "money_moves", which=number, amount=st.sampled_from([100_000, -50_000]))
+    + _happens(3, "flow", time=st.sampled_from([1, 1, 300, 3_000, 90_000]))
+    + _happens(1, "engine_hears", count=st.integers(1, 6), how=st.sampled_from(["", "", " twice", " backwards"]))
+    + _happens(1, "venue_takes", count=st.integers(1, 3))
+    + _happens(2, "requests_go_wrong", which=number, trouble=st.sampled_from(["reply", "request", "busy", "sight"]))
+    + _happens(
+        1,
+        "news_is_lost",
+        which=number,
+        count=st.integers(1, 6),
+        what=st.sampled_from(["reports", "reports", "look-ups", "order", "reveal"]),
+    )
+    + _happens(2, "reading", which=number, form=st.sampled_from(_WORDS))
+    + _happens(
+        1,
+        "engine_crashes",
+        form=st.sampled_from(["engine crashes", "engine crashes after sending"]),
+        stays=st.sampled_from([False, False, True]),
+    )
+    + _happens(1, "venue_refuses", which=number, count=st.integers(1, 2))
+    + _happens(1, "hand_trades", which=number, side=sides, quantity=st.integers(0, 12), book=books)
+)
+"""What may happen, and how: methods of the machine by name. The more often one is named, the more often it happens."""
 
 
 @st.composite
 def children(draw: st.DrawFn) -> dict[str, str]:
     """One to five children with mixed settings, as `--child` takes them."""
     found = {}
-    for number in range(1, draw(st.integers(1, 5)) + 1):
+    for number in range(1, draw(st.sampled_from([1, 1, 2, 2, 3, 4, 5])) + 1):
         names = draw(st.lists(st.sampled_from(sorted(OPTIONS)), max_size=2, unique=True))
         texts = [draw(st.sampled_from(SIZES)), *(f"{name}={draw(st.sampled_from(OPTIONS[name]))}" for name in names)]
         found[f"c{number}"] = ",".join(texts)
     return found
-
-
-def now(work: Coroutine[Any, Any, None]) -> None:
-    """Run what never waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waits")
 
 
 class _Story:
@@ -80,7 +154,7 @@ class _Story:
         self.machine = machine
 
     def __repr__(self) -> str:
-        return "\n" + self.machine.story()
+        return "\n" + shortened(self.machine.story())
 
 
 class DeskMachine(RuleBasedStateMachine):
@@ -97,16 +171,17 @@ class DeskMachine(RuleBasedStateMachine):
         hedge=st.booleans(),
         amends=st.sampled_from([("limit",), (), tuple(map(str, OrderType))]),
         nets=st.booleans(),
-        rough=st.booleans(),
+        rough=st.sampled_from([False, False, True]),
+        ends=st.sampled_from(["as it is", "as it is", "without orders", "flat", "flat"]),
         twin=st.sampled_from([True, False, False, False]),
     )
     def open(
-        self, family: dict[str, str], hedge: bool, amends: tuple[str, ...], nets: bool, rough: bool, twin: bool
+        self, family: dict[str, str], hedge: bool, amends: tuple[str, ...], nets: bool, rough: bool, ends: str, twin: bool
     ) -> None:
-        """`rough`: the venue also refuses for good, and people trade on the children."""
+        """`rough`: the venue also refuses for good, and people trade on the children. `ends`: what the parent does last."""
         self.steps: list[tuple[str, dict[str, Any]]] = []
         self.orders = 0
-        self.rough = rough
+        self.rough, self.ends = rough, ends
         self.desk_lines = [
             "rules    10, 14, 16",
             f"market   price {MID}, step 1, tick 1",
@@ -156,6 +231,10 @@ class DeskMachine(RuleBasedStateMachine):
                 self.act("time passes: {time}", time=10_000)
                 assert sends(self.twin) == sends(self.stage), "a dead child delays another (I6)"
                 self.twin = None
+            if self.ends != "as it is":
+                self.cancel_all()
+            if self.ends == "flat":
+                self.close(100, OrderType.MARKET, 0, {})
             self.act("all comes to rest")
             self.steps.append(("promises shall hold", {}))
             self.stage.promises_shall_hold()
@@ -168,6 +247,12 @@ class DeskMachine(RuleBasedStateMachine):
         if hasattr(self, "stage"):
             never_beyond_what_was_meant(self.stage)
 
+    @rule(happening=happenings)
+    def happens(self, happening: tuple[str, dict[str, Any]]) -> None:
+        """One rule for all: hypothesis would leave out whole rules, and most stories would be about nothing."""
+        what, how = happening
+        getattr(self, what)(**how)
+
     # --- the parent ---------------------------------------------------------------------------------------------------
 
     def place(
@@ -175,6 +260,7 @@ class DeskMachine(RuleBasedStateMachine):
     ) -> None:
         """`offset`: how many ticks the price is away from the market, on its passive side if above 0."""
         away = -side.sign if type_ in _BELOW_FOR_BUYS else side.sign
+        offset = offset if type_ is OrderType.LIMIT else abs(offset)
         at = D(max(1, int(self.stage.price) + away * offset))
         if more.get("close_position"):
             quantity = 0
@@ -203,91 +289,70 @@ class DeskMachine(RuleBasedStateMachine):
             self.place(side, quantity, type_, offset, position.position_side, more)
 
     def working(self) -> list[tuple[str, Order]]:
-        names = {venue_id: name for name, venue_id in self.stage.names.items()}
+        names = {named.venue_id: name for name, named in self.stage.names.items()}
         return [
             (names[order.venue_id], order) for order in self.stage.exchange.open_orders(PARENT) if order.venue_id in names
         ]
 
-    @rule(side=sides, quantity=quantities, book=books)
-    def market_order(self, side: Side, quantity: int, book: PositionSide) -> None:
-        self.place(side, quantity, OrderType.MARKET, 0, book, {})
-
-    @rule(side=sides, quantity=quantities, offset=offsets, book=books, more=flags)
-    def limit_order(self, side: Side, quantity: int, offset: int, book: PositionSide, more: dict[str, Any]) -> None:
-        self.place(side, quantity, OrderType.LIMIT, offset, book, more)
-
-    @rule(side=sides, quantity=quantities, type_=st.sampled_from(STOPS), offset=st.integers(1, 8), book=books)
-    def stop_order(self, side: Side, quantity: int, type_: OrderType, offset: int, book: PositionSide) -> None:
-        self.place(side, quantity, type_, offset, book, {})
-
-    @rule(share=st.sampled_from([30, 50, 100, 100, 200, 250]))
-    def market_exit(self, share: int) -> None:
-        self.close(share, OrderType.MARKET, 0, {})
-
-    @rule(share=st.sampled_from([30, 50, 100]), offset=offsets, reduce_only=st.booleans())
-    def limit_exit(self, share: int, offset: int, reduce_only: bool) -> None:
-        self.close(share, OrderType.LIMIT, offset, {"reduce_only": reduce_only})
-
-    @rule(
-        share=st.sampled_from([30, 50, 100, 250]),
-        type_=st.sampled_from(STOPS),
-        offset=st.integers(1, 8),
-        reduce_only=st.booleans(),
-    )
-    def stop_exit(self, share: int, type_: OrderType, offset: int, reduce_only: bool) -> None:
-        self.close(share, type_, offset, {"reduce_only": reduce_only})
-
-    @rule(share=st.sampled_from([50, 100]), loss=st.integers(1, 8), profit=st.integers(1, 8), whole=st.booleans())
-    def bracket(self, share: int, loss: int, profit: int, whole: bool) -> None:
-        """A stop-loss and a take-profit for the same position."""
-        more = {"close_position": True} if whole else {"reduce_only": True}
-        self.close(share, OrderType.STOP_MARKET, loss, more)
-        self.close(share, OrderType.TAKE_PROFIT_MARKET, profit, more)
-
-    @rule(which=number, move=st.integers(-4, 4))
-    def moves(self, which: int, move: int) -> None:
+    def trades(self, trade: Trade, flows: int) -> None:
+        """Where there is nothing to close or to change, the parent enters instead."""
         working = self.working()
-        if working and move:
-            name, order = working[which % len(working)]
-            price = order.terms.price if order.terms.trigger_price is None else order.terms.trigger_price
-            if price is not None:
-                self.act("parent moves {name} to {price}", name=name, price=price + move)
+        closes = bool(self.stage.exchange.positions(PARENT))
+        match trade.what:
+            case "exit" if closes:
+                self.close(trade.share, trade.type_, trade.offset, trade.more)
+            case "close all" if closes:
+                self.close(100, OrderType.STOP_MARKET, trade.offset, {"close_position": True})
+                self.close(100, OrderType.TAKE_PROFIT_MARKET, 9 - trade.offset, {"close_position": True})
+            case "cancel" if working:
+                self.act("parent cancels {name}", name=working[trade.share % len(working)][0])
+            case "change" if working:
+                self.change(*working[trade.share % len(working)], trade)
+            case "flat" if closes or working:
+                self.cancel_all()
+                self.close(100, OrderType.MARKET, 0, {})
+            case "bracket":
+                self.bracket(trade)
+            case _:
+                self.place(trade.side, trade.quantity, trade.type_, trade.offset, trade.book, trade.flags)
+        if flows:
+            self.flow(flows)
 
-    @rule(which=number, quantity=quantities)
-    def resizes(self, which: int, quantity: int) -> None:
-        working = self.working()
-        if working:
-            name, _ = working[which % len(working)]
-            self.act("parent resizes {name} to {quantity}", name=name, quantity=D(quantity))
+    def change(self, name: str, order: Order, trade: Trade) -> None:
+        """Move an order, resize it, or both."""
+        price = order.terms.price if order.terms.trigger_price is None else order.terms.trigger_price
+        if price is not None and trade.share != 30:
+            self.act("parent moves {name} to {price}", name=name, price=price + trade.side.sign * (trade.offset % 5))
+        if trade.share != 50:
+            self.act("parent resizes {name} to {quantity}", name=name, quantity=D(trade.quantity))
 
-    @rule(which=number)
-    def cancels(self, which: int) -> None:
-        working = self.working()
-        if working:
-            self.act("parent cancels {name}", name=working[which % len(working)][0])
+    def bracket(self, trade: Trade) -> None:
+        """An entry at market with a stop and a target."""
+        side = trade.side
+        if self.scenario.hedge:
+            side = Side.BUY if trade.book is PositionSide.LONG else Side.SELL
+        more = {} if self.scenario.hedge else {"reduce_only": True}
+        self.place(side, trade.quantity, OrderType.MARKET, 0, trade.book, {})
+        self.place(side.opposite, trade.quantity, OrderType.LIMIT, abs(trade.offset), trade.book, more)
+        self.place(side.opposite, trade.quantity, OrderType.STOP_MARKET, abs(trade.offset), trade.book, more)
 
-    @rule()
-    def go_flat(self) -> None:
-        """The parent cancels everything and closes what it holds."""
+    def cancel_all(self) -> None:
         for name, _ in self.working():
             self.act("parent cancels {name}", name=name)
-        self.close(100, OrderType.MARKET, 0, {})
 
-    # --- the market ---------------------------------------------------------------------------------------------------
+    # --- the market -----------------------------------------------------------------------------------------------------
 
-    @rule(price=st.integers(MID - 12, MID + 12))
-    def market_moves(self, price: int) -> None:
+    def market_moves(self, price: int, flows: bool) -> None:
         self.act("market moves to {price}", price=D(price))
+        if flows:
+            self.flow(1)
 
-    @rule(quantity=st.sampled_from([1, 2, 5, 9, 10_000]))
-    def market_depth(self, quantity: int) -> None:
-        self.act("market has {quantity} on each side", quantity=D(quantity))
+    def somebody_trades(self, offset: int, quantity: int, depth: int) -> None:
+        if depth:
+            self.act("market has {quantity} on each side", quantity=D(depth))
+        price = max(D(1), self.stage.price + offset)
+        self.act("market trades {quantity} at {price}", quantity=D(quantity), price=price)
 
-    @rule(offset=st.integers(-6, 6), quantity=st.integers(1, 20))
-    def somebody_trades(self, offset: int, quantity: int) -> None:
-        self.act("market trades {quantity} at {price}", quantity=D(quantity), price=max(D(1), self.stage.price + offset))
-
-    @rule(which=number, amount=st.sampled_from([100_000, -50_000]))
     def money_moves(self, which: int, amount: int) -> None:
         form = "{account} deposits {amount}" if amount > 0 else "{account} withdraws {amount}"
         self.act(form, account=self.account(which), amount=D(abs(amount)))
@@ -298,27 +363,20 @@ class DeskMachine(RuleBasedStateMachine):
     def child(self, which: int) -> str:
         return self.scenario.accounts[1 + which % (len(self.scenario.accounts) - 1)]
 
-    # --- how messages move --------------------------------------------------------------------------------------------
+    # --- how messages move ----------------------------------------------------------------------------------------------
 
-    @rule(time=st.sampled_from([1, 1, 1, 300, 3_000, 90_000]))
-    def time_passes(self, time: int) -> None:
+    def flow(self, time: int) -> None:
+        """Everything flows, and time passes."""
         self.act("time passes: {time}", time=time)
 
-    @rule(time=st.sampled_from([1, 1, 300]))
-    def flows(self, time: int) -> None:
-        self.act("time passes: {time}", time=time)
-
-    @rule(count=st.integers(1, 6), how=st.sampled_from(["", "", " twice", " backwards"]))
     def engine_hears(self, count: int, how: str) -> None:
         self.act(f"engine hears {{count}} reports{how}", count=count)
 
-    @rule(count=st.integers(1, 3))
     def venue_takes(self, count: int) -> None:
         self.act("venue takes {count} requests", count=count)
 
-    # --- trouble ------------------------------------------------------------------------------------------------------
+    # --- trouble ----------------------------------------------------------------------------------------------------------
 
-    @rule(which=number, trouble=st.sampled_from(["reply", "request", "busy", "sight"]))
     def requests_go_wrong(self, which: int, trouble: str) -> None:
         account = self.child(which)
         match trouble:
@@ -333,67 +391,44 @@ class DeskMachine(RuleBasedStateMachine):
                 self.act("reports to {account} are lost, {count} of them", account=account, count=4)
                 self.act("venue does not find what {account} looks up, {count} times", account=account, count=2)
 
-    @rule(which=number, count=st.integers(1, 6))
-    def reports_are_lost(self, which: int, count: int) -> None:
-        self.act("reports to {account} are lost, {count} of them", account=self.account(which), count=count)
+    def news_is_lost(self, which: int, count: int, what: str) -> None:
+        match what:
+            case "reports":
+                self.act("reports to {account} are lost, {count} of them", account=self.account(which), count=count)
+            case "look-ups":
+                form = "venue does not find what {account} looks up, {count} times"
+                self.act(form, account=self.account(which), count=min(count, 2))
+            case "order" if which < len(self.stage.names):
+                self.act("venue conceals {name}", name=list(self.stage.names)[-1 - which])
+            case "reveal":
+                self.act("venue reveals everything")
 
-    @rule(which=number, count=st.integers(1, 2))
-    def look_ups_find_nothing(self, which: int, count: int) -> None:
-        account = self.account(which)
-        self.act("venue does not find what {account} looks up, {count} times", account=account, count=count)
-
-    @rule(which=st.integers(0, 3))
-    def an_order_is_concealed(self, which: int) -> None:
-        if which < len(self.stage.names):
-            self.act("venue conceals {name}", name=list(self.stage.names)[-1 - which])
-
-    @rule()
-    def all_is_revealed(self) -> None:
-        self.act("venue reveals everything")
-
-    @rule(which=number, form=st.sampled_from(["connection of {account} goes down", "connection of {account} comes back"]))
-    def connections(self, which: int, form: str) -> None:
+    def reading(self, which: int, form: str) -> None:
         self.act(form, account=self.account(which))
 
-    @rule(which=number, form=st.sampled_from(["is taken", "arrives"]))
-    def late_snapshots(self, which: int, form: str) -> None:
-        self.act("snapshot of {account} " + form, account=self.account(which))
-
-    @rule(which=number)
-    def reads_again(self, which: int) -> None:
-        self.act("account of {account} is read again", account=self.account(which))
-
-    @rule(form=st.sampled_from(["engine crashes", "engine crashes after sending"]), stays=st.booleans())
     def engine_crashes(self, form: str, stays: bool) -> None:
         if not self.stage.loop.killed:
             self.act(form)
-            if not stays:
-                self.act("engine starts")
-
-    @rule()
-    def engine_starts(self) -> None:
-        if self.stage.loop.killed:
+        if not stays:
             self.act("engine starts")
 
-    # --- what is final, and people ------------------------------------------------------------------------------------
+    # --- what is final, and people ----------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.rough)
-    @rule(which=number, count=st.integers(1, 2))
     def venue_refuses(self, which: int, count: int) -> None:
+        if not self.rough:
+            return
         form = "venue refuses the next {count} requests of {account}: {reason}"
         self.act(form, count=count, account=self.child(which), reason=RejectReason.MARGIN)
 
-    @precondition(lambda self: self.rough)
-    @rule(which=number, side=sides, quantity=quantities, book=books)
     def hand_trades(self, which: int, side: Side, quantity: int, book: PositionSide) -> None:
+        if not self.rough:
+            return
+        if not quantity:
+            self.act("by hand {account} cancels {name}", account=self.child(which), name="everything")
+            return
         place = book if self.scenario.hedge else PositionSide.NET
         terms = Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=D(quantity), position_side=place)
         self.act("by hand {account} {order}", account=self.child(which), order=OrderWords(terms))
-
-    @precondition(lambda self: self.rough)
-    @rule(which=number)
-    def hand_cancels(self, which: int) -> None:
-        self.act("by hand {account} cancels {name}", account=self.child(which), name="everything")
 
 
 def sends(stage: HeldStage) -> list[object]:

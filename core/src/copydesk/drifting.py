@@ -141,9 +141,15 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
         if part > 0:
             left -= part
             yield DriftCause(cause=cause, quantity=sign * part)
+    by_hand = min(left, max(link.foreign * sign, ZERO))  # the account has it, but not from us: there was nothing to reduce
+    if by_hand > 0:
+        left -= by_hand
+        yield DriftCause(cause="hand-traded", quantity=sign * by_hand)
     if left > 0:
         parent_down = not desk.account(bot.rules.parent).connected
-        cause = "rounding" if left <= step else "stale" if parent_down else UNEXPLAINED
+        # An order that rests has a step of its own in which what was rounded off of the others may be waiting.
+        resting = sum(pair.parent.live and pair.open for pair in link.pairs.values())
+        cause = "rounding" if left <= step * (1 + resting) else "stale" if parent_down else UNEXPLAINED
         yield DriftCause(cause=cause, quantity=sign * left)
 
 
@@ -181,6 +187,8 @@ def _cause(pair: Pair) -> str:
     if pair.cap is not None:
         return "capped"
     if pair.closed:
+        if any(order.cancelled_for == "refused" for order in pair.orders):
+            return "rejected"
         # Its copy filled although the parent's order ended with less: that may have come out only after it was settled.
         return "ahead" if pair.closed == "done" and pair.parent.filled < pair.parent.order.terms.quantity else ""
     return _OF_WAITING.get(pair.waiting, "pending")

@@ -222,6 +222,7 @@ def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Inst
     if ratio < 0:
         side = side.opposite
         position_side = _REVERSED[position_side]
+        type_ = _MIRRORED.get(type_, type_)
     if parent.triggered and pair.last is None:
         # It stands in the book by now: the child that comes late enters it as what it has become.
         type_ = _TRIGGERED_INTO.get(type_, type_)
@@ -247,6 +248,13 @@ _REVERSED = {
     PositionSide.LONG: PositionSide.SHORT,
     PositionSide.SHORT: PositionSide.LONG,
 }
+_MIRRORED = {
+    OrderType.STOP_MARKET: OrderType.TAKE_PROFIT_MARKET,
+    OrderType.STOP_LIMIT: OrderType.TAKE_PROFIT_LIMIT,
+    OrderType.TAKE_PROFIT_MARKET: OrderType.STOP_MARKET,
+    OrderType.TAKE_PROFIT_LIMIT: OrderType.STOP_LIMIT,
+}
+"""On the other side what waits for a price to be reached from the same direction. A trailing stop has no such twin."""
 _TRIGGERED_INTO = {
     OrderType.STOP_MARKET: OrderType.MARKET,
     OrderType.TAKE_PROFIT_MARKET: OrderType.MARKET,

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 from copydesk.ids import is_own
-from copydesk.inputs import Decision, Input, LookUp, Place, Snapped
+from copydesk.inputs import Cancel, Decision, Input, LookUp, Place, Snapped
 from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, OrderType, PositionSide, Side, Snapshot, to_json
+from copydesk.protecting import is_stop
 from copydesk.state import Book
 from copydesk_paper.records import OrderReport, Report
 
@@ -39,6 +40,7 @@ class HeldLoop(Loop):
         self.concealed: set[str] = set()  # orders of the parent that neither stream nor history tells of
         self.dead: set[str] = set()  # children that are sent to and never answer
         self.decided: list[bytes] = []  # what followed from each input
+        self.stripped: list[str] = []  # stops that were taken away from a child that held on
         self.thawed: list[str] = []  # ratios that changed within an episode
         self.opened: list[str] = []  # exits that did not only close
         self.crossings: list[str] = []  # orders through flat where the venue does not net
@@ -107,7 +109,19 @@ class HeldLoop(Loop):
         for decision in decisions:
             if isinstance(decision, Place):
                 self._check_order(decision)
+            elif isinstance(decision, Cancel):
+                self._check_cancel(decision)
         self.queue = [intent for intent in self.queue if intent.account not in self.dead]
+
+    def _check_cancel(self, intent: Cancel) -> None:
+        """Rule 11: the stop of a child that holds on is not taken away because a flat parent has none any more."""
+        tracked = self.copier.desk.child_orders[intent.account, intent.client_id]
+        link, order = tracked.link, tracked.order
+        flat = not tracked.bot.book(link.book).followed
+        closes = order.exit and -order.terms.side.sign * link.attributed > 0
+        others = [other for other in link.orders if other is not order and other.state.is_open and other.exit]
+        if flat and closes and is_stop(order.terms) and order.cancelled_for == "parent" and not others:
+            self.stripped.append(f"{intent.account} holds {link.attributed} without {intent.client_id}")
 
     def _check_order(self, intent: Place) -> None:
         """I7: risk is added for an order that has ended only inside the window of its age. And see `crossings`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from copydesk.cli.bots import changed_children
@@ -453,6 +454,15 @@ def child_rules(settings: BotSettings, kind: str) -> tuple[ChildRules, ...]:
 
 
 # --- playing ----------------------------------------------------------------------------------------------------------
+
+
+def now(work: Coroutine[Any, Any, None]) -> None:
+    """Run what never waits."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits")
 
 
 async def play(stage: Stage) -> None:

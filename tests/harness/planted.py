@@ -1,0 +1,189 @@
+"""Faults to be planted in the pure engine, one at a time: whoever watches over it has to find each.
+
+A fault replaces a function or a number of the engine. It is written beside what it spoils, in the words of who made it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+from copydesk import following, guarding, planning, sending, settling, trimming, unfilled
+from copydesk.planning import Hold
+from copydesk.sizing import round_to
+from copydesk.state import ChildOrder, Link
+from copydesk.tracking import Event, State
+
+Plant = Callable[[Callable[..., None]], None]
+"""Called with `put(owner, name, replacement)`."""
+FAULTS: dict[str, Plant] = {}
+
+
+def fault(name: str) -> Callable[[Plant], Plant]:
+    def add(plant: Plant) -> Plant:
+        FAULTS[name] = plant
+        return plant
+
+    return add
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The engine with one fault."""
+    patches: list[Any] = []
+
+    def put(owner: Any, attribute: str, replacement: Any) -> None:
+        assert hasattr(owner, attribute), f"{owner.__name__} has no {attribute} any more: plant {name!r} elsewhere"
+        patches.append(patch.object(owner, attribute, replacement))
+
+    FAULTS[name](put)
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+@fault("drop a modify")
+def _(put: Callable[..., None]) -> None:
+    put(following, "_modify", lambda run, link, order, terms, why: None)
+
+
+@fault("resend with a new id")
+def _(put: Callable[..., None]) -> None:
+    placed, prepare = settling._placed, sending.prepare
+
+    def hasty(run: Any, tracked: Any, outcome: Any) -> None:
+        placed(run, tracked, outcome)
+        if tracked.order.state is State.UNKNOWN:
+            tracked.order.on(Event.NOT_FOUND)
+            tracked.order.op = None
+
+    def anew(run: Any, bot: Any, link: Any, pair: Any, *more: Any, **named: Any) -> ChildOrder:
+        if pair.last is not None and pair.last.state is State.MISSING:
+            pair.last.on(Event.GIVEN_UP)
+        return prepare(run, bot, link, pair, *more, **named)
+
+    put(settling, "_placed", hasty)
+    put(following, "prepare", anew)
+
+
+@fault("do not look up what is unknown")
+def _(put: Callable[..., None]) -> None:
+    def forget(run: Any, order: ChildOrder) -> None:
+        order.op = None
+
+    put(sending.Run, "look_up", forget)
+
+
+@fault("make up ids")
+def _(put: Callable[..., None]) -> None:
+    number, make = itertools.count(), sending.client_order_id
+    put(sending, "client_order_id", lambda *of: f"{make(*of)}{next(number)}")
+
+
+# --- what is counted --------------------------------------------------------------------------------------------------
+
+
+@fault("count a fill twice")
+def _(put: Callable[..., None]) -> None:
+    move = Link.move
+
+    def twice(link: Link, order: ChildOrder, grown: Decimal) -> None:
+        move(link, order, grown)
+        link.attributed += order.terms.side.sign * grown
+
+    put(Link, "move", twice)
+
+
+@fault("count a repeated execution again")
+def _(put: Callable[..., None]) -> None:
+    def again(order: ChildOrder, fill: Any) -> Decimal:
+        order.filled += fill.quantity
+        return Decimal(fill.quantity)
+
+    put(ChildOrder, "merge_fill", again)
+
+
+# --- how much is wanted -----------------------------------------------------------------------------------------------
+
+
+@fault("forget the residue")
+def _(put: Callable[..., None]) -> None:
+    put(planning, "entry_quantity", lambda before, added, step, rounding: round_to(added, step, rounding))
+
+
+@fault("forget the ratio freeze")
+def _(put: Callable[..., None]) -> None:
+    has_ratio = following._has_ratio
+
+    def thaw(run: Any, bot: Any, link: Link, pair: Any) -> bool:
+        link.ratios.clear()
+        pair.ratio = None
+        return has_ratio(run, bot, link, pair)
+
+    put(following, "_has_ratio", thaw)
+
+
+@fault("ignore reduce-only")
+def _(put: Callable[..., None]) -> None:
+    terms_of, closing = planning._child_terms, trimming.closing_terms
+
+    def open_ended(*of: Any, **named: Any) -> Any:
+        return terms_of(*of, **named | {"reduce_only": False})
+
+    def bare(*of: Any) -> Any:
+        return msgspec.structs.replace(closing(*of), reduce_only=False)
+
+    put(planning, "_child_terms", open_ended)
+    put(trimming, "closing_terms", bare)
+
+
+# --- what is done when --------------------------------------------------------------------------------------------------
+
+
+@fault("trim twice")
+def _(put: Callable[..., None]) -> None:
+    put(trimming, "_may_trim", lambda run, bot, link: bot.working)
+
+
+@fault("never trim")
+def _(put: Callable[..., None]) -> None:
+    put(trimming, "_trim", lambda run, bot, link: None)
+
+
+@fault("block an exit by a limit")
+def _(put: Callable[..., None]) -> None:
+    guarded = guarding.guarded
+
+    def strict(*of: Any) -> Any:
+        want = guarded(*of)
+        if not isinstance(want, Hold) and want.exit and want.terms.quantity > 2:
+            return Hold("it is larger than the limit of 2", "capped")
+        return want
+
+    excess = trimming.excess
+
+    def lenient(*of: Any) -> Decimal:
+        beyond = excess(*of)
+        return beyond if beyond <= 2 else Decimal(0)
+
+    put(following, "guarded", strict)
+    put(trimming, "excess", lenient)
+
+
+@fault("add risk however late")
+def _(put: Callable[..., None]) -> None:
+    for module in (unfilled, following):
+        if hasattr(module, "window"):
+            put(module, "window", lambda link, *, hurried: (1 << 60, Decimal(50)))
