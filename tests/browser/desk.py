@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 from copydesk.bots import BotStore
-from copydesk.config import BotSettings, ChildSettings, load_config
+from copydesk.config import BotSettings, ChildSettings, FilterSettings, load_config
 from copydesk.control import serve
 from copydesk.datafolder import ControlFile, make_folder, remove_control, write_control
 from copydesk.model import (
@@ -438,16 +438,21 @@ def prepare(folder: Path) -> GeneratorDesk:
     return GeneratorDesk(folder)
 
 
+def _children(number: int) -> tuple[ChildSettings, ...]:
+    """The same three for each bot, which is allowed where no two bots follow the same symbols."""
+    filters = FilterSettings(include=(("BTCUSDT", "ETHUSDT", "SOLUSDT")[number - 1],))
+    return (
+        ChildSettings(account="eval-1", mode="multiplier", value=Decimal("0.5"), filters=filters),
+        ChildSettings(account="eval-2", mode="multiplier", value=Decimal(3), filters=filters),
+        ChildSettings(account="eval-3", mode="percentage", value=Decimal(100), filters=filters),
+    )
+
+
 async def main(folder: Path, bots: int, log_rate: int, lines: int) -> None:
     desk = prepare(folder)
-    children = [
-        ChildSettings(account="eval-1", mode="multiplier", value=Decimal("0.5")),
-        ChildSettings(account="eval-2", mode="multiplier", value=Decimal(3)),
-        ChildSettings(account="eval-3", mode="percentage", value=Decimal(100)),
-    ]
     for number in range(1, bots + 1):
         if f"Desk A {number:02}" not in desk.store.bots:
-            await desk.add_bot(BotSettings(name=f"Desk A {number:02}", parent="main", children=tuple(children)))
+            await desk.add_bot(BotSettings(name=f"Desk A {number:02}", parent="main", children=_children(number)))
     token = secrets.token_urlsafe(24)
     running = await serve(desk, host="127.0.0.1", port=0, token=token)
     write_control(folder, ControlFile(url=running.url, token=token, pid=os.getpid()))

@@ -256,3 +256,13 @@ async def test_a_subscription_is_answered_under_its_own_name(bare: Bare) -> None
         await socket.send_json({"event": "subscribe", "subId": "again", **asked[0]})
         refused = (await heard(socket, lambda frame: isinstance(frame, dict) and frame["event"] == "error"))[-1]
         assert (refused["code"], refused["subId"]) == (10301, "again")
+
+
+async def test_what_cannot_be_filled_is_taken_and_cancelled(bare: Bare) -> None:
+    order = {"symbol": "tBTCF0:USTF0", "type": "FOK", "amount": "0.01", "price": "50000"}
+    assert (await bare.post("w/order/submit", 1, order))[6] == "SUCCESS"
+    assert [row[13] for row in await bare.post("r/orders/hist", 2)] == ["FILLORKILL CANCELED"]
+    assert (await bare.post("w/order/submit", 3, {**order, "type": "LIMIT", "price": "61000", "flags": 4096}))[
+        6
+    ] == "SUCCESS"
+    assert (await bare.post("r/orders/hist", 4))[0][13] == "POSTONLY CANCELED"

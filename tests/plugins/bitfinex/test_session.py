@@ -13,6 +13,7 @@ from copydesk.model import (
     Accepted,
     ConnectionSettings,
     NewOrder,
+    OrderChange,
     OrderRef,
     OrderStatus,
     OrderType,
@@ -252,3 +253,26 @@ async def test_a_triggered_stop_stays_what_it_was(session: Session, rehearsal: R
         Decimal(60_500),
         Decimal(62_000),
     )
+
+
+async def test_an_update_goes_by_totals_that_are_sure(session: Session, rehearsal: Rehearsal) -> None:
+    """Without a stream somebody else may have changed the order; with one, the last answer counts before it is told."""
+    assert isinstance(await session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL))), Accepted)
+    ref = OrderRef(symbol=PERPETUAL, type=OrderType.LIMIT, client_id=OWN)
+    [order] = rehearsal.exchange.open_orders("main")
+    rehearsal.exchange.modify("main", venue_id=order.venue_id, quantity=Decimal("0.05"))
+
+    async def ask(quantity: str) -> None:
+        outcome = await session.modify(OrderChange(ref=ref, terms=limit(PERPETUAL, quantity=Decimal(quantity))))
+        assert isinstance(outcome, Accepted)
+        assert rehearsal.exchange.open_orders("main")[0].terms.quantity == Decimal(quantity)
+
+    await ask("0.03")
+    told = events(session, Subscription())
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            await anext(told)
+            await ask("0.04")
+            await ask("0.02")
+    finally:
+        await told.aclose()  # type: ignore[attr-defined]

@@ -78,6 +78,7 @@ class Session(session.Session[Venue]):
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signer.incrementing_nonce = self._lane.nonce
         self._orders: OrderedDict[str, Order] = OrderedDict()  # by venue id, as they were last seen
+        self._doubtful: set[str] = set()  # orders of which nobody knows whether an update was carried out
         self._names: OrderedDict[int, str] = OrderedDict()  # number of a client id -> the client id
         self._trails: OrderedDict[int, Decimal] = OrderedDict()  # number of a client id -> percentage of its trail
         self._homes: dict[str, str] = {}  # the symbol under which a coin's position is told
@@ -216,10 +217,8 @@ class Session(session.Session[Venue]):
     async def modify(self, change: OrderChange) -> Outcome:
         """Update a working order. Its amount goes as the difference to what it was, so what it was must be known."""
         what = f"modify {change.ref.client_id or change.ref.venue_id}"
-        before = self._known(change.ref)
         try:
-            if before is None:
-                before = await self.look_up(change.ref)
+            before = self._sure(change.ref) or await self.look_up(change.ref)
             if before is None or before.status.is_final:
                 return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: Bitfinex has no such working order.")
             params = translate.update_params(before.venue_id, before.terms, change.terms)
@@ -230,7 +229,23 @@ class Session(session.Session[Venue]):
         if _same(before.terms, change.terms):
             return Rejected(reason=RejectReason.UNCHANGED, message=f"{what}: the order has these terms already.")
         answer = await self._trade("update", params, what)
-        return Accepted() if isinstance(answer, list) else answer
+        if isinstance(answer, Unknown):
+            self._doubtful.add(before.venue_id)
+        if not isinstance(answer, list):
+            return answer
+        self._note_update(before, change.terms)
+        return Accepted()
+
+    def _note_update(self, before: Order, wanted: Terms) -> None:
+        """The next update's difference is to these totals, whether the stream has told of them by then or not."""
+        now = self._orders.get(before.venue_id, before)
+        terms = replace(
+            now.terms,
+            quantity=wanted.quantity,
+            price=wanted.price,
+            trigger_price=wanted.trigger_price or now.terms.trigger_price,
+        )
+        self.note(replace(now, terms=terms))
 
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel an order. Its own number is enough; by client id the day is needed too, so its number is looked up."""
@@ -259,6 +274,7 @@ class Session(session.Session[Venue]):
         """Keep an order as it was told, with what the venue does not tell: its client id as text where it lost it, the
         trigger of a stop that was triggered, the percentage of a trailing stop."""
         order, known = told.order, self._orders.get(told.order.venue_id)
+        self._doubtful.discard(order.venue_id)
         name = self._names.get(told.cid)
         if name is not None and order.client_id != name:
             order = replace(order, client_id=name)
@@ -288,6 +304,11 @@ class Session(session.Session[Venue]):
             symbol = fill.symbol if translate.says_type(row) else known.terms.symbol
             return replace(fill, client_id=known.client_id, symbol=symbol)
         return fill if name is None else replace(fill, client_id=name)
+
+    def _sure(self, ref: OrderRef) -> Order | None:
+        """A working order whose totals are sure: the stream tells of it, and no update of it is in doubt."""
+        found = self._known(ref) if self.entry is not None else None
+        return None if found is None or found.venue_id in self._doubtful else found
 
     def _known(self, ref: OrderRef) -> Order | None:
         """A working order as it was last seen."""
@@ -320,6 +341,10 @@ class Session(session.Session[Venue]):
         name = quote(name_of(ref.symbol), safe=":")
         found = await self.read(f"r/orders/{name}/hist", {"start": start, "limit": HISTORY_PAGE})
         told = [one for one in map(translate.order, found) if one.cid == cid]
+        if not told and len(found) >= HISTORY_PAGE:
+            raise NotReady(
+                f"{ref.client_id}: more than {HISTORY_PAGE} orders have ended since; it cannot be told from them."
+            )
         return self.learn(told[0]) if told else None
 
     # --- the account ---

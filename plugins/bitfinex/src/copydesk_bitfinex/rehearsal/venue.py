@@ -40,6 +40,12 @@ from copydesk_bitfinex.translate import (
 Body = dict[str, Any]
 KNOWN_FLAGS = HIDDEN | CLOSE | REDUCE_ONLY | POST_ONLY | OCO | 524288  # the last: no variable-rate funding
 STILLBORN = 20_000_000_000
+STILLBORN_BY = {
+    # (detail of the exchange's refusal: how the order ends)
+    "post-only": OrderStatus.CANCELLED,
+    "fok": OrderStatus.EXPIRED,
+    "no-liquidity": OrderStatus.EXPIRED,
+}
 LEVERAGES = range(1, 101)
 META_LENGTH = 2_000
 GENERIC, PARAMETERS = 10001, 10020
@@ -78,7 +84,7 @@ class Account:
     number: int
     cids: dict[tuple[str, int], str] = field(default_factory=dict)  # (day, client id) -> venue id
     details: dict[str, Details] = field(default_factory=dict)  # by venue id
-    stillborn: dict[str, Order] = field(default_factory=dict)  # post-only orders that would have taken, by venue id
+    stillborn: dict[str, Order] = field(default_factory=dict)  # taken and cancelled at once, by venue id
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)  # symbol -> (number, since when)
     told: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
@@ -130,9 +136,9 @@ class Venue:
             placed = self.exchange.place(account.name, terms, self._client_id(details), reserved=int(venue_id))
         except ExchangeRefusal as error:
             del account.details[venue_id]
-            if error.detail != "post-only":
+            if error.detail not in STILLBORN_BY:
                 raise self._refusal(error, terms) from None
-            placed = self._still_born(account, terms, details)
+            placed = self._still_born(account, terms, details, error.detail)
         account.cids[cid_date(placed.created_ms), details.cid] = placed.venue_id
         if details.mts_tif is not None:
             wait_s = max(0, details.mts_tif - self.now_ms()) / 1000
@@ -165,18 +171,19 @@ class Venue:
             account.cids[cid_date(order.created_ms), kept.cid] = order.venue_id
         return list(placed)
 
-    def _still_born(self, account: Account, terms: Terms, details: Details) -> Order:
-        """A post-only order that would take is taken, and cancelled at once."""
+    def _still_born(self, account: Account, terms: Terms, details: Details, why: str) -> Order:
+        """What cannot stand is taken, and cancelled at once: post-only that would take, fill-or-kill that cannot be filled,
+        a market order that nobody stands against."""
         now = self.now_ms()
         venue_id = str(STILLBORN + next(self._numbers))
         order = Order(
             venue_id=venue_id,
             client_id=self._client_id(details),
             terms=terms,
-            status=OrderStatus.CANCELLED,
+            status=STILLBORN_BY[why],
             created_ms=now,
             updated_ms=now,
-            reason="post-only",
+            reason=why,
         )
         account.details[venue_id], account.stillborn[venue_id] = details, order
         self.told(account.name, "on", wire.order(replace(order, status=OrderStatus.NEW), details))
