@@ -154,7 +154,13 @@ def _(put: Callable[..., None]) -> None:
 
 @fault("trim twice")
 def _(put: Callable[..., None]) -> None:
-    put(trimming, "_may_trim", lambda run, bot, link: bot.working)
+    reduce = trimming._reduce
+
+    def again(run: Any, bot: Any, link: Link, quantity: Decimal, why: str) -> None:
+        reduce(run, bot, link, quantity, why)
+        reduce(run, bot, link, quantity, why)
+
+    put(trimming, "_reduce", again)
 
 
 @fault("never trim")

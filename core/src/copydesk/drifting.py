@@ -109,6 +109,12 @@ def _ratio(desk: Desk, bot: Bot, link: Link) -> Decimal:
     return ZERO if isinstance(ratio, str) else ratio
 
 
+def unexplained(desk: Desk, bot: Bot, link: Link) -> Decimal:
+    """By how much the child is off its target without anything telling why, signed."""
+    view = drift(desk, bot, link)
+    return sum((part.quantity for part in view.causes if part.cause == UNEXPLAINED), ZERO) if view is not None else ZERO
+
+
 def _in_flight(link: Link) -> Decimal:
     """What open orders of ours would still move, signed."""
     return sum((order.terms.side.sign * order.remaining for order in link.orders if order.state.is_open), ZERO)
@@ -170,6 +176,7 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int, ratio: Decimal) -> 
         if pair.forgone and pair.lost in _OF_CLOSED:
             add(_OF_CLOSED[pair.lost], ceil_to(pair.forgone, step))
     add("unmanaged", max(link.released * sign, ZERO))
+    add("stale", max(link.behind * sign, ZERO))
     for order in link.corrections:
         if order.state.is_open:
             add("pending", max(order.terms.side.sign * order.remaining * sign, ZERO))

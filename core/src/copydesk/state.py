@@ -325,6 +325,7 @@ class Link:
     unmoved: Decimal | None = None  # foreign quantity that was tried to be closed
     detached: int = 0  # +1 or -1, by the parent's side, while the episode is in a person's hands
     let_go: Decimal = ZERO  # fills of ours that count no more as attributed: handed over, or closing what was foreign
+    behind: Decimal = ZERO  # what no order brings any more, signed: a ticket was left for it
     released: Decimal = ZERO  # what was closed because the parent was silent; signed
     said: str = ""
     since_ns: int = 0

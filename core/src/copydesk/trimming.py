@@ -10,6 +10,7 @@ from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
 from copydesk.handwork import keep_away
 from copydesk.ids import TRIM, client_order_id
+from copydesk.lacking import own_up
 from copydesk.model import ZERO, OrderType, PositionSide, Terms
 from copydesk.planning import closing_side
 from copydesk.refusing import SLOWLY_MS, is_retrying
@@ -41,6 +42,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
     for pair in list(link.pairs.values()):
         follow(run, bot, link, pair)
     _trim(run, bot, link)
+    own_up(run, bot, link)
     measure(run, bot, link)
     watch(run.desk, bot, link, run.at_ns)
     _end_episode(run, bot, link)
@@ -186,7 +188,7 @@ def _end_episode(run: Run, bot: Bot, link: Link) -> None:
     link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
-    link.released = ZERO
+    link.released = link.behind = ZERO
 
 
 def _put_by(link: Link) -> None:

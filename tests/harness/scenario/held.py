@@ -41,6 +41,7 @@ class HeldLoop(Loop):
         self.dead: set[str] = set()  # children that are sent to and never answer
         self.decided: list[bytes] = []  # what followed from each input
         self.stripped: list[str] = []  # stops that were taken away from a child that held on
+        self.trimmed: list[str] = []  # trims beside others that were on their way
         self.thawed: list[str] = []  # ratios that changed within an episode
         self.opened: list[str] = []  # exits that did not only close
         self.crossings: list[str] = []  # orders through flat where the venue does not net
@@ -127,6 +128,9 @@ class HeldLoop(Loop):
         """I7: risk is added for an order that has ended only inside the window of its age. And see `crossings`."""
         tracked = self.copier.desk.child_orders[intent.account, intent.client_id]
         terms = intent.order.terms
+        others = [one for one in tracked.link.corrections if one.client_id != intent.client_id and one.state.is_open]
+        if intent.why == "trim" and others:
+            self.trimmed.append(f"{intent.account} trims {terms.quantity} beside {others[0].client_id}")
         closing = max(ZERO, -terms.side.sign * tracked.link.attributed)
         if closing and terms.quantity > closing and not self.nets:
             self.crossings.append(f"{intent.account} holds {tracked.link.attributed}: {terms}")
@@ -134,7 +138,9 @@ class HeldLoop(Loop):
             parent = tracked.pair.parent.order
             prompt_ms = PROMPT_MS if parent.terms.type is OrderType.MARKET else 0
             age_ms = self.now_ms - parent.updated_ms
-            if age_ms > max(tracked.link.child.catch_up_max_age_ms, prompt_ms):
+            child = tracked.link.child
+            rested_ms = child.unfilled_entry.after_ms if len(tracked.pair.orders) > 1 else 0  # rule 6 begins after that
+            if age_ms > max(child.catch_up_max_age_ms + rested_ms, prompt_ms):
                 self.too_late.append(f"{intent.account} followed {intent.cause} after {age_ms} ms")
 
 

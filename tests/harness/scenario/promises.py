@@ -223,6 +223,11 @@ def an_exit_never_opens(stage: HeldStage) -> None:
     _hold(not stage.loop.opened or stage.by_hand, "; ".join(stage.loop.opened))
 
 
+def one_trim_at_a_time(stage: HeldStage) -> None:
+    """Rule 5: what a trim on its way reduces is not reduced by another."""
+    _hold(not stage.loop.trimmed, "; ".join(stage.loop.trimmed))
+
+
 def a_stop_stays(stage: HeldStage) -> None:
     """Rule 11: no child that held on lost its stop because its flat parent needs none any more."""
     _hold(not stage.loop.stripped, "; ".join(stage.loop.stripped))
@@ -269,6 +274,7 @@ PROMISES: dict[str, Callable[[HeldStage], None]] = {
     "nothing stays uncertain (I4)": nothing_stays_uncertain,
     "copies look alike": copies_look_alike,
     "an exit never opens": an_exit_never_opens,
+    "one trim at a time": one_trim_at_a_time,
     "a stop stays": a_stop_stays,
     "a ratio stays": a_ratio_stays,
     "rounding is less than a step": rounding_is_less_than_a_step,
