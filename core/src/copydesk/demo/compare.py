@@ -20,7 +20,9 @@ LIVED_MS = 1_000
 """What the parent has left alone for so long, with everybody there, every child has too."""
 LATE_MS = 5_000
 """A cancel that takes longer than this, with everybody there, was missed and found again."""
-SKIPPED = frozenset({"rounded-to-nothing", "too-small", "nothing-to-reduce", "overtaken", "below-baseline", "inferred"})
+SKIPPED = frozenset(
+    {"rounded-to-nothing", "too-small", "nothing-to-reduce", "overtaken", "below-baseline", "inferred", "waits-for-close"}
+)
 """The kinds of log lines that explain why nothing was sent for an order that filled."""
 
 Away = tuple[tuple[int, int], ...]
