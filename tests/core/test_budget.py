@@ -252,3 +252,14 @@ def test_a_window_never_lets_more_through_than_its_limit():
         assert sum(at_ns - 60 * SECOND_NS < one <= at_ns for one in sent) <= 10
         assert window.used(at_ns) == window.total
     assert len(sent) >= 55
+
+
+def test_reading_holds_no_cancel_back() -> None:
+    """Several starts in a minute read everything each time: more than the limit, and yet a cancel may go."""
+    window = Window("requests/test", 100, 1_000_000_000, 61)
+    window.spend(1_000_000_000, 300, reading=300)
+    assert not window.has_room(1_000_000_000, NORMAL, 1)
+    assert window.has_room(1_000_000_000, RESERVED, 1)
+    window.spend(1_000_000_000, 85)
+    assert not window.has_room(1_000_000_000, RESERVED, 1)
+    assert window.has_room(63_000_000_000, NORMAL, 1), "after the minute all of it is forgotten"

@@ -5,8 +5,9 @@ sent now is not sent and changes nothing; its link stands in the window's queue 
 It then sends what is wanted *by then*, so everything between is dropped by itself. The queue is first come, first served:
 no child is always the last.
 
-Ordinary requests may use `NORMAL` percent of a limit, cancels and look-ups `RESERVED`. What closes is never held back
-(invariant I3); it counts, and the rest of the limit is its own.
+Ordinary requests may use `NORMAL` percent of a limit, cancels and look-ups `RESERVED`, whatever reading accounts has cost:
+after several starts in a minute that alone can be more than the limit. What closes is never held back (invariant I3); it
+counts, and the rest of the limit is its own.
 """
 
 from __future__ import annotations
@@ -47,39 +48,46 @@ class Window:
     limit: int
     grain_ns: int
     slots: int
-    spent: deque[list[int]] = field(default_factory=deque)  # slot and cost, the oldest first
+    spent: deque[list[int]] = field(default_factory=deque)  # slot, cost, and what of it was reading; the oldest first
     total: int = 0
+    reading: int = 0  # what of the total was reading: it holds nothing back that may use the reserve
     blocked_ns: int = 0  # the venue said to wait until then
     waiting: dict[Queued, None] = field(default_factory=dict)
     wake_ns: int = 0
     serving: bool = False
     users: int = 0  # how many accounts share it
 
-    def spend(self, at_ns: int, cost: int) -> None:
+    def spend(self, at_ns: int, cost: int, reading: int = 0) -> None:
+        """Count `cost`, of which `reading` was for reading accounts."""
         slot, spent = at_ns // self.grain_ns, self.spent
         self.total += cost
+        self.reading += reading
         if spent and spent[-1][0] == slot:
             spent[-1][1] += cost
+            spent[-1][2] += reading
         else:
             self.expire(at_ns)
-            spent.append([slot, cost])
+            spent.append([slot, cost, reading])
 
     def expire(self, at_ns: int) -> None:
         oldest, spent = at_ns // self.grain_ns - self.slots, self.spent
         while spent and spent[0][0] <= oldest:
-            self.total -= spent.popleft()[1]
+            _, cost, reading = spent.popleft()
+            self.total -= cost
+            self.reading -= reading
 
     def used(self, at_ns: int) -> int:
         """What is spent of the limit at that time. Changes nothing."""
         oldest = at_ns // self.grain_ns - self.slots
-        return sum(cost for slot, cost in self.spent if slot > oldest)
+        return sum(cost for slot, cost, _ in self.spent if slot > oldest)
 
     def has_room(self, at_ns: int, percent: int, cost: int) -> bool:
         """True where `cost` more stays within that part of the limit; a single request always fits into an empty one."""
         self.expire(at_ns)
         if at_ns < self.blocked_ns:
             return False
-        return self.total + cost <= max(self.limit * percent // 100, cost)
+        used = self.total - self.reading if percent == RESERVED else self.total
+        return used + cost <= max(self.limit * percent // 100, cost)
 
     def next_ns(self, at_ns: int) -> int:
         """When there is more room than now."""
@@ -239,7 +247,9 @@ def spend_reading(run: Run, account: str, *, whole: bool) -> None:
     """An account was read: of everything, or of the symbols that matter."""
     purse = run.desk.purses.get(account)
     if purse is not None:
-        _spend(run, purse, purse.costs.account if whole else purse.costs.symbols, 0)
+        cost = purse.costs.account if whole else purse.costs.symbols
+        if purse.requests is not None:
+            purse.requests.spend(run.at_ns, cost, cost)
 
 
 def _spend(run: Run, purse: Purse, requests: int, orders: int) -> None:

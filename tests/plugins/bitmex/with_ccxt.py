@@ -34,7 +34,10 @@ async def trade(bitmex: Any) -> dict[str, Any]:
     }
     await asyncio.sleep(1)
     await bitmex.create_order(MARKET, "market", "buy", 2_000)
-    told["filled"] = (await asyncio.wait_for(watched["orders"], 10))[-1]["filled"]
+    orders = await asyncio.wait_for(watched["orders"], 10)
+    while not orders[-1]["filled"]:  # new, and filled only then
+        orders = await asyncio.wait_for(bitmex.watch_orders(), 10)
+    told["filled"] = orders[-1]["filled"]
     told["traded"] = (await asyncio.wait_for(watched["trades"], 10))[-1]["amount"]
     positions = await asyncio.wait_for(watched["positions"], 10)
     while not positions:  # the first, empty table
