@@ -23,6 +23,12 @@ RECORDING = (
     Path(__file__).parents[2] / "../shared/venue-samples/binance-usdm/replay-market-data/cf-BINANCE_FUTURES.jsonl.zst"
 )
 FAULTS = "drop-stream:31,lose-reply,duplicate-events,reorder"
+EVERY_FAULT = {
+    "paper": "drop-stream,lose-reply,duplicate-events,reorder,stall,partial-fills,overload",
+    "binance-futures": "drop-stream,lose-reply,duplicate-events,reorder,stall,partial-fills,overload,"
+    "lose-request,429,5xx,-1007,clock-skew,go-away",
+}
+"""All but those that refuse for good: what is refused for good is missed, and said."""
 KINDS = [*OrderType, "amend", "cancel", "flip", "ioc", "fok", "post-only", "reduce-only"]
 LIMITS = {"binance-futures": ["--option", "weight-per-minute=24000"], "paper": []}
 """Coming up and being judged takes most of what Binance allows per minute: streams dropped in that minute come on top."""
@@ -59,6 +65,15 @@ async def test_headless(copydesk: Copydesk, kind: str, faults: str) -> None:
     verdict = check(await copydesk("demo", "--headless", *words), events=events)
     assert (verdict.kind, verdict.market) == (kind, "synthetic")
     assert verdict.faults == tuple(faults.split(",")) * bool(faults)
+
+
+@pytest.mark.parametrize("kind", ["binance-futures", "paper"])
+async def test_with_every_fault_at_once(copydesk: Copydesk, kind: str) -> None:
+    """Five minutes of it: `copydesk demo --headless --seconds 300 --fault` with the same list."""
+    words = ["--kind", kind, "--seconds", "10", "--pace", "0.1", "--json", *LIMITS[kind], "--fault", EVERY_FAULT[kind]]
+    ended = await copydesk("demo", "--headless", *words)
+    verdict = from_json(ended.out, Verdict)
+    assert (ended.status, verdict.ok, verdict.unexplained_drift) == (0, True, 0), ended
 
 
 async def test_on_a_recording_of_the_real_market(copydesk: Copydesk) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -35,8 +36,10 @@ NOT_PURE = ("tests/core/desk", "tests/core/control", "tests/core/testing", "test
 SLOWEST_S = 4.0
 """A test that takes longer kills no mutants; the machine is given few stories."""
 STORIES = 60
-CPU_S = 40
-"""A mutant that lets the tests run for so long goes round in circles: found."""
+CPU_S, MEMORY = 40, 3 << 30
+"""A mutant that lets the tests run for so long, or take so many bytes, goes round in circles: found."""
+WALL_S = 150
+"""So is one that waits for so long."""
 
 
 @dataclass
@@ -121,6 +124,7 @@ class Mutating:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os._exit(self.hunt(mutant, touching, writing))
 
@@ -137,7 +141,7 @@ class Mutating:
         return 0
 
     def reap(self) -> None:
-        child, status = os.wait()
+        child, status = self.wait()
         mutant, reading, started = self.running.pop(child)
         by = os.read(reading, 4096).decode()
         os.close(reading)
@@ -146,6 +150,17 @@ class Mutating:
         else:
             verdict = "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
         self.keep(mutant, verdict, by, time.monotonic() - started)
+
+    def wait(self) -> tuple[int, int]:
+        """The next process that has ended; one that only waits is ended after `WALL_S`."""
+        while True:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child:
+                return child, status
+            for running, (_, _, started) in self.running.items():
+                if time.monotonic() - started > WALL_S:
+                    os.kill(running, signal.SIGKILL)
+            time.sleep(0.01)
 
     def keep(self, mutant: Any, verdict: str, by: str, seconds: float) -> None:
         row = {
