@@ -3,12 +3,14 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
+TYPESCRIPT_VERSION := 5.9.3
+TSC := .tools/typescript/node_modules/.bin/tsc
 RUN := $(UV) run --frozen --no-sync
 export UV_PROJECT_ENVIRONMENT := .venv
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-plugin lint format guide bench clean
+.PHONY: help setup demo test check check-plugin lint lint-panel format guide screenshots bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -18,8 +20,11 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# What building the panel fetches may have been removed while uv remembers the build.
+CHARTS := panel/src/copydesk_panel/static/vendor
+
 .venv/.ready: $(UV) uv.lock pyproject.toml core/pyproject.toml panel/pyproject.toml $(wildcard plugins/*/pyproject.toml panel/hatch_build.py)
-	$(UV) sync --frozen --all-packages --python $$(command -v $(PYTHON))
+	$(UV) sync --frozen --all-packages --python $$(command -v $(PYTHON)) $(if $(wildcard $(CHARTS)),,--reinstall-package copydesk-panel)
 	@touch $@
 
 setup: .venv/.ready ## set everything up in .venv
@@ -41,6 +46,14 @@ lint: setup ## format, lint and types
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	@$(MAKE) --no-print-directory lint-panel
+
+lint-panel: setup # the types of the panel's modules: where npm is there, and always under CI
+	@if command -v npm >/dev/null; then \
+		test -x $(TSC) || npm install --prefix .tools/typescript --no-audit --no-fund --loglevel=error typescript@$(TYPESCRIPT_VERSION) >/dev/null && \
+		$(TSC) -p panel/jsconfig.json && echo "The panel's modules: types are right."; \
+	elif [ "$$CI" = true ]; then echo "npm is not installed: apt-get install npm" >&2; exit 1; \
+	else echo "The panel's modules were not checked: npm is not installed."; fi
 
 format: setup ## put the sources in order
 	$(RUN) ruff format .
@@ -52,8 +65,12 @@ guide: setup ## make docs/semantics.md of the scenarios
 soak: setup ## make up stories for the engine for an hour (COPYDESK_SOAK_S seconds), and keep those that fail
 	$(RUN) python tests/soak.py
 
-mutants: setup ## run the fast tests against mutants of the pure engine; goes on where it was (ONLY=module, AGAIN=1)
-	$(UV) run --frozen --no-sync --with mutmut==3.8.1 python tests/mutants/run.py $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
+mutants: setup ## run the fast tests against mutants of the pure engine; goes on where it was (ONLY=module, SAMPLE=25, SURVIVORS=1, QUICK=1, AGAIN=1)
+	$(UV) run --frozen --no-sync --with mutmut==3.8.1 python tests/mutants/run.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(if $(SURVIVORS),--survivors) $(if $(QUICK),--quick) $(if $(AGAIN),--again)
+
+screenshots: setup ## a tour of the panel as PNGs, into screenshots/
+	$(RUN) python tests/browser/tour.py screenshots
 
 bench: setup ## measure the fan-out against plain ccxt
 	$(RUN) python benchmarks/fanout.py

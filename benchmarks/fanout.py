@@ -1,7 +1,8 @@
-"""How long it takes from a parent's event to its children's orders: this engine against plain ccxt, on one rehearsal venue.
+"""How long it takes from a parent's event to its children's orders, on one rehearsal venue and in one run: this engine,
+plain ccxt in three ways, a sender made by hand, and the floor of the machine.
 
-    make bench                                          about five minutes
-    python benchmarks/fanout.py --children 1,10 --repetitions 2 --json
+    make bench
+    python benchmarks/fanout.py --children 1,10 --copiers engine,floor --repetitions 2 --json
 
 For each number of children and each copier, in turns: a fresh venue, a fresh copier in a process of its own, some rounds
 to warm up, then the rounds that count. A round: 10 ms of silence, the parent places a limit order, the copier copies it to
@@ -44,10 +45,24 @@ HERE = Path(__file__).parent
 SYMBOL = "BTCUSDT"
 QUANTITY, RATIO = Decimal("0.2"), Decimal("0.5")
 COLD_S = 0.010
-SETTLED_S = 0.5
-START_S = 120.0
+SETTLED_S = 2.0
+START_S = 600.0
 STOP_S = 30.0
-COPIERS = ("engine", "plain ccxt")
+LINE = 1 << 24
+"""A venue tells the keys of all its accounts in one line."""
+FLOOR, NAIVE = "floor", "ccxt gather"
+SCRIPTS = {
+    NAIVE: ("plain_ccxt.py", "gather"),
+    "ccxt sequential": ("plain_ccxt.py", "sequential"),
+    "ccxt websocket": ("plain_ccxt.py", "websocket"),
+    "hand-made": ("by_hand.py", "hand-made"),
+    FLOOR: ("by_hand.py", "floor"),
+}
+COPIERS = ("engine", *SCRIPTS)
+USUAL = tuple(copier for copier in COPIERS if copier != "ccxt sequential")
+"""The other one waits for an answer before each order: a round with a hundred children takes six seconds."""
+PINNED = (os.cpu_count() or 1) == 2
+"""On two cores the copier has one of them, the venue and the clock the other; with more nothing has to be told apart."""
 
 
 @dataclass
@@ -61,6 +76,7 @@ class Timed:
     last_us: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)  # per child order
     resident_mb: float = 0.0
+    missed: int = 0  # rounds in which not every child got its order
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -68,7 +84,7 @@ class Timed:
 
 @asynccontextmanager
 async def running(
-    words: list[str], errors: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+    words: list[str], errors: Path, *, core: int = 0, given: bytes = b"", environment: dict[str, str] | None = None
 ) -> AsyncIterator[tuple[int, bytes]]:
     """A Python process: its id and its first line. Ended politely, then not."""
     with errors.open("ab") as stderr:
@@ -77,8 +93,10 @@ async def running(
             *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=LINE,
             stderr=stderr,
             env={**os.environ, **(environment or {})},
+            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if PINNED else None,
         )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -133,13 +151,14 @@ async def _is_copying(client: AsyncControlClient) -> bool:
 
 
 @asynccontextmanager
-async def plain_ccxt(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator[int]:
-    """A `watch_orders` loop and `asyncio.gather`."""
+async def script(copier: str, folder: Path, url: str, ready: RehearsalReady, told: dict[str, Any]) -> AsyncIterator[int]:
+    """One of the copiers that are a script. `told`: what the parent is going to trade, for the one that knows it all."""
     keys = {account.name: account.secrets for account in ready.accounts}
     parent = keys.pop("parent")
-    asked = {"url": url, "parent": parent, "children": list(keys.values()), "ratio": float(RATIO)}
+    asked = {"url": url, "parent": parent, "children": list(keys.values()), "ratio": float(RATIO), **told}
     given = json.dumps(asked).encode() + b"\n"
-    async with running([str(HERE / "plain_ccxt.py")], folder / "ccxt.err", given=given) as (pid, _):
+    file, way = SCRIPTS[copier]
+    async with running([str(HERE / file), way], folder / "copier.err", given=given) as (pid, _):
         yield pid
 
 
@@ -153,12 +172,12 @@ class Parent:
         self._http = http
         self._url = url
         self._secrets = secrets
-        self._price = Decimal(0)
+        self.price = Decimal(0)
 
     async def learn_price(self) -> None:
         async with self._http.get(f"{self._url}/fapi/v1/ticker/price", params={"symbol": SYMBOL}) as response:
             price = Decimal((await response.json())["price"])
-        self._price = (price * Decimal("0.97")).quantize(Decimal("1"))
+        self.price = (price * Decimal("0.97")).quantize(Decimal("1"))
 
     async def place(self, client_id: str) -> None:
         await self._send(
@@ -168,7 +187,7 @@ class Parent:
             type="LIMIT",
             timeInForce="GTC",
             quantity=str(QUANTITY),
-            price=str(self._price),
+            price=str(self.price),
         )
 
     async def cancel(self, client_id: str) -> None:
@@ -191,10 +210,14 @@ async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str)
     await tap.quiet(COLD_S)
     cpu = cpu_ns(pid)
     await parent.place(name)
-    await tap.answered(children)
+    copied = await tap.answered(children)
     await tap.quiet(COLD_S)
+    if not copied:
+        timed.missed += 1
+        await parent.cancel(name)
+        await tap.quiet(SETTLED_S)
+        return
     timed.cpu_us.append((cpu_ns(pid) - cpu) / 1000 / children)
-    assert len(tap.orders_ns) == children, f"{timed.copier} sent {len(tap.orders_ns)} orders to {children} children"
     timed.first_us.append((tap.orders_ns[0] - tap.told_ns) / 1000)
     timed.last_us.append((tap.orders_ns[-1] - tap.told_ns) / 1000)
     tap.arm(mark, CANCEL)
@@ -209,21 +232,28 @@ async def repetition(copier: str, children: int, number: int, asked: argparse.Na
     with tempfile.TemporaryDirectory(prefix="copydesk-bench-") as place:
         folder = Path(place)
         words = [str(HERE / "rehearsal_venue.py"), str(children)]
-        async with running(words, folder / "venue.err") as (_, line), aiohttp.ClientSession() as http:
+        async with running(words, folder / "venue.err", core=1) as (_, line), aiohttp.ClientSession() as http:
             ready = from_json(line, RehearsalReady)
             tap = Tap(asked.hold_ms / 1000)
-            port = await tap.listen(int(ready.urls["rest"].rsplit(":", 1)[1]))
+            port = tap.listen(int(ready.urls["rest"].rsplit(":", 1)[1]))
             secrets = next(account.secrets for account in ready.accounts if account.name == "parent")
             parent = Parent(http, ready.urls["rest"], secrets)
             await parent.learn_price()
-            start = engine if copier == "engine" else plain_ccxt
-            async with start(folder, f"http://127.0.0.1:{port}", ready) as pid:
+            warm_up = [f"warm-{round_}" for round_ in range(asked.warm_up)]
+            rounds = [f"bench-{round_}" for round_ in range(asked.rounds)]
+            url = f"http://127.0.0.1:{port}"
+            told = {"price": str(parent.price), "quantity": str(QUANTITY), "rounds": warm_up + rounds}
+            start = engine(folder, url, ready) if copier == "engine" else script(copier, folder, url, ready, told)
+            async with start as pid:
                 await tap.streaming()
                 await tap.quiet(SETTLED_S)
-                for round_ in range(asked.warm_up):
-                    await one_round(tap, parent, Timed(copier, children, number), pid, f"warm-{round_}")
-                for round_ in range(asked.rounds):
-                    await one_round(tap, parent, timed, pid, f"bench-{round_}")
+                for name in warm_up:
+                    await one_round(tap, parent, Timed(copier, children, number), pid, name)
+                for name in rounds:
+                    await one_round(tap, parent, timed, pid, name)
+                if not timed.last_us:
+                    said = tail(folder / ("engine.err" if copier == "engine" else "copier.err"))
+                    raise SystemExit(f"{copier} copied nothing to {children} children: {said}")
                 timed.resident_mb = resident_mb(pid)
     return timed
 
@@ -242,29 +272,33 @@ def resident_mb(pid: int) -> float:
 
 
 def summary(results: list[Timed]) -> Iterator[dict[str, Any]]:
-    """One row per number of children and copier: medians over repetitions of their medians, and ratios to plain ccxt."""
+    """One row per number of children and copier: medians over repetitions of their medians, and how they compare."""
     for children in sorted({timed.children for timed in results}):
         rows: dict[str, dict[str, Any]] = {}
         for copier in COPIERS:
             mine = [timed for timed in results if (timed.copier, timed.children) == (copier, children)]
             if mine:
+                last = middle([timed.last_us for timed in mine])
                 rows[copier] = {
                     "children": children,
                     "copier": copier,
                     "first_us": middle([timed.first_us for timed in mine]),
-                    "last_us": middle([timed.last_us for timed in mine]),
+                    "last_us": last,
                     "last_us_from_to": [
                         min(statistics.median(timed.last_us) for timed in mine),
                         max(statistics.median(timed.last_us) for timed in mine),
                     ],
+                    "last_p99_to_median": high([us for timed in mine for us in timed.last_us]) / last,
                     "cpu_us_per_order": middle([timed.cpu_us for timed in mine]),
                     "resident_mb": statistics.median(timed.resident_mb for timed in mine),
+                    "missed": sum(timed.missed for timed in mine),
                 }
-        plain = rows.get("plain ccxt")
         for row in rows.values():
-            if plain:
-                for name in ("first_us", "last_us", "cpu_us_per_order", "resident_mb"):
-                    row[f"{name.removesuffix('_us')}_ratio"] = plain[name] / row[name]
+            for name in ("first", "last"):
+                if FLOOR in rows:
+                    row[f"{name}_to_floor"] = row[f"{name}_us"] / rows[FLOOR][f"{name}_us"]
+                if NAIVE in rows:
+                    row[f"{name}_faster_than_ccxt"] = rows[NAIVE][f"{name}_us"] / row[f"{name}_us"]
             yield row
 
 
@@ -272,28 +306,38 @@ def middle(repetitions: list[list[float]]) -> float:
     return statistics.median(statistics.median(values) for values in repetitions)
 
 
+def high(values: list[float]) -> float:
+    """The value that one in a hundred exceeds (the highest of fewer than a hundred)."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table, times in milliseconds."""
+    """The rows as a Markdown table, times in microseconds; in brackets how many times the floor."""
     lines = [
-        "| children | copier | first order, ms | last order, ms | CPU per order, µs | resident, MB |",
-        "|---:|---|---:|---:|---:|---:|",
+        "| children | copier | first order, µs | last order, µs | last p99 / median | CPU per order, µs | resident, MB |",
+        "|---:|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        told = row["copier"] == "engine" and "last_ratio" in row
         cells = [
-            f"{row['first_us'] / 1000:.2f}" + (f" ({row['first_ratio']:.1f}x)" if told else ""),
-            f"{row['last_us'] / 1000:.2f}" + (f" ({row['last_ratio']:.1f}x)" if told else ""),
-            f"{row['cpu_us_per_order']:.0f}" + (f" ({row['cpu_us_per_order_ratio']:.1f}x)" if told else ""),
+            *(f"{row[f'{name}_us']:.0f}" + _bracket(row.get(f"{name}_to_floor")) for name in ("first", "last")),
+            f"{row['last_p99_to_median']:.1f}",
+            f"{row['cpu_us_per_order']:.0f}",
             f"{row['resident_mb']:.0f}",
         ]
         lines.append(f"| {row['children']} | {row['copier']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def _bracket(ratio: float | None) -> str:
+    return "" if ratio is None else f" ({ratio:.1f}x)"
+
+
 def read_command() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--children", default="1,10,100", help="numbers of children, with commas between (1,10,100)")
-    parser.add_argument("--copiers", default=",".join(COPIERS), help="which copiers, with commas between (all)")
+    parser.add_argument(
+        "--copiers", default=",".join(USUAL), help=f"some of: {', '.join(COPIERS)} (all but the sequential one)"
+    )
     parser.add_argument("--repetitions", type=int, default=5, help="fresh processes per copier and number (5)")
     parser.add_argument("--rounds", type=int, default=20, help="rounds that count per repetition (20)")
     parser.add_argument("--warm-up", type=int, default=5, help="rounds before them (5)")
@@ -323,6 +367,8 @@ async def measure(asked: argparse.Namespace) -> list[Timed]:
 
 def main() -> None:
     asked = read_command()
+    if PINNED:
+        os.sched_setaffinity(0, {1})
     results = asyncio.run(measure(asked))
     rows = list(summary(results))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[1]}

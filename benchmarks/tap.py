@@ -1,21 +1,30 @@
-"""A clock between a copier and its venue: passes bytes on, and notes when the parent's event leaves and orders arrive.
+"""A clock between a copier and its venue: passes bytes on, and tells when the parent's event left and each order arrived.
 
-It stands in front of the rehearsal venue, on the same machine and in a process that does nothing else meanwhile, so both
-moments are read from one clock. What the venue then takes to handle an order does not count: an order has arrived when its
-last byte was read here.
+It stands in front of the rehearsal venue, on the same machine. The moment of an order is the one at which the kernel took
+in its last bytes (`SO_TIMESTAMPNS`), so it is exact also where this process reads them late; the moment of the event is
+read from the same clock just before it is written. What the venue then takes to handle an order does not count.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 import time
+from collections.abc import Callable
 
-PLACE = b"POST /fapi/v1/order"
-CANCEL = b"DELETE /fapi/v1/order"
+PLACE, CANCEL = b"POST ", b"DELETE "
+ORDER_PATHS = (b"/fapi/v1/order", b"/api/v3/order")
+ORDER_SOCKETS = (b"/ws-fapi/", b"/ws-api/")
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 EXTENSIONS = re.compile(rb"Sec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
+TIMESTAMP = getattr(socket, "SO_TIMESTAMPNS", 35)
+CHUNK = 1 << 18
+CONTROL = socket.CMSG_SPACE(16)
+QUIET_FRAME = 0x8
+"""Websocket operations from here on (close, ping, pong) are no orders."""
 
 
 class Tap:
@@ -23,28 +32,28 @@ class Tap:
 
     def __init__(self, hold_s: float) -> None:
         self.hold_s = hold_s
-        self.last_ns = time.perf_counter_ns()
+        self.last_ns = time.time_ns()
         self.told_ns = 0
         self.orders_ns: list[int] = []
         self.answers = 0
         self.streams = 0
         self.changed = asyncio.Event()
         self.mark = b""
-        self._counted = PLACE
+        self.method = PLACE
+        self._accepting: set[asyncio.Task[None]] = set()
 
-    def arm(self, mark: bytes, counted: bytes) -> None:
-        """Wait for a stream frame with `mark` in it, and for requests that begin with `counted`."""
-        self.mark = mark
-        self._counted = counted
+    def arm(self, mark: bytes, method: bytes) -> None:
+        """Wait for a stream frame with `mark` in it, and for orders that begin with `method` (or that are frames)."""
+        self.mark, self.method = mark, method
         self.told_ns = 0
         self.orders_ns = []
         self.answers = 0
 
-    def saw_request(self, head: bytes) -> bool:
-        """Note a whole request; true where its answer counts."""
-        if head != self._counted or not self.told_ns:
+    def saw_order(self, at_ns: int) -> bool:
+        """Note a whole order; true where its answer counts."""
+        if not self.told_ns:
             return False
-        self.orders_ns.append(time.perf_counter_ns())
+        self.orders_ns.append(at_ns)
         return True
 
     def saw_answer(self) -> None:
@@ -54,7 +63,7 @@ class Tap:
     async def quiet(self, seconds: float, deadline_s: float = 60.0) -> None:
         """Return once nothing has passed for so long."""
         async with asyncio.timeout(deadline_s):
-            while (left := seconds - (time.perf_counter_ns() - self.last_ns) / 1e9) > 0:
+            while (left := seconds - (time.time_ns() - self.last_ns) / 1e9) > 0:
                 await asyncio.sleep(left)
 
     async def streaming(self, deadline_s: float = 60.0) -> None:
@@ -63,108 +72,184 @@ class Tap:
             while not self.streams:
                 await asyncio.sleep(0.05)
 
-    async def answered(self, count: int, deadline_s: float = 30.0) -> None:
-        """Return once so many counted requests were answered."""
-        async with asyncio.timeout(deadline_s):
-            while self.answers < count:
-                self.changed.clear()
-                await self.changed.wait()
+    async def answered(self, count: int, patience_s: float = 10.0) -> bool:
+        """Return once so many counted orders were answered; false where none comes any more for so long."""
+        while self.answers < count:
+            self.changed.clear()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self.changed.wait()
+            except TimeoutError:
+                return False
+        return True
 
-    async def listen(self, venue_port: int) -> int:
+    def listen(self, venue_port: int) -> int:
         """Serve on a free port of loopback, which is returned, in front of the venue's."""
         loop = asyncio.get_running_loop()
+        server = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        server.setblocking(False)
 
-        def accept() -> asyncio.Protocol:
-            return _Client(self, venue_port)
+        def accept() -> None:
+            client, _ = server.accept()
+            task = loop.create_task(self._join(client, venue_port))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
 
-        server = await loop.create_server(accept, "127.0.0.1", 0, backlog=1024)
-        return int(server.sockets[0].getsockname()[1])
+        loop.add_reader(server, accept)
+        return int(server.getsockname()[1])
+
+    async def _join(self, client: socket.socket, venue_port: int) -> None:
+        venue = socket.socket()
+        for one in (client, venue):
+            one.setblocking(False)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
+        await asyncio.get_running_loop().sock_connect(venue, ("127.0.0.1", venue_port))
+        _Line(self, client, venue)
 
 
-class _Client(asyncio.Protocol):
-    """The copier's side of one connection. Nothing is pipelined: one request at a time."""
+class _Line:
+    """One connection of the copier's and its other half to the venue. Nothing is pipelined: one request at a time."""
 
-    def __init__(self, tap: Tap, venue_port: int) -> None:
+    def __init__(self, tap: Tap, client: socket.socket, venue: socket.socket) -> None:
         self._tap = tap
-        self._venue_port = venue_port
-        self._venue: _Venue | None = None
-        self._early: list[bytes] = []
-        self._request = b""
-        self._transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._to_client, self._to_venue = _Out(client, self.close), _Out(venue, self.close)
+        self._client, self._venue = client, venue
+        self._pending = b""
+        self._counted = 0
+        self._is_stream = self._takes_orders = False
+        self._loop.add_reader(client, self._from_client)
+        self._loop.add_reader(venue, self._from_venue)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._connecting = asyncio.ensure_future(self._connect())
-
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        _, self._venue = await loop.create_connection(
-            lambda: _Venue(self._tap, self._transport), "127.0.0.1", self._venue_port
-        )
-        for data in self._early:
-            self._venue.transport.write(data)
-
-    def data_received(self, data: bytes) -> None:
+    def _from_client(self) -> None:
         tap = self._tap
-        tap.last_ns = time.perf_counter_ns()
+        try:
+            data, control, _, _ = self._client.recvmsg(CHUNK, CONTROL)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        at_ns = tap.last_ns = _stamp(control)
         hold = 0.0
-        venue = self._venue
-        if data.startswith(b"GET "):
-            data = EXTENSIONS.sub(b"", data)  # no compressed frames: `mark` is looked for in them
-        if venue is not None and not venue.is_stream:
-            self._request += data
-            head = PLACE if self._request.startswith(PLACE) else CANCEL if self._request.startswith(CANCEL) else b""
-            if not head:
-                self._request = b""
-            else:
+        if self._takes_orders:
+            self._pending += data
+            frames, self._pending = _frames(self._pending)
+            for _ in range(frames):
                 hold = tap.hold_s
-                if _is_whole(self._request):
-                    venue.counted = tap.saw_request(head)
-                    self._request = b""
-        if venue is None:
-            self._early.append(data)
-        elif hold:
-            asyncio.get_running_loop().call_later(hold, venue.transport.write, data)
+                self._counted += tap.saw_order(at_ns)
+        elif not self._is_stream:
+            data = self._request(data, at_ns)
+            hold = tap.hold_s if self._pending or self._counted else 0.0
+        if hold:
+            self._loop.call_later(hold, self._to_venue.write, data)
         else:
-            venue.transport.write(data)
+            self._to_venue.write(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connecting.cancel()
-        if self._venue is not None:
-            self._venue.transport.close()
+    def _request(self, data: bytes, at_ns: int) -> bytes:
+        if data.startswith(b"GET "):
+            path = data.split(b" ", 2)[1]
+            if any(one in path for one in ORDER_SOCKETS):
+                self._takes_orders = True
+            return EXTENSIONS.sub(b"", data)  # no compressed frames: `mark` is looked for in them
+        self._pending += data
+        method, _, rest = self._pending.partition(b" ")
+        if not (method + b" " in (PLACE, CANCEL) and rest.startswith(ORDER_PATHS)):
+            self._pending = b""
+        elif _is_whole(self._pending):
+            self._pending = b""
+            if method + b" " == self._tap.method:
+                self._counted += self._tap.saw_order(at_ns)
+        return data
 
-
-class _Venue(asyncio.Protocol):
-    """The venue's side of one connection."""
-
-    def __init__(self, tap: Tap, client: asyncio.Transport) -> None:
-        self._tap = tap
-        self._client = client
-        self.is_stream = False
-        self.counted = False
-        self.transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
+    def _from_venue(self) -> None:
         tap = self._tap
-        tap.last_ns = time.perf_counter_ns()
-        if self.is_stream:
+        try:
+            data = self._venue.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        tap.last_ns = time.time_ns()
+        if self._is_stream:
             if not tap.told_ns and tap.mark and tap.mark in data:
-                tap.told_ns = time.perf_counter_ns()
-        elif data.startswith(b"HTTP/1.1 101"):
-            self.is_stream = True
+                tap.told_ns = time.time_ns()
+        elif not self._takes_orders and data.startswith(b"HTTP/1.1 101"):
+            self._is_stream = True
             tap.streams += 1
-        self._client.write(data)
-        if self.counted:
-            self.counted = False
+        self._to_client.write(data)
+        if self._counted:
+            self._counted -= 1
             tap.saw_answer()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._client.close()
+    def close(self) -> None:
+        for one in (self._client, self._venue):
+            if one.fileno() >= 0:
+                self._loop.remove_reader(one)
+                self._loop.remove_writer(one)
+                one.close()
+
+
+class _Out:
+    """Writes at once what the socket takes, and the rest when it takes more."""
+
+    def __init__(self, to: socket.socket, lost: Callable[[], None]) -> None:
+        self._to, self._lost = to, lost
+        self._rest = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if self._to.fileno() < 0:
+            return
+        if not self._rest:
+            data = data[self._send(data) :]
+            if not data or self._to.fileno() < 0:
+                return
+            asyncio.get_running_loop().add_writer(self._to, self._go_on)
+        self._rest += data
+
+    def _go_on(self) -> None:
+        del self._rest[: self._send(bytes(self._rest))]
+        if not self._rest and self._to.fileno() >= 0:
+            asyncio.get_running_loop().remove_writer(self._to)
+
+    def _send(self, data: bytes) -> int:
+        try:
+            return self._to.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._lost()
+            return 0
+
+
+def _stamp(control: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, value in control:
+        if level == socket.SOL_SOCKET and kind == TIMESTAMP:
+            seconds, nanoseconds = struct.unpack("qq", value[:16])
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return time.time_ns()
+
+
+def _frames(data: bytes) -> tuple[int, bytes]:
+    """How many whole text or binary frames of a client `data` begins with, and what is left after them."""
+    count, at = 0, 0
+    while len(data) - at >= 2:
+        length, head = data[at + 1] & 0x7F, 6
+        if length == 126:
+            length, head = int.from_bytes(data[at + 2 : at + 4]), 8
+        elif length == 127:
+            length, head = int.from_bytes(data[at + 2 : at + 10]), 14
+        if len(data) - at < head + length:
+            break
+        count += data[at] & 0x0F < QUIET_FRAME
+        at += head + length
+    return count, data[at:]
 
 
 def _is_whole(request: bytes) -> bool:

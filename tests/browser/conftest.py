@@ -107,7 +107,15 @@ async def start_desk(start: Start, folder: Path, *options: str) -> Program:
     return await start(sys.executable, str(HERE / "desk.py"), "--data", str(folder), *options)
 
 
-async def start_panel(start: Start, folder: Path) -> Program:
+def accept(folder: Path) -> None:
+    """Have the disclaimer confirmed."""
+    if folder.is_dir():
+        (folder / "panel-accepted.json").write_text("{}")
+
+
+async def start_panel(start: Start, folder: Path, *, accepted: bool = True) -> Program:
+    if accepted:
+        accept(folder)
     return await start(str(SCRIPTS / "copydesk-panel"), "--data", str(folder), "--json")
 
 
@@ -198,3 +206,61 @@ async def page(browser: Browser, watched: Watched) -> AsyncIterator[Page]:
     yield page
     await context.close()
     watched.check()
+
+
+async def start_bot(page: Page, name: str) -> None:
+    """Ask for the plan of a start and confirm it."""
+    await page.get_by_role("button", name=f"Start {name}").click()
+    await confirm(page)
+
+
+async def stop_bot(page: Page, name: str) -> None:
+    await page.get_by_role("button", name=f"Stop {name}").click()
+    await confirm(page)
+
+
+async def confirm(page: Page) -> None:
+    """Confirm the plan that the dialog shows, once it is there."""
+    dialog = page.get_by_role("dialog")
+    await dialog.locator("[data-act=confirm]:enabled").click()
+    await expect(dialog).to_be_hidden()
+
+
+@pytest.fixture
+async def paper_stack(start: Start, tmp_path: Path) -> Stack:
+    """The real engine on the embedded exchange: the second venue, and the one that is ready soonest."""
+    tables = [f'[connections.{name}]\nkind = "paper"\naccount = "{tmp_path.name}-{name}"\n' for name in PAPER_ACCOUNTS]
+    (tmp_path / "copydesk.toml").write_text("\n".join(tables))
+    engine = await start(str(SCRIPTS / "copydesk"), "--data", str(tmp_path), "run", "--json")
+    return Stack(tmp_path, engine, await start_panel(start, tmp_path), start)
+
+
+PAPER_ACCOUNTS = ("parent", "child1", "child2")
+
+
+async def create_bot(page: Page, name: str, parent: str, children: list[tuple[str, str, str]]) -> None:
+    """Through the dialog "New bot"; each child is (account, mode, value)."""
+    await page.get_by_role("button", name="New bot").first.click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Bot name").fill(name)
+    await expect(dialog.get_by_label("Parent account").locator(f"option[value={parent}]")).to_have_count(1)
+    await dialog.get_by_label("Parent account").select_option(parent)
+    for number, (account, mode, value) in enumerate(children, start=1):
+        if number > 1:
+            await dialog.get_by_role("button", name="Add child").click()
+        await dialog.get_by_label(f"Child account {number}: Account").select_option(account)
+        await dialog.get_by_label(f"Child account {number}: Quantity mode").select_option(mode)
+        await dialog.get_by_label(f"Child account {number}: Value").fill(value)
+    await dialog.get_by_role("button", name="Create bot").click()
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator(f".row-bot[data-bot='{name}']")).to_be_visible()
+
+
+async def buy(page: Page, quantity: str, *, side: str = "Buy") -> None:
+    """A market order of the parent by the rehearsal's ticket."""
+    ticket = page.locator("#ticket")
+    await ticket.get_by_role("button", name=side, exact=True).click()
+    await ticket.get_by_label("Type").select_option("market")
+    await ticket.get_by_label("Quantity").fill(quantity)
+    await ticket.locator("button.submit").click()
+    await expect(ticket.locator(".answer")).to_contain_text("Accepted")

@@ -27,6 +27,8 @@ from copydesk.bots import BotStore
 from copydesk.config import BotSettings, ChildSettings, FilterSettings, load_config
 from copydesk.control import serve
 from copydesk.datafolder import ControlFile, make_folder, remove_control, write_control
+from copydesk.errors import UsageError
+from copydesk.feasibility import ChildPreview, Preview
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -52,12 +54,13 @@ from copydesk.model import (
     Side,
     Terms,
 )
-from copydesk.plans import StartOrder, StopOrder
+from copydesk.plans import KillOrder, KillReport, StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
     AccountView,
     BotView,
     ChildView,
     ConnectionState,
+    ConnectionView,
     DeskEvent,
     DeskView,
     DriftView,
@@ -169,7 +172,7 @@ class GeneratorDesk:
                 account=child.account,
                 mode=child.mode,
                 value=child.value,
-                health="in sync",
+                health="behind" if child.account.endswith("77") else "in sync",
                 copied=self.counts.get((bot.name, child.account), 0),
                 latency_us=380 + 57 * number if self.counts.get((bot.name, child.account)) else None,
             )
@@ -229,7 +232,7 @@ class GeneratorDesk:
         self.sinks.add(sink)
         return lambda: self.sinks.discard(sink)
 
-    def log(self, query: LogQuery) -> list[LogEntry]:
+    async def log(self, query: LogQuery) -> list[LogEntry]:
         found = []
         for line in reversed(self.lines):
             if query.before_seq and line.seq >= query.before_seq:
@@ -261,6 +264,41 @@ class GeneratorDesk:
         self.store.remove(name)
         self.say("bot-removed", "Bot deleted", bot=name)
         self.emit("bot-removed", name)
+
+    async def preview(self, bot: BotSettings, last: int) -> Preview:
+        children = tuple(ChildPreview(account=child.account, ratio=child.value) for child in bot.children)
+        return Preview(bot=bot.name, parent=bot.parent, children=children)
+
+    async def plan_start(self, name: str, order: StartOrder) -> StartPlan:
+        return StartPlan(
+            bot=name,
+            parent=self.store.get(name).parent,
+            policy=order.policy or "ignore",
+            max_adverse_percent=ZERO,
+            positions=(),
+            orders=(),
+            children=(),
+            digest="of the start",
+        )
+
+    async def plan_stop(self, name: str, order: StopOrder) -> StopPlan:
+        return StopPlan(bot=name, policy=order.policy or "leave", children=(), digest="of the stop")
+
+    async def kill(self, order: KillOrder) -> KillReport:
+        if order.confirm != "STOP":
+            raise UsageError("stopping everything has to be confirmed")
+        working = [bot.name for bot in self.bots() if bot.working]
+        for name in working:
+            await self.stop_bot(name, StopOrder())
+        return KillReport(policy=order.policy, bots=tuple(working))
+
+    def connections(self) -> tuple[ConnectionView, ...]:
+        return tuple(
+            ConnectionView(
+                name=view.connection, kind=view.kind, title=view.title, state=view.state, rehearsal=view.rehearsal
+            )
+            for view in self.account_views()
+        )
 
     async def start_bot(self, name: str, order: StartOrder) -> None:
         self.store.set_working(name, True)
@@ -448,8 +486,21 @@ def _children(number: int) -> tuple[ChildSettings, ...]:
     )
 
 
-async def main(folder: Path, bots: int, log_rate: int, lines: int) -> None:
+def crowd(folder: Path, children: int) -> BotSettings:
+    """A bot with so many children, each a connection of its own."""
+    names = [f"crowd-{number:03}" for number in range(1, children + 1)]
+    tables = "".join(f'[connections.{name}]\nkind = "binance-futures"\n' for name in names)
+    make_folder(folder)
+    (folder / "copydesk.toml").write_text(CONFIG + tables)
+    settings = tuple(ChildSettings(account=name, mode="multiplier", value=Decimal("0.5")) for name in names)
+    return BotSettings(name="Crowd", parent="main", children=settings)
+
+
+async def main(folder: Path, bots: int, log_rate: int, lines: int, children: int = 0) -> None:
+    crowded = crowd(folder, children) if children else None
     desk = prepare(folder)
+    if crowded is not None and "Crowd" not in desk.store.bots:
+        await desk.add_bot(crowded)
     for number in range(1, bots + 1):
         if f"Desk A {number:02}" not in desk.store.bots:
             await desk.add_bot(BotSettings(name=f"Desk A {number:02}", parent="main", children=_children(number)))
@@ -475,5 +526,6 @@ if __name__ == "__main__":
     parser.add_argument("--bots", type=int, default=0)
     parser.add_argument("--log-rate", type=int, default=0)
     parser.add_argument("--lines", type=int, default=0, help="stop chattering after so many lines; 0 never")
+    parser.add_argument("--children", type=int, default=0, help="one more bot with so many children")
     options = parser.parse_args()
-    asyncio.run(main(options.data, options.bots, options.log_rate, options.lines))
+    asyncio.run(main(options.data, options.bots, options.log_rate, options.lines, options.children))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from .conftest import Stack
+from .conftest import Stack, start_bot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
@@ -19,7 +19,7 @@ async def charts(new_stack: NewStack, page: Page) -> tuple[Locator, Locator]:
     """The parent's and the first child's chart of a working bot (Multiplier 0.5, 3 and Percentage 100)."""
     stack = await new_stack("--bots", "1")
     await page.goto(stack.url)
-    await page.get_by_role("button", name="Start Desk A 01").click()
+    await start_bot(page, "Desk A 01")
     await expect(page.locator(".status.working")).to_have_count(1)
     parent, child = page.locator("[data-role=parent] .canvas"), page.locator("[data-role=child] .canvas")
     for chart in (parent, child):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from .conftest import Stack, Watched
+from .conftest import Stack, Watched, start_bot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
@@ -69,7 +69,7 @@ async def test_what_is_refused_is_said_and_nothing_typed_is_lost(stack: Stack, p
     await expect(dialog).to_contain_text("Below zero: this child trades the other way round.")
     await create.click()
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("tr.bot .c-children")).to_have_text("eval-1")
+    await expect(page.locator(".row-bot .c-children")).to_contain_text("eval-1")
     await page.get_by_role("button", name="New bot").first.click()
     await dialog.get_by_label("Bot name").fill("Mirror")
     await dialog.get_by_label("Parent account").select_option("main")
@@ -89,7 +89,7 @@ async def test_settings_change_what_they_show_and_keep_the_rest(new_stack: NewSt
     await dialog.get_by_role("button", name="Remove child 2").click()
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog).to_be_hidden()
-    rows = page.locator("tr.child")
+    rows = page.locator(".row-child")
     await expect(rows).to_have_count(2)
     await expect(rows.first).to_contain_text("Multiplier × 0.25")
     stored = await page.evaluate("fetch('/api/v1/bots').then(answer => answer.json())")
@@ -97,23 +97,32 @@ async def test_settings_change_what_they_show_and_keep_the_rest(new_stack: NewSt
     assert stored[0]["children"][0]["rounding"] == "floor"
 
 
-async def test_delete_and_stop_all_ask_first(new_stack: NewStack, page: Page) -> None:
+async def test_delete_tells_what_becomes_of_the_children_and_the_kill_switch_wants_its_word(
+    new_stack: NewStack, page: Page
+) -> None:
     stack = await new_stack("--bots", "3")
     await page.goto(stack.url)
     for number in (1, 2):
-        await page.get_by_role("button", name=f"Start Desk A 0{number}").click()
+        await start_bot(page, f"Desk A 0{number}")
     await expect(page.locator(".status.working")).to_have_count(2)
     dialog = page.get_by_role("dialog")
     await page.get_by_role("button", name="Delete Desk A 01").click()
     await expect(dialog).to_contain_text("It is working now and is stopped first.")
+    await expect(dialog).to_contain_text("Everything stays at the venue as it is")
+    await expect(dialog).to_contain_text("Nothing is sent now.")
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("tr.bot")).to_have_count(3)
-    await page.get_by_role("button", name="Stop all").click()
+    await expect(page.locator(".row-bot")).to_have_count(3)
+    await page.get_by_role("button", name="Kill switch").click()
     await expect(dialog).to_contain_text("2 bots are working")
-    await dialog.get_by_role("button", name="Stop all").click()
+    stop = dialog.get_by_role("button", name="Stop everything")
+    await expect(stop).to_be_disabled()
+    await dialog.get_by_label("Type STOP to confirm").fill("stop it")
+    await expect(stop).to_be_disabled()
+    await dialog.get_by_label("Type STOP to confirm").fill("stop")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("status")).to_contain_text("2 bots stopped")
     await expect(page.locator(".status.working")).to_have_count(0)
-    await expect(page.get_by_role("button", name="Stop all")).to_be_disabled()
 
 
 async def test_the_ticket_is_there_only_on_rehearsal_connections(stack: Stack, page: Page) -> None:
@@ -125,7 +134,7 @@ async def test_the_ticket_is_there_only_on_rehearsal_connections(stack: Stack, p
         await dialog.get_by_label("Parent account").select_option(parent)
         await dialog.get_by_label("Child account 1: Account").select_option(child)
         await dialog.get_by_role("button", name="Create bot").click()
-        await expect(page.locator(f"tr.bot.chosen[data-bot={name}]")).to_be_visible()
+        await expect(page.locator(f".row-bot.chosen[data-bot={name}]")).to_be_visible()
     ticket = page.locator("#ticket")
     await expect(ticket).to_be_hidden()
     await page.get_by_role("button", name="Practice", exact=True).click()

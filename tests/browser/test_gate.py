@@ -17,7 +17,7 @@ from copydesk.model import from_json
 from copydesk.view import DeskEvent
 from copydesk_panel.gate import HEADERS, Gate
 from copydesk_panel.link import MAX_BODY, ControlSource
-from copydesk_panel.server import PanelError, listen_on
+from copydesk_panel.server import MAX_CONNECTIONS, PanelError, listen_on
 from copydesk_panel.server import main as panel_main
 from copydesk_panel.server import serve as serve_panel
 from yarl import URL
@@ -188,7 +188,8 @@ async def test_requests_are_passed_on_with_their_answers(panel: Panel) -> None:
 
 async def test_a_body_that_is_too_large_is_refused(panel: Panel) -> None:
     await panel.enter()
-    assert await panel.status("POST", "api/v1/bots", data=io.BytesIO(b"x" * (MAX_BODY + 1))) == 413
+    headers = {"Content-Type": "application/json"}
+    assert await panel.status("POST", "api/v1/bots", headers=headers, data=io.BytesIO(b"x" * (MAX_BODY + 1))) == 413
 
 
 async def test_the_stream_is_passed_on_without_a_gap(panel: Panel) -> None:
@@ -265,3 +266,105 @@ async def test_the_address_for_another_browser_is_kept_while_the_panel_runs(star
     assert json.loads(program.first_line)["url"] != json.loads(kept.read_bytes())["url"]
     assert await program.stop() == 0
     assert not kept.exists()
+
+
+# --- roles ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_viewer_looks_and_changes_nothing(panel: Panel) -> None:
+    await panel.enter()
+    assert await panel.status("GET", "panel/session") == 200
+    async with panel.client.post(panel.base / "panel/invite") as answer:
+        invitation = (await answer.json())["url"]
+    asking = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=asking) as viewer:
+        async with viewer.get(invitation) as answer:
+            assert answer.status == 200
+        async with viewer.get(panel.base / "panel/session") as answer:
+            assert await answer.json() == {"role": "viewer", "accepted": False}
+        async with viewer.get(panel.base / "api/v1/view") as answer:
+            assert answer.status == 200
+        stream = await viewer.ws_connect(panel.base / "api/v1/stream", origin=str(panel.base))
+        await stream.close()
+        for method, path in (
+            ("POST", "api/v1/bots"),
+            ("POST", "api/v1/kill"),
+            ("PUT", "api/v1/bots/A"),
+            ("DELETE", "api/v1/bots/A"),
+            ("PATCH", "api/v1/accounts/main/orders"),
+            ("POST", "api/v1/accounts/main/orders"),
+            ("POST", "api/v1/bots/A/start"),
+            ("POST", "api/v1/tickets/t1/send"),
+            ("POST", "api/v1/connections/main/reconnect"),
+            ("POST", "panel/invite"),
+            ("POST", "panel/accept"),
+        ):
+            async with viewer.request(method, panel.base / path, json={}) as answer:
+                assert answer.status == 403, path
+                assert "may only look" in (await answer.json())["error"]
+    async with aiohttp.ClientSession() as late, late.get(invitation) as answer:
+        assert answer.status == 401, "an invitation opens the panel once"
+    assert len(panel.addresses) == 2, "an invitation used does not take the trader's next address away"
+
+
+async def test_forms_and_plain_text_cannot_post(panel: Panel) -> None:
+    """What a page of another site can send without asking the browser first."""
+    await panel.enter()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        assert await panel.status("POST", "api/v1/bots", headers={"Content-Type": kind}, data=b"{}") == 415
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"name": 1}', b"\xff\xfe", b'{"name":' + b"[" * 5000, b"null"])
+async def test_malformed_bodies_are_refused_with_a_sentence(panel: Panel, body: bytes) -> None:
+    await panel.enter()
+    headers = {"Content-Type": "application/json"}
+    async with panel.client.post(panel.base / "api/v1/bots", data=body, headers=headers) as answer:
+        assert answer.status == 422
+        assert (await answer.json())["error"]
+
+
+async def test_a_stolen_cookie_of_another_panel_is_worth_nothing(panel: Panel) -> None:
+    await panel.enter()
+    name = f"copydesk-panel-{panel.base.port}"
+    async with aiohttp.ClientSession() as thief:
+        for value in ("", "x" * 43, "../../etc/passwd"):
+            async with thief.get(panel.base / "api/v1/view", headers={"Cookie": f"{name}={value}"}) as answer:
+                assert answer.status == 401
+
+
+async def test_thousands_of_sockets_are_turned_away_and_the_page_goes_on(panel: Panel) -> None:
+    await panel.enter()
+    assert await panel.status("GET", "api/v1/view") == 200  # its connection is kept open
+    host, port = panel.base.host, panel.base.port
+    assert host is not None
+    opened = [await asyncio.open_connection(host, port) for _ in range(MAX_CONNECTIONS + 100)]
+    turned_away = 0
+    for reader, _ in reversed(opened[-100:]):
+        async with asyncio.timeout(DEADLINE_S):
+            turned_away += await reader.read(1) == b""
+    assert turned_away == 100
+    assert await panel.status("GET", "api/v1/view") == 200
+    for _, writer in opened:
+        writer.close()
+    async with asyncio.timeout(DEADLINE_S):
+        while not await is_answered(panel):  # each attempt waits for the network
+            pass
+
+
+async def is_answered(panel: Panel) -> bool:
+    """Whether a stranger is told that there is nothing for it."""
+    try:
+        async with aiohttp.ClientSession() as stranger, stranger.get(panel.base) as answer:
+            return answer.status == 401
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_the_disclaimer_is_confirmed_once(panel: Panel) -> None:
+    await panel.enter()
+    async with panel.client.get(panel.base / "panel/session") as answer:
+        assert await answer.json() == {"role": "trader", "accepted": False}
+    assert await panel.status("POST", "panel/accept") == 204
+    async with panel.client.get(panel.base / "panel/session") as answer:
+        assert (await answer.json())["accepted"] is True
+    assert (panel.folder / "panel-accepted.json").exists()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import Stack, Watched
+from .conftest import Stack, Watched, start_bot, start_panel
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
@@ -19,7 +19,7 @@ async () => {
   const seen = new Map();
   const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   const collect = () => {
-    for (const row of scroller.querySelectorAll(".log-row:not([hidden])")) {
+    for (const row of scroller.querySelectorAll(".log-inner .log-row:not([hidden])")) {
       seen.set(Number(row.dataset.seq), row.querySelector(".l-text").textContent);
     }
   };
@@ -100,9 +100,9 @@ async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page
     watched.allowed = ("503", "WebSocket")
     stack = await new_stack("--bots", "1")
     await sign_in(page, stack)
-    row = page.locator("tr.bot")
+    row = page.locator(".row-bot")
     await expect(row).to_have_count(1)
-    await page.get_by_role("button", name="Start Desk A 01").click()
+    await start_bot(page, "Desk A 01")
     await expect(row.locator(".status")).to_have_text("Working")
     await stack.desk.stop()
     await expect(page.locator("[data-state=absent]")).to_be_visible()
@@ -111,3 +111,19 @@ async def test_an_engine_restart_needs_no_reload(new_stack: NewStack, page: Page
     await expect(page.locator("[data-state=connected]")).to_be_visible()
     await expect(row).to_have_count(2)
     await expect(row.first.locator(".status")).to_have_text("Working")
+
+
+async def test_killing_the_panel_loses_no_row_and_needs_no_reload(
+    new_stack: NewStack, page: Page, watched: Watched
+) -> None:
+    watched.allowed = ("ERR_CONNECTION", "WebSocket", "Failed to load resource")
+    stack = await new_stack("--log-rate", "50", "--lines", "400")
+    await sign_in(page, stack)
+    await page.evaluate("window.notReloaded = true")
+    stack.panel.process.kill()
+    await expect(page.locator("[data-state=offline]")).to_be_visible()
+    stack.panel = await start_panel(stack.start, stack.folder)
+    await expect(page.locator("[data-state=connected]")).to_be_visible()
+    await expect(page.locator("#log .l-text").filter(has_text="Line 400 of")).to_be_visible(timeout=60_000)
+    assert await page.evaluate(SEQUENCE) == list(range(1, 401))
+    assert await page.evaluate("window.notReloaded") is True

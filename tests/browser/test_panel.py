@@ -7,24 +7,9 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import Stack
+from .conftest import Stack, create_bot, start_bot, stop_bot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-
-async def create_bot(page: Page, name: str, parent: str, children: list[tuple[str, str, str]]) -> None:
-    await page.get_by_role("button", name="New bot").first.click()
-    dialog = page.get_by_role("dialog")
-    await dialog.get_by_label("Bot name").fill(name)
-    await dialog.get_by_label("Parent account").select_option(parent)
-    for number, (account, mode, value) in enumerate(children, 1):
-        if number > 1:
-            await dialog.get_by_role("button", name="Add child").click()
-        await dialog.get_by_label(f"Child account {number}: Account").select_option(account)
-        await dialog.get_by_label(f"Child account {number}: Quantity mode").select_option(mode)
-        await dialog.get_by_label(f"Child account {number}: Value").fill(value)
-    await dialog.get_by_role("button", name="Create bot").click()
-    await expect(dialog).to_be_hidden()
 
 
 async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page) -> None:
@@ -33,9 +18,9 @@ async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page)
     await expect(page.locator("[data-state=connected]")).to_be_visible()
     await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5"), ("child2", "multiplier", "3")])
 
-    row = page.locator("tr.bot[data-bot=Mirror]")
+    row = page.locator(".row-bot[data-bot=Mirror]")
     await expect(row.locator(".status")).to_have_text("Stopped")
-    await page.get_by_role("button", name="Start Mirror").click()
+    await start_bot(page, "Mirror")
     await expect(row.locator(".status")).to_have_text("Working")
 
     parent, child = page.locator("[data-role=parent] .canvas"), page.locator("[data-role=child] .canvas")
@@ -70,7 +55,7 @@ async def test_a_bot_from_its_creation_to_its_end(real_stack: Stack, page: Page)
     await expect(child).to_have_attribute("data-marker-texts", "B 0.01")
     await expect(child).to_have_attribute("data-line-titles", re.compile(r"^LONG 0\.01 @ \d+"))
 
-    await page.get_by_role("button", name="Stop Mirror").click()
+    await stop_bot(page, "Mirror")
     await expect(row.locator(".status")).to_have_text("Stopped")
     await page.get_by_role("button", name="Delete Mirror").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete bot").click()
@@ -93,8 +78,8 @@ async (price) => {
 async def test_lines_move_with_their_orders(real_stack: Stack, page: Page) -> None:
     await page.goto(real_stack.url)
     await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5")])
-    await page.get_by_role("button", name="Start Mirror").click()
-    await expect(page.locator("tr.bot .status")).to_have_text("Working")
+    await start_bot(page, "Mirror")
+    await expect(page.locator(".row-bot .status")).to_have_text("Working")
     child, ticket = page.locator("[data-role=child] .canvas"), page.locator("#ticket")
     price = await below_market(page)
     await ticket.get_by_label("Quantity").fill("0.02")

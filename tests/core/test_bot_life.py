@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,54 +12,12 @@ import msgspec
 import pytest
 from copydesk.bots import BotStore
 from copydesk.cli import main
-from copydesk.client import AsyncControlClient
-from copydesk.config import BotSettings, ChildSettings, Config
-from copydesk.control import serve
-from copydesk.datafolder import ControlFile, lock_folder, write_control
-from copydesk.engine import Engine
 from copydesk.errors import Conflict, UsageError
-from copydesk.journal import Journal
-from copydesk.livedesk import LiveDesk
-from copydesk.model import Accepted, LeverageChange, OrderType, Side, Terms
+from copydesk.model import Accepted, LeverageChange, Side
 from copydesk.plans import StartOrder, StopOrder
-from copydesk.secrets import SealedFile
+from harness.livedesk import SYMBOL, Bench, running_bench
 
 D = Decimal
-SYMBOL = "BTCUSDT"
-PATIENCE_S = 15.0
-
-
-@dataclass
-class Bench:
-    engine: Engine
-    store: BotStore
-    client: AsyncControlClient
-    folder: Path
-
-    async def until(self, what: Callable[[], bool]) -> None:
-        happened = asyncio.Event()
-        stop = self.engine.events.listen(lambda _: happened.set())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not what():
-                    happened.clear()
-                    await happened.wait()
-        finally:
-            stop()
-
-    async def trade(self, account: str, side: Side, quantity: str) -> None:
-        terms = Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=D(quantity))
-        outcome = await self.client.place(account, terms)
-        assert isinstance(outcome.outcome, Accepted), outcome
-
-    def held(self, account: str) -> Decimal:
-        positions = self.engine.boards[account].positions.values() if account in self.engine.boards else ()
-        return sum((p.quantity for p in positions if p.symbol == SYMBOL), D(0))
-
-    async def add(self, **more: object) -> BotSettings:
-        child = {"account": "child", "mode": "multiplier", "value": "0.5", **more.pop("child", {})}  # type: ignore[dict-item]
-        table = {"name": "bot", "parent": "parent", "children": [ChildSettings.model_validate(child)], **more}
-        return await self.client.add_bot(BotSettings.model_validate(table))
 
 
 @pytest.fixture
@@ -72,27 +27,8 @@ def options() -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 async def bench(tmp_path: Path, options: dict[str, dict[str, str]]) -> AsyncIterator[Bench]:
-    connections = {
-        name: {"kind": "paper", "account": f"{tmp_path.name}-{name}", "cash": "1000000", **more}
-        for name, more in options.items()
-    }
-    config = Config.model_validate({"connections": connections})
-    async with AsyncExitStack() as stack:
-        journal = stack.enter_context(Journal.open(tmp_path / "journal.db"))
-        store = BotStore.load(tmp_path)
-        engine = Engine(config, store, journal, SealedFile(tmp_path, lambda: ""))
-        stack.push_async_callback(engine.stop)
-        await engine.start()
-        desk = LiveDesk(engine, config, store)
-        desk.start()
-        running = await serve(desk, host="127.0.0.1", port=0, token="a token")
-        stack.push_async_callback(running.stop)
-        client = await stack.enter_async_context(AsyncControlClient(running.url, "a token"))
-        for connection in engine.connections.values():
-            await connection.until_up(PATIENCE_S)
-        stack.enter_context(lock_folder(tmp_path))
-        write_control(tmp_path, ControlFile(url=running.url, token="a token", pid=os.getpid()))
-        yield Bench(engine, store, client, tmp_path)
+    async with running_bench(tmp_path, options) as bench:
+        yield bench
 
 
 async def test_a_start_that_sends_is_confirmed_by_the_digest_of_what_was_shown(bench: Bench) -> None:
@@ -290,6 +226,9 @@ async def test_what_sends_nothing_is_done_without_yes(bench: Bench, words: Words
     assert status == 0
     assert "it is the baseline" in out
     assert (await words("bots", "start", "bot"))[:2] == (0, "Started bot.\n")
+    assert (await words("bots", "start", "bot"))[:2] == (0, "bot works already.\n")
+    status, _, err = await words("bots", "start", "bot", "--policy", "copy_now", "--yes")
+    assert (status, "stop it first" in err) == (2, True)
     assert (await words("bots", "stop", "bot"))[:2] == (0, "Stopped bot.\n")
 
 
@@ -321,11 +260,34 @@ def test_without_an_engine_only_what_sends_nothing_can_be_asked_for(
     (tmp_path / "copydesk.toml").write_text('[connections.a]\nkind = "paper"\n[connections.b]\nkind = "paper"\n')
     here = ["--data", str(tmp_path), "bots"]
     assert main([*here, "add", "bot", "--parent", "a", "--child", "b=x1"]) == 0
-    assert main([*here, "start", "bot"]) == 0
     for refused in (["start", "bot", "--policy", "copy_now", "--yes"], ["stop", "bot", "--policy", "flatten", "--yes"]):
         assert main([*here, *refused]) == 2
         assert "no engine runs" in capsys.readouterr().err
     assert main([*here, "start", "bot", "--plan"]) == 2
     assert main([*here, "preview", "bot"]) == 2
+    assert main([*here, "start", "bot"]) == 0
     assert BotStore.load(tmp_path).get("bot").working
     assert main([*here, "stop", "bot"]) == 0
+
+
+@pytest.mark.parametrize("options", [{"parent": {}, "child": {"cash": "100"}}])
+async def test_tickets_are_listed_sent_and_dismissed_from_the_command_line(bench: Bench, words: Words) -> None:
+    await bench.add()
+    await bench.client.start_bot("bot", StartOrder())
+    assert await words("tickets", "list") == (0, "No ticket waits to be sent.\n", "")
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: "t1" in bench.engine.state.tickets)
+    status, out, _ = await words("tickets", "list")
+    assert status == 0
+    assert all(word in out for word in ("t1", "bot", "child", "BUY 1 BTCUSDT market", "in 29", "refused"))
+    status, out, _ = await words("tickets", "send", "t1", "--actor", "ann")
+    assert (status, out) == (0, "Sent t1 to child: BUY 1 BTCUSDT market. What becomes of it is in the log.\n")
+    await bench.until(lambda: "t2" in bench.engine.state.tickets)  # there is as little margin as before
+    status, _, err = await words("tickets", "send", "t1")
+    assert (status != 0, "ticket t1 was sent already" in err) == (True, True)
+    assert (await words("tickets", "dismiss", "t2"))[:2] == (0, "Dismissed t2.\n")
+    assert await words("tickets", "list") == (0, "No ticket waits to be sent.\n", "")
+    assert "is dismissed already" in (await words("tickets", "dismiss", "t2"))[2]
+    assert "there is no ticket 't9'" in (await words("tickets", "send", "t9"))[2]
+    found = json.loads((await words("tickets", "list", "--all", "--json"))[1])
+    assert [(one["id"], one["status"]) for one in found] == [("t1", "sent"), ("t2", "dismissed")]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, deque
 
 import pytest
-from copydesk.budget import NORMAL, RESERVED, Window, may_read
+from copydesk.budget import NORMAL, RESERVED, Window, may_read, purse_of
+from copydesk.checks import budget_warnings
 from copydesk.drifting import drifts
 from copydesk.inputs import Decision, EngineStarted, LookUp, Note
-from copydesk.model import BudgetScope, Costs, OrderType, Rejected, RejectReason, Unknown
+from copydesk.model import BudgetScope, Capabilities, Costs, OrderType, Rejected, RejectReason, Unknown
 from copydesk.views import budget_view
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
@@ -263,3 +264,288 @@ def test_reading_holds_no_cancel_back() -> None:
     window.spend(1_000_000_000, 85)
     assert not window.has_room(1_000_000_000, RESERVED, 1)
     assert window.has_room(63_000_000_000, NORMAL, 1), "after the minute all of it is forgotten"
+
+
+@pytest.mark.parametrize(
+    ("can", "told"),
+    [
+        ({}, []),
+        ({"requests_per_minute": 6000, "orders_per_second": 100}, []),
+        (
+            {"requests_per_minute": 80, "requests_scope": BudgetScope.MACHINE, "costs": Costs(place=2)},
+            ["80 requests a minute of its 4 children together, 56 of them", "costs 8, so 7 a minute"],
+        ),
+        ({"requests_per_minute": 80, "requests_scope": BudgetScope.ACCOUNT, "costs": Costs(place=2)}, []),
+        (
+            {"requests_per_minute": 19, "requests_scope": BudgetScope.CONNECTION, "costs": Costs(place=1)},
+            ["19 requests a minute of its 3 children together, 13 of them", "costs 3, so 4 a minute"],
+        ),
+        (
+            {"orders_per_second": 2, "orders_scope": BudgetScope.CONNECTION},
+            ["2 orders a second of its 3 children together, 1 of them", "takes 3.0 s"],
+        ),
+        ({"orders_per_second": 6, "orders_scope": BudgetScope.MACHINE}, []),
+        ({"requests_per_minute": 1, "costs": Costs(place=0)}, []),
+    ],
+)
+def test_21_the_start_plan_warns_by_the_budget_that_is_kept(can, told):
+    accounts = ("ib/u1", "ib/u2", "ib/u3", "other")
+    (sentence,) = list(budget_warnings(accounts, "ib", Capabilities(**can))) or [""]
+    assert all(words in sentence for words in told)
+    assert bool(sentence) is bool(told)
+
+
+def test_21_what_the_warning_says_is_what_happens():
+    """Seven orders a minute for four children are said to go at once: so many are copied, and the next one waits."""
+    desk = loop(4, limits(80, costs=Costs(place=2, account=0, symbols=0)))
+    for _ in range(8):
+        desk.buy("1", price="900")
+        desk.deliver()
+        desk.carry_out()
+    assert [len(desk.working(f"c{number}")) for number in range(1, 5)] == [7, 7, 7, 7]
+
+
+def test_21_the_reading_at_a_start_is_counted():
+    desk = Counting((child("c1", k="1"),), budget=limits(100, costs=Costs(account=30)))
+    window = desk.copier.desk.windows["requests/paper"]
+    before = (window.used(desk.now_ns), window.reading)
+    desk.start()
+    assert before == (30, 30), "the child's"
+    assert (window.used(desk.now_ns), window.reading) == (60, 60), "and the parent's, when the bot was started"
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def window(limit: int = 100, *, grain_ns: int = 1_000, slots: int = 3, **more: object) -> Window:
+    return Window("w", limit, grain_ns, slots, **more)  # type: ignore[arg-type]
+
+
+def test_a_window_forgets_slot_by_slot():
+    one = window()
+    for at_ns, cost, reading in ((0, 5, 0), (999, 1, 1), (1_000, 7, 7), (2_999, 2, 0)):
+        one.spend(at_ns, cost, reading)
+    assert [list(slot) for slot in one.spent] == [[0, 6, 1], [1, 7, 7], [2, 2, 0]]
+    assert (one.total, one.reading) == (15, 8)
+    assert [one.used(at_ns) for at_ns in (2_999, 3_000, 3_999, 4_000, 4_999, 5_000)] == [15, 9, 9, 2, 2, 0]
+    assert (one.total, one.reading) == (15, 8), "asking changes nothing"
+    one.expire(3_000)
+    assert (one.total, one.reading, len(one.spent)) == (9, 7, 2)
+    one.spend(9_000, 3)
+    assert (one.total, one.reading, len(one.spent)) == (3, 0, 1)
+
+
+def test_what_fits_into_a_window():
+    one = window(100)
+    one.spend(0, 60, 20)
+    assert one.has_room(0, NORMAL, 10)
+    assert not one.has_room(0, NORMAL, 11)
+    assert one.has_room(0, RESERVED, 45), "what reading has cost holds nothing back that may use the reserve"
+    assert not one.has_room(0, RESERVED, 46)
+    assert one.has_room(3_000, NORMAL, 70), "it is over"
+    empty = window(10)
+    assert empty.has_room(0, NORMAL, 99), "a single request always fits into an empty one"
+    odd = window(3)
+    assert odd.has_room(0, NORMAL, 2)
+    odd.spend(0, 2)
+    assert not odd.has_room(0, NORMAL, 1)
+
+
+def test_a_window_that_the_venue_closed_is_closed_until_then():
+    one = window(blocked_ns=500)
+    assert [one.has_room(at_ns, NORMAL, 1) for at_ns in (499, 500)] == [False, True]
+    assert (one.next_ns(499), one.next_ns(500)) == (500, 501)
+
+
+def test_when_a_window_has_more_room():
+    one = window()
+    assert one.next_ns(70) == 71
+    one.spend(1_500, 1)
+    one.spend(2_500, 1)
+    assert one.next_ns(2_600) == 4_000, "when its oldest slot is over"
+    assert one.next_ns(4_000) == 4_001
+
+
+def test_what_shares_a_limit_and_what_has_one_of_its_own():
+    names = {}
+    for scope in BudgetScope:
+        can = Capabilities(requests_per_minute=60, requests_scope=scope, orders_per_second=5, orders_scope=scope)
+        windows: dict[str, Window] = {}
+        for account in ("a/1", "a/2", "b"):
+            purse = purse_of(account, "kind", can, windows)
+            assert purse.requests is windows[purse.requests.name]
+            assert purse.orders is windows[purse.orders.name]
+        names[scope] = sorted(windows)
+        requests, orders = windows[names[scope][-1]], windows[names[scope][0]]
+        assert (requests.limit, requests.grain_ns, requests.slots) == (60, 1_000_000_000, 61)
+        assert (orders.limit, orders.grain_ns, orders.slots) == (5, 100_000_000, 11)
+    assert names[BudgetScope.MACHINE] == ["orders/kind", "requests/kind"]
+    assert names[BudgetScope.CONNECTION] == ["orders/a", "orders/b", "requests/a", "requests/b"]
+    assert names[BudgetScope.ACCOUNT] == [f"{what}/{a}" for what in ("orders", "requests") for a in ("a/1", "a/2", "b")]
+    again = Capabilities(requests_per_minute=90, requests_scope=BudgetScope.ACCOUNT)
+    purse = purse_of("b", "kind", again, windows)
+    assert (purse.requests.limit, purse.orders) == (90, None), "a limit that changed"
+    assert purse_of("b", "kind", Capabilities(), windows) is None
+
+
+def spent(desk: ClosedLoop, name: str) -> tuple[int, int]:
+    found = desk.copier.desk.windows[name]
+    return found.used(desk.now_ns), found.reading
+
+
+def test_21_each_request_is_counted_by_its_kind():
+    costs = Costs(place=3, modify=5, cancel=7, look_up=11, account=13, symbols=17)
+    budget = {"requests_per_minute": 100_000, "orders_per_second": 1_000, "costs": costs}
+    desk = Counting((child("c1", k="1"),), instrument=instrument("1", tick="1"), price=D(1000), budget=budget)
+    desk.start()
+
+    def both() -> tuple[int, int]:
+        return spent(desk, "requests/c1")[0], spent(desk, "orders/c1")[0]
+
+    assert both() == (13, 0)
+    assert spent(desk, "requests/c1") == (13, 13)
+    bid = desk.buy("2", price="900")
+    desk.settle()
+    assert both() == (16, 1)
+    desk.amend(bid, price="901")
+    desk.settle()
+    assert both()[0] == 21
+    desk.now_ns += 2_000_000_000
+    desk.cancel(bid)
+    desk.settle()
+    assert both() == (28, 0), "a cancel is no order"
+    desk.fault = lambda intent: Unknown(message="?")
+    desk.buy("2", price="900")
+    desk.deliver()
+    desk.carry_out()
+    desk.fault = lambda intent: None
+    desk.now_ns += 2_000_000_000
+    desk.pass_time(300)
+    assert both() == (31 + 11, 0), "nor is a look-up"
+    from copydesk.inputs import Snapped
+    from copydesk.model import Scope
+    from msgspec.structs import replace
+
+    partly = replace(desk.snapshot("c1"), scope=Scope.SYMBOLS)
+    desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=partly))
+    assert spent(desk, "requests/c1") == (42 + 17, 13 + 17)
+    desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=replace(partly, scope=Scope.ORDERS)))
+    assert spent(desk, "requests/c1")[0] == 59, "that was counted when it was asked"
+
+
+@pytest.mark.parametrize("used", [69, 84])
+def test_21_a_change_of_what_protects_may_use_the_reserve_and_another_waits(used):
+    for exit_ in (True, False):
+        desk = Counting(
+            (child("c1", k="1", ahead="keep"),),
+            instrument=instrument("1", tick="1"),
+            price=D(1000),
+            budget=limits(100, BudgetScope.ACCOUNT, costs=Costs(account=0, symbols=0)),
+            amendable=EVERY_TYPE,
+        )
+        desk.start()
+        desk.buy("2")
+        bid = desk.buy("2", price="900")
+        stop = desk.sell("2", type=OrderType.STOP_MARKET, trigger="800", reduce_only=True)
+        desk.settle()
+        found = desk.copier.desk.windows["requests/c1"]
+        found.spend(desk.now_ns, used - found.total)
+        if exit_:
+            desk.amend(stop, trigger="800", quantity="1")
+        else:
+            desk.amend(bid, price="900", quantity="1")
+        before = len(desk.spent)
+        desk.deliver()
+        sent = [what for _, _, what in desk.spent[before:]]
+        assert sent == (["Modify"] if exit_ or used == 69 else []), (exit_, used)
+        assert bool(found.waiting) is not bool(sent)
+
+
+def test_21_a_busy_venue_closes_the_windows_of_requests_and_of_orders():
+    desk = Counting((child("c1", k="1"),), budget={"requests_per_minute": 100, "orders_per_second": 10})
+    desk.start()
+    told = Rejected(reason=RejectReason.RATE_LIMIT, message="slow down", retry_after_ms=7_000)
+    desk.fault = lambda intent: told
+    desk.buy("1", price="59000")
+    desk.deliver()
+    desk.carry_out()
+    assert {found.blocked_ns - desk.now_ns for name, found in desk.copier.desk.windows.items() if "c1" in name} == {
+        7_000_000_000
+    }
+
+
+@pytest.mark.parametrize(
+    ("used", "blocked_ms", "may"),
+    [(0, 0, True), (45, 0, True), (46, 0, False), (0, 10, False), (51, 0, False)],
+)
+def test_accounts_are_read_where_there_is_budget_to_spare(used, blocked_ms, may):
+    desk = Counting((child("c1", k="1"),), budget=limits(100, BudgetScope.ACCOUNT, costs=Costs(symbols=5, account=0)))
+    found = desk.copier.desk.windows["requests/c1"]
+    found.spend(desk.now_ns, used)
+    found.blocked_ns = desk.now_ns + blocked_ms * 1_000_000
+    assert may_read(desk.copier.desk, "c1", desk.now_ns) is may
+    assert may_read(desk.copier.desk, "c1", desk.now_ns + 10 * 1_000_000) is (may or blocked_ms > 0)
+    assert may_read(desk.copier.desk, "nobody", desk.now_ns)
+
+
+def test_a_costly_reading_is_done_once_nothing_else_is_spent():
+    desk = Counting((child("c1", k="1"),), budget=limits(10, BudgetScope.ACCOUNT, costs=Costs(symbols=50, account=0)))
+    assert may_read(desk.copier.desk, "c1", desk.now_ns)
+    desk.copier.desk.windows["requests/c1"].spend(desk.now_ns, 1)
+    assert not may_read(desk.copier.desk, "c1", desk.now_ns)
+
+
+def test_21_a_look_up_waits_until_there_is_room():
+    desk = Counting((child("c1", k="1"),), budget=limits(100, BudgetScope.ACCOUNT))
+    desk.start()
+    desk.live(62_000)
+    desk.fault = lambda intent: Unknown(message="?")
+    desk.buy("1", price="59000")
+    desk.deliver()
+    desk.carry_out()
+    found = desk.copier.desk.windows["requests/c1"]
+    found.spend(desk.now_ns, 100)
+    spent_ns = desk.now_ns
+    asked = len([what for _, _, what in desk.spent if what == "LookUp"])
+    desk.live(60_000)
+    assert len([what for _, _, what in desk.spent if what == "LookUp"]) == asked
+    desk.fault = lambda intent: None
+    desk.live(5_000)
+    first = next(at_ns for at_ns, _, what in desk.spent if what == "LookUp")
+    assert 60_000 <= (first - spent_ns) // 1_000_000 <= 62_100
+
+
+def test_21_who_could_not_pay_stays_first_and_the_others_wait_behind():
+    """A change that costs more than is left keeps its place in the queue."""
+    desk = Counting(
+        tuple(child(f"c{number}", k="1") for number in (1, 2)),
+        budget=limits(40, costs=Costs(place=15, cancel=1, account=0, symbols=0)),
+    )
+    desk.start()
+    for _ in range(2):
+        desk.buy("1", price="59000")
+        desk.deliver()
+        desk.carry_out()
+        desk.pass_time(1)
+    found = desk.copier.desk.windows["requests/paper"]
+    first = list(found.waiting)
+    assert first
+    assert not found.serving
+    desk.live(61_100)
+    assert [len(desk.working(name)) for name in ("c1", "c2")] != [0, 0]
+    desk.live(200_000)
+    assert [len(desk.working(name)) for name in ("c1", "c2")] == [2, 2]
+    assert found.waiting == {}
+    assert found.wake_ns == 0
+
+
+def test_a_new_process_forgets_who_waited_and_when():
+    desk = loop(4, limits(4))
+    desk.buy("1", price="900")
+    desk.live(10)
+    found = desk.copier.desk.windows["requests/paper"]
+    assert found.waiting
+    assert found.wake_ns
+    found.serving = True
+    desk.feed(EngineStarted(at_ns=desk.now_ns))
+    assert (found.waiting, found.wake_ns, found.serving) == ({}, 0, False)

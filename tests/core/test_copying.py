@@ -71,6 +71,14 @@ def test_1_trailing_stop_is_copied():
     assert (copy.type, copy.trail_percent) == (OrderType.TRAILING_STOP, D(1))
 
 
+def test_1_what_the_venue_alone_knows_is_copied_as_it_is():
+    desk = loop()
+    desk.buy("0.1", price="60000.1", native="outsideRth=1;tif=DAY")
+    desk.settle()
+    (copy,) = desk.placed("c1")
+    assert copy.native == "outsideRth=1;tif=DAY"
+
+
 def test_1_stop_that_triggers_closes_both():
     desk = loop()
     desk.buy("0.1")

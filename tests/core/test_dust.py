@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.model import Contract, Instrument, OrderType
+from copydesk.dust import is_dust
+from copydesk.model import Contract, FillEvent, Instrument, OrderEvent, OrderType, PositionSide
 from copydesk.views import health
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from msgspec.structs import replace
@@ -146,3 +147,81 @@ def test_18_a_fee_in_the_quote_leaves_no_dust():
     desk.sell("0.5")
     desk.settle()
     assert before - link(desk).attributed == desk.placed("c1")[-1].quantity == D("0.51")  # to its share of 0.4995
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "one", "dust"),
+    [
+        ("0", "100", SPOT, False),
+        ("0.0099", "0", SPOT, True),
+        ("0.01", "0", SPOT, False),
+        ("-0.0099", "0", SPOT, True),
+        ("0.04", "100", SPOT, True),
+        ("0.05", "100", SPOT, False),
+        ("0.05", "99", SPOT, True),
+        ("0.06", "99", SPOT, False),
+        ("0.02", "100", replace(SPOT, contract_size=D(2)), True),
+        ("0.03", "100", replace(SPOT, contract_size=D(2)), False),
+        ("0.04", "100", replace(SPOT, min_notional=D(0)), False),
+        ("0.04", "100", replace(SPOT, min_notional=D(0), min_quantity=D("0.05")), True),
+        ("0.001", "100", replace(SPOT, contract=Contract.LINEAR), False),
+    ],
+)
+def test_18_what_is_too_little_to_be_sold(quantity, price, one, dust):
+    assert is_dust(D(quantity), one, D(price)) is dust
+
+
+def test_18_so_long_as_the_fee_is_not_told_the_likely_one_is_not_free():
+    desk = loop(child("c1", k="1"))
+    desk.buy("1", price="59000")
+    desk.settle()
+    copy = desk.exchange.open_orders("c1")[0]
+    desk.exchange.fill("c1", D("0.5"), venue_id=copy.venue_id)
+    fills = [report for report in desk.reports if isinstance(report.event, FillEvent) and report.account == "c1"]
+    orders = [report for report in desk.reports if isinstance(report.event, OrderEvent) and report.account == "c1"]
+    desk.reports.clear()
+    for _ in range(2):
+        desk.feed(orders[0])
+        assert (link(desk).attributed, link(desk).held_back) == (D("0.5"), D("0.5") * D("0.002"))
+    desk.feed(fills[0])
+    assert (link(desk).attributed, link(desk).held_back) == (D("0.5") - fills[0].event.fill.fee, 0)
+    assert link(desk).price == fills[0].event.fill.price
+    desk.feed(fills[0])
+    assert link(desk).attributed == D("0.5") - fills[0].event.fill.fee, "once per execution"
+
+
+def test_18_a_fee_of_what_was_there_before_the_start_reduces_that():
+    desk = loop()
+    desk.buy("1")
+    bid = desk.buy("1", price="59000")
+    desk.settle()
+    desk.start()
+    book = desk.copier.desk.bots["bot"].book((SYMBOL, PositionSide.NET))
+    assert (book.position, book.baseline) == (D("0.9995"), D("0.9995"))
+    desk.exchange.fill(PARENT, D(1), venue_id=bid.venue_id)
+    told = [report for report in desk.reports if isinstance(report.event, FillEvent) and report.account == PARENT][-1]
+    desk.settle()
+    assert (book.position, book.baseline) == (D("1.9993"), D("1.9993"))
+    assert book.price == 59_000
+    desk.feed(told)
+    assert (book.position, book.baseline) == (D("1.9993"), D("1.9993")), "once per execution"
+    desk.buy("1")
+    desk.settle()
+    assert (book.position, book.baseline) == (D("2.9988"), D("1.9993"))
+    assert book.followed == D("0.9995")
+
+
+def test_18_what_is_left_is_told_with_its_asset():
+    desk = loop(child("c1", k="1"))
+    desk.buy("1")
+    desk.settle()
+    desk.sell("0.99")
+    desk.settle()
+    read(desk)
+    (note,) = [note for note in desk.notes if note.kind == "dust"]
+    assert note.text.startswith(f"{note.data['quantity']} BTC is left, too little to be sold")
+    assert D(note.data["quantity"]) == desk.position("c1")
+    assert link(desk).dust == desk.position("c1")

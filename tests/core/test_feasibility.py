@@ -109,3 +109,169 @@ def test_fills_are_taken_together_by_order_and_each_once():
     fills = [fill("1", "a", "1", 5), fill("2", "b", "2", 3), fill("3", "a", "2", 6), fill("1", "a", "1", 5)]
     assert [t.quantity for t in trades_of(fills, 10)] == [D(2), D(3)]
     assert [t.quantity for t in trades_of(fills, 1)] == [D(3)]
+
+
+# --- the parts of a preview -------------------------------------------------------------------------------------------
+
+
+def one_fill(number: str, execution: str, quantity: str, price: str, time_ms: int, side: Side = Side.BUY) -> Fill:
+    return Fill(
+        execution_id=execution,
+        venue_id=number,
+        symbol=SYMBOL,
+        side=side,
+        quantity=D(quantity),
+        price=D(price),
+        time_ms=time_ms,
+    )
+
+
+def test_the_fills_of_an_order_are_one_trade_at_their_mean_price():
+    fills = [
+        one_fill("o2", "e3", "4", "200", 9, Side.SELL),
+        one_fill("o1", "e1", "1", "100", 3),
+        one_fill("o1", "e2", "3", "120", 5),
+        one_fill("o1", "e2", "3", "120", 5),
+        one_fill("o3", "e9", "1", "50", 4),
+    ]
+    trades = trades_of(fills, 10)
+    assert trades == (
+        Trade(symbol=SYMBOL, side=Side.BUY, quantity=D(1), price=D(50), time_ms=4),
+        Trade(symbol=SYMBOL, side=Side.BUY, quantity=D(4), price=D(115), time_ms=5),
+        Trade(symbol=SYMBOL, side=Side.SELL, quantity=D(4), price=D(200), time_ms=9),
+    )
+    assert trades_of(fills, 2) == trades[1:]
+    assert trades_of([], 2) == ()
+
+
+@pytest.mark.parametrize(("basis", "needed"), [("equity", "50"), ("cash", "40"), ("available", "30"), ("fixed", "50")])
+def test_the_balance_that_is_needed_is_of_the_childs_basis(basis, needed):
+    """The parent orders 10 of its balance; the child's smallest order is 1 at 50 %: it needs a fifth of the parent's."""
+    theirs = Balance(currency="USDT", equity=D(250), cash=D(200), available=D(150))
+    rules = child("c1", percent="50", basis=basis, fixed_balance=D(77))
+    found = preview_child(
+        rules,
+        Account(key="parent", balance=theirs),
+        Account(key="c1", balance=theirs),
+        {SYMBOL: instrument("1")},
+        {SYMBOL: D(100)},
+        [trade(Side.BUY, "10")],
+        {},
+        0,
+    )
+    (one,) = found.symbols
+    assert one.balance_needed == D(needed)
+    assert (one.last_order, one.margin_needed, found.trades) == (10, None, 1)
+
+
+def test_what_a_copy_binds_is_its_rounded_size_at_the_price_over_the_leverage():
+    from msgspec.structs import replace
+
+    one = replace(instrument("1"), contract_size=D(2))
+    for rounding, leverage, margin in (("floor", "10", "60"), ("nearest", "5", "160"), ("nearest", "0", None)):
+        found = preview_child(
+            child("c1", k="-0.36", rounding=rounding),
+            account("parent", "1000"),
+            account("c1", "1000"),
+            {SYMBOL: one, "OTHER": one, "FREE": one},
+            {"OTHER": D(0), SYMBOL: D(100), "UNKNOWN": D(5)},
+            [trade(Side.BUY, "99"), trade(Side.BUY, "10"), trade(Side.SELL, "7", "FREE")],
+            {SYMBOL: D(leverage)},
+            1,
+        )
+        assert found.ratio == D("-0.36")
+        (shown,) = found.symbols
+        assert (shown.symbol, shown.price, shown.last_order) == (SYMBOL, 100, 10)
+        assert shown.margin_needed == (D(margin) if margin else None), (rounding, leverage)
+        assert shown.balance_needed is None
+        assert (shown.smallest_child_order, shown.limited_by) == (1, "step")
+        assert shown.smallest_parent_order == (3 if rounding == "floor" else 2)
+
+
+def test_without_trades_nothing_of_the_last_order_is_told():
+    found = look(child("c1", percent="100"))
+    (one,) = found.symbols
+    assert (one.last_order, one.balance_needed, one.margin_needed) == (None, None, None)
+    assert (found.account, found.trades, found.skipped, found.problem) == ("c1", 0, (), "")
+
+
+def test_without_a_ratio_only_the_problem_is_told():
+    found = preview_child(child("c1"), account("parent", "0"), account("c1", "5"), {}, {}, [], {}, 1)
+    assert (found.account, found.ratio, found.symbols) == ("c1", None, ())
+    assert "not positive" in found.problem
+
+
+@pytest.mark.parametrize(
+    ("minimum", "least", "notional", "expected"),
+    [
+        ("1", "1", "0", ("1", "step")),
+        ("1", "5", "0", ("5", "minimum quantity")),
+        ("2", "5", "0", ("6", "minimum quantity")),
+        ("1", "1", "450", ("5", "minimum notional")),
+        ("1", "7", "450", ("7", "minimum quantity")),
+    ],
+)
+def test_what_limits_the_smallest_order(minimum, least, notional, expected):
+    from msgspec.structs import replace
+
+    one = replace(instrument(minimum, minimum=notional), min_quantity=D(least))
+    assert smallest_order(one, D(100)) == (D(expected[0]), expected[1])
+    assert smallest_order(replace(one, contract_size=D(100), min_notional=D(0)), D(100))[0] == (
+        D(5) + (minimum == "2") if least == "5" else D(7) if least == "7" else D(1)
+    )
+
+
+def test_what_is_skipped_says_why_and_what_it_would_have_been():
+    from copydesk.inputs import Filters, Limits
+    from msgspec.structs import replace
+
+    one = replace(instrument("1"), min_quantity=D(2))
+    trades = [
+        trade(Side.BUY, "8"),  # 2: followed
+        trade(Side.BUY, "2"),  # 0.5 more: rounded away
+        trade(Side.BUY, "2"),  # carried to 1: too small for the venue
+        trade(Side.BUY, "4"),  # carried to 2: followed
+        trade(Side.SELL, "3"),  # an exit that closes nothing yet is not skipped
+        trade(Side.BUY, "5", "OTHER"),
+    ]
+    found = preview_child(
+        child("c1", k="0.25"), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades, {}, 1
+    )
+    assert [(skipped.trade, skipped.would_be, skipped.reason) for skipped in found.skipped] == [
+        (trades[1], D("0.5"), "0.5 of step 1"),
+        (trades[2], D("0.5"), size_fault(D(1), PRICE, one)),
+        (trades[5], D("1.25"), "c1 has no OTHER"),
+    ]
+    assert found.trades == 6
+    for more in (
+        {"filters": Filters(exclude=("BTC*",))},
+        {"filters": Filters(include=("ETH*",))},
+        {"limits": Limits(symbols=("ETH*",))},
+    ):
+        some = preview_child(
+            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[:1], {}, 1
+        )
+        assert [skipped.reason for skipped in some.skipped] == [f"c1 does not follow {SYMBOL}"]
+    for more in ({"filters": Filters(include=("BTC*",))}, {"limits": Limits(symbols=("BTC*", "ETH*"))}):
+        some = preview_child(
+            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[:1], {}, 1
+        )
+        assert some.skipped == ()
+
+
+def test_a_flip_opens_and_shorts_are_played_like_longs():
+    one = instrument("1")
+    trades = [
+        trade(Side.SELL, "2"),
+        trade(Side.SELL, "1"),
+        trade(Side.BUY, "3"),
+        trade(Side.BUY, "1"),
+        trade(Side.SELL, "5"),
+    ]
+    found = preview_child(
+        child("c1", k="0.5"), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades, {}, 1
+    )
+    assert [(skipped.trade, skipped.reason) for skipped in found.skipped] == [
+        (trades[1], "0.5 of step 1"),
+        (trades[3], "0.5 of step 1"),
+    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from copydesk.inputs import Cancel, Place, PlaceGroup, Unfilled
-from copydesk.model import Contract, Instrument, OrderType, Rejected, RejectReason, Side, Terms
+from copydesk.model import Contract, Instrument, OrderEvent, OrderType, Rejected, RejectReason, Side, Terms
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 STOP, LIMIT = OrderType.STOP_MARKET, OrderType.LIMIT
 SPOT = Instrument(
@@ -139,6 +140,30 @@ def test_11_a_child_that_grows_gets_a_group_that_covers_it():
     assert (desk.position("c1"), standing(desk)) == (2, ["2@59000", "2@61000"])
     assert len(groups(desk)) == 1
     assert "" not in groups(desk)
+
+
+def of_one_list(desk: ClosedLoop) -> None:
+    """What the parent's venue tells comes as of one list: an entry that brings its stop and its target along."""
+    for n, report in enumerate(desk.reports):
+        if report.account == PARENT and isinstance(report.event, OrderEvent):
+            event = OrderEvent(order=replace(report.event.order, group="list"))
+            desk.reports[n] = replace(report, event=event)
+
+
+def test_11_the_entry_that_brings_its_stop_and_its_target_along_is_no_leg_of_their_group():
+    desk = loop()
+    desk.buy("2", price="59990")
+    of_one_list(desk)
+    desk.settle()
+    desk.trade("59990", "3")  # the child's own entry is filled by half
+    of_one_list(desk)
+    desk.settle()
+    desk.parent_places_group(leg(LIMIT, "61000"), leg(STOP, "59000"))
+    of_one_list(desk)
+    desk.settle()
+    assert (desk.position("c1"), standing(desk)) == (1, ["1@59000", "1@61000"])
+    assert len({order.group for order in desk.exchange.open_orders("c1") if order.terms.side is Side.SELL}) == 1
+    assert sent(desk) == ["Place", "PlaceGroup"]
 
 
 def test_11_what_is_left_of_a_target_gets_its_stop_again():

@@ -444,3 +444,264 @@ def test_20_hedge_mode_limits_each_side_by_itself():
     assert desk.position("c1", PositionSide.SHORT) == -4
     assert desk.position("c1", PositionSide.LONG) == 3
     assert SYMBOL
+
+
+# --- 20: what is said and kept ----------------------------------------------------------------------------------------
+
+
+def reasons(desk: ClosedLoop) -> list[str]:
+    return [note.text for note in desk.notes if note.kind in ("capped", "filtered")]
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"max_order": D(6)}, "skipped: an order may be 6 at the most"),
+        ({"max_order_notional": D(650)}, "skipped: an order may be worth 650 USDT at the most"),
+        ({"max_position": D(7)}, f"skipped: the position in {SYMBOL} may be 7 at the most"),
+        ({"max_position_notional": D(750)}, f"skipped: the position in {SYMBOL} may be worth 750 USDT at the most"),
+        ({"symbols": ("ETH*",)}, f"skipped: {SYMBOL} is not among the symbols allowed on c1"),
+    ],
+)
+def test_20_the_log_says_which_limit_and_how_much(limits, words):
+    desk = loop(limited(**limits))
+    desk.buy("10", price="99")
+    desk.settle()
+    assert reasons(desk) == [words]
+
+
+def test_20_what_is_cut_says_how_much_is_opened():
+    desk = loop(limited(over="shrink", max_order=D(6)))
+    desk.buy("10", price="99")
+    desk.settle()
+    assert reasons(desk) == [f"opens 6 instead of 10 {SYMBOL}: an order may be 6 at the most"]
+    (copy,) = desk.working("c1")
+    assert copy.quantity == 6
+    desk.prices(D(97))
+    desk.settle()
+    assert desk.position("c1") == 6
+    desk.copier.desk.bots["bot"].links["c1", (SYMBOL, PositionSide.NET)].child = limited(over="shrink", max_order=D(9))
+    desk.reread("c1")
+    desk.settle()
+    assert desk.position("c1") == 6, "room that comes later is not for an order that filled what it might"
+
+
+def test_20_of_two_limits_the_tighter_one_counts():
+    for limits, name, bought in (
+        ({"max_order": D(6), "max_position": D(4)}, "max-position", 4),
+        ({"max_order": D(3), "max_position": D(4)}, "max-order", 3),
+        ({"max_order_notional": D(200), "max_position": D(4), "max_order": D(9)}, "max-order-notional", 2),
+    ):
+        desk = loop(limited(over="shrink", **limits))
+        desk.buy("10", price="99")
+        desk.settle()
+        assert [terms.quantity for terms in desk.working("c1")] == [bought]
+        assert named(desk, "capped") == [name]
+
+
+def test_20_what_rests_already_counts_against_the_position_and_exits_do_not():
+    desk = loop(limited(over="shrink", max_position=D(10)))
+    desk.buy("4")
+    desk.buy("3", price="95")
+    desk.sell("4", price="120", reduce_only=True)
+    desk.settle()
+    desk.buy("9", price="94")
+    desk.settle()
+    assert sorted(terms.quantity for terms in desk.working("c1")) == [3, 3, 4]
+    desk.sell("20", price="130")
+    desk.settle()
+    assert max(terms.quantity for terms in desk.working("c1")) == 14, "4 are closed and 10 opened the other way"
+
+
+def test_20_a_position_limit_in_money_counts_what_is_held_at_the_orders_price():
+    desk = loop(limited(over="shrink", max_position_notional=D(1000)))
+    desk.buy("4", price="101")
+    desk.settle()
+    assert desk.position("c1") == 4
+    desk.buy("20", price="50")
+    desk.settle()
+    assert [terms.quantity for terms in desk.working("c1")] == [16]
+
+
+def test_20_a_part_that_is_too_small_for_the_venue_is_not_opened():
+    desk = ClosedLoop(
+        (limited(over="shrink", max_order_notional=D(450)),),
+        instrument=instrument("1", tick="1", minimum="500"),
+        price=D(100),
+    ).start()
+    desk.buy("10", price="99")
+    desk.settle()
+    assert desk.working("c1") == []
+    assert named(desk, "capped") == ["max-order-notional"]
+
+
+def test_20_a_flip_closes_all_and_opens_what_is_allowed():
+    desk = loop(limited(over="shrink", max_position=D(3)))
+    desk.buy("3")
+    desk.settle()
+    desk.sell("10")
+    desk.settle()
+    assert desk.position("c1") == -3
+    assert desk.placed("c1")[-1].quantity == 6
+    assert not desk.placed("c1")[-1].reduce_only
+
+
+def test_20_a_flip_that_may_open_nothing_is_an_exit():
+    desk = loop(child("c1", k="1"))
+    desk.buy("3")
+    desk.settle()
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only", actor="ann", reason="enough"))
+    desk.sell("10")
+    desk.settle()
+    assert desk.position("c1") == 0
+    assert (desk.placed("c1")[-1].quantity, desk.placed("c1")[-1].reduce_only) == (3, True)
+    assert reasons(desk)[-1] == f"opens 0 instead of 7 {SYMBOL}: c1 is close_only (enough)"
+
+
+def test_20_who_set_a_state_why_since_when_and_until_when_is_kept_and_told():
+    desk = loop(child("c1", k="1"))
+    until_ns = desk.now_ns + 60_000_000_000
+    given = LimitSet(at_ns=desk.now_ns, account="c1", state="none", actor="ann", reason="the news", until_ns=until_ns)
+    desk.feed(given)
+    trading = desk.copier.desk.account("c1").trading
+    assert (trading.state, trading.reason, trading.actor) == ("none", "the news", "ann")
+    assert (trading.since_ns, trading.until_ns) == (given.at_ns, until_ns)
+    note = desk.notes[-1]
+    assert note.text == "c1: locked: nothing is opened; exits still follow the parent's (the news, ann)"
+    assert (note.level, note.kind, note.account, note.bot) == ("warn", "limits", "c1", "")
+    assert note.data == {"limit": "trading-state", "state": "none", "actor": "ann", "until_ns": until_ns}
+    desk.pass_time(59_999)
+    assert desk.copier.desk.account("c1").trading.state == "none"
+    desk.pass_time(1)
+    trading = desk.copier.desk.account("c1").trading
+    assert (trading.state, trading.reason, trading.actor) == ("all", "its time is over", "ann")
+    assert (trading.since_ns, trading.until_ns) == (until_ns, 0)
+    assert (desk.notes[-1].level, desk.notes[-1].text) == ("info", "c1: all is traded (its time is over, ann)")
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only"))
+    assert desk.notes[-1].text == "c1: nothing is opened, what closes is traded"
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only", actor="bob"))
+    assert desk.notes[-1].text == "c1: nothing is opened, what closes is traded (bob)"
+
+
+def test_20_a_price_band_is_measured_from_the_last_price_told():
+    for price, copied in (("95", True), ("94", False), ("105", True), ("106", False)):
+        desk = loop(limited(price_band_percent=D(5)))
+        desk.copier.desk.prices["paper", SYMBOL] = D(100)
+        place = desk.buy if D(price) < 100 else desk.sell
+        place("1", price=price)
+        desk.settle()
+        assert bool(desk.working("c1")) is copied, price
+        off = abs(D(price) - 100)
+        words = f"skipped: {price} is {off:.2f} % from the last price 100, the band is 5 %"
+        assert reasons(desk) == ([] if copied else [words])
+
+
+def test_20_an_order_that_stands_stays_wherever_the_market_goes_until_its_price_is_moved():
+    desk = loop(limited(price_band_percent=D(5)))
+    desk.copier.desk.prices["paper", SYMBOL] = D(100)
+    bid = desk.buy("1", price="97")
+    desk.settle()
+    desk.copier.desk.prices["paper", SYMBOL] = D(150)
+    desk.reread("c1")
+    desk.settle()
+    assert [terms.price for terms in desk.working("c1")] == [97]
+    desk.copier.desk.prices["paper", SYMBOL] = D(150)
+    desk.amend(bid, price="98")
+    desk.settle()
+    assert desk.working("c1") == []
+    desk.copier.desk.prices["paper", SYMBOL] = D(100)
+    desk.reread("c1")
+    desk.settle()
+    assert [terms.price for terms in desk.working("c1")] == [98]
+
+
+def test_20_without_a_price_no_band_is_measured_and_no_notional_allowed():
+    desk = loop(limited(price_band_percent=D(5), max_order_notional=D(1000)))
+    desk.copier.desk.prices.clear()
+    desk.buy("2")
+    desk.reports.reverse()
+    desk.reports = [report for report in desk.reports if report.account == PARENT][-1:]
+    desk.deliver()
+    assert named(desk, "capped") in ([], ["price-unknown"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mon-fri 09:60-16:00 UTC",
+        "mon-fri 09:30-16:60 UTC",
+        "mon-fri 09:75-16:75 UTC",
+        "mon-fri 24:00-25:00 UTC",
+        "mon-fri 24:00-10:00 UTC",
+        "mon-fri 10:00-24:01 UTC",
+        "mon-fri 10:00-10:00 UTC",
+        "mon-xyz 10:00-11:00 UTC",
+        "xyz 10:00-11:00 UTC",
+        "mon-fri 10:00-11:00 Nowhere/City",
+    ],
+)
+def test_22_a_session_that_cannot_be_is_refused(text):
+    with pytest.raises(ValueError, match="is not a"):
+        session_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "opens", "closes"),
+    [
+        ("mon-fri 09:59-16:59 UTC", (0, 1, 2, 3, 4), 599, 1019),
+        ("mon 00:00-24:00 UTC", (0,), 0, 1440),
+        ("fri-mon 23:59-00:00 UTC", (4, 5, 6, 0), 1439, 0),
+        ("sun-sat 1:05-2:00 UTC", (6, 0, 1, 2, 3, 4, 5), 65, 120),
+        ("sat-tue 10:00-11:00 UTC", (5, 6, 0, 1), 600, 660),
+        ("mon-sun 10:00-11:00 UTC", (0, 1, 2, 3, 4, 5, 6), 600, 660),
+    ],
+)
+def test_22_a_session_is_read_as_it_is_written(text, days, opens, closes):
+    found = session_of(text)
+    assert (found.days, found.opens, found.closes, found.zone) == (days, opens, closes, "UTC")
+
+
+def ns(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
+
+
+@pytest.mark.parametrize(
+    ("session", "at", "inside", "turns"),
+    [
+        ("mon-fri 09:30-16:00 UTC", "2026-11-18 09:29:59", False, "2026-11-18 09:30:00"),
+        ("mon-fri 09:30-16:00 UTC", "2026-11-18 09:30:00", True, "2026-11-18 16:00:00"),
+        ("mon-fri 09:30-16:00 UTC", "2026-11-18 15:59:59", True, "2026-11-18 16:00:00"),
+        ("mon-fri 09:30-16:00 UTC", "2026-11-18 16:00:00", False, "2026-11-19 09:30:00"),
+        ("mon-fri 09:30-16:00 UTC", "2026-11-20 16:00:00", False, "2026-11-23 09:30:00"),
+        ("wed 00:00-24:00 UTC", "2026-11-18 23:59:59", True, "2026-11-19 00:00:00"),
+        ("wed 00:00-24:00 UTC", "2026-11-19 00:00:00", False, "2026-11-25 00:00:00"),
+        ("wed 22:00-02:00 UTC", "2026-11-19 01:59:00", True, "2026-11-19 02:00:00"),
+        ("wed 22:00-02:00 UTC", "2026-11-19 02:00:00", False, "2026-11-25 22:00:00"),
+        ("wed 22:00-02:00 UTC", "2026-11-18 01:00:00", False, "2026-11-18 22:00:00"),
+        ("wed 09:30-16:00 America/New_York", "2026-11-18 14:30:00", True, "2026-11-18 21:00:00"),
+    ],
+)
+def test_22_when_a_session_is_and_when_that_turns(session, at, inside, turns):
+    sessions = (session_of(session),)
+    assert in_session(sessions, ns(at)) is inside
+    assert next_turn_ns(sessions, ns(at)) == ns(turns)
+    assert (in_session((), ns(at)), next_turn_ns((), ns(at))) == (True, 0)
+
+
+def test_22_of_several_sessions_one_is_enough():
+    sessions = (session_of("wed 08:00-09:00 UTC"), session_of("wed 10:00-11:00 UTC"))
+    assert [in_session(sessions, ns(f"2026-11-18 {hour}:30:00")) for hour in ("08", "09", "10", "11")] == [1, 0, 1, 0]
+    assert next_turn_ns(sessions, ns("2026-11-18 09:30:00")) == ns("2026-11-18 10:00:00")
+
+
+@pytest.mark.parametrize(
+    ("at", "starts", "zone", "day", "ends"),
+    [
+        ("2026-11-18 16:59:59", 17 * 60, "UTC", "2026-11-17", "2026-11-18 17:00:00"),
+        ("2026-11-18 17:00:00", 17 * 60, "UTC", "2026-11-18", "2026-11-19 17:00:00"),
+        ("2026-11-18 00:00:00", 0, "UTC", "2026-11-18", "2026-11-19 00:00:00"),
+        ("2026-11-18 22:30:00", 17 * 60 + 30, "America/New_York", "2026-11-18", "2026-11-19 22:30:00"),
+    ],
+)
+def test_20_which_trading_day_it_is_and_when_the_next_begins(at, starts, zone, day, ends):
+    assert day_of(ns(at), starts, zone) == (day, ns(ends))

@@ -230,3 +230,231 @@ def test_17_settings_reach_the_engine():
     table = {"account": "c1", "mode": "multiplier", "value": "1", "hand_trading": "yield"}
     (rules,) = rules_of(check_bot({"name": "b", "parent": "p", "children": [table]}), "paper").children
     assert rules.hand_trading == "yield"
+
+
+# --- what is believed, and when ---------------------------------------------------------------------------------------
+
+
+def link_of(desk: ClosedLoop, account: str = "c1"):
+    return next(found for (name, _), found in desk.copier.desk.bots["bot"].links.items() if name == account)
+
+
+def reads(desk: ClosedLoop, held: str, *, after_ms: int, account: str = "c1") -> None:
+    """The account is read and shows this position."""
+    from copydesk.inputs import Snapped
+    from copydesk.model import Position
+    from msgspec.structs import replace
+
+    desk.now_ns += after_ms * 1_000_000
+    positions = (Position(symbol=SYMBOL, quantity=D(held)),) if D(held) else ()
+    seen = replace(desk.snapshot(account), positions=positions)
+    desk.feed(Snapped(at_ns=desk.now_ns, account=account, snapshot=seen))
+
+
+def opened(mode: str = "coexist", *, quantity: str = "10", **more: object) -> ClosedLoop:
+    desk = loop(following(mode), **more)
+    desk.buy(quantity)
+    desk.settle()
+    return desk
+
+
+@pytest.mark.parametrize(("apart_ms", "believed"), [(499, False), (500, True), (3_000, True)])
+def test_17_two_readings_have_to_lie_apart(apart_ms, believed):
+    desk = opened()
+    reads(desk, "6", after_ms=1_000)
+    assert link_of(desk).suspected == (D(-4), 1, desk.now_ns // 1_000_000)
+    reads(desk, "6", after_ms=apart_ms)
+    assert (alerts(desk) == ["error"]) is believed
+    assert (link_of(desk).suspected is None) is believed
+
+
+def test_17_readings_that_differ_begin_anew():
+    desk = opened()
+    for held in ("6", "7", "6", "7"):
+        reads(desk, held, after_ms=600)
+    assert alerts(desk) == []
+    reads(desk, "10", after_ms=600)
+    assert (link_of(desk).suspected, link_of(desk).looks) == (None, 0)
+    reads(desk, "7", after_ms=600)
+    assert alerts(desk) == []
+
+
+def test_17_a_reading_while_something_is_on_its_way_proves_nothing():
+    desk = opened()
+    desk.buy("5", price="90")
+    desk.deliver()
+    for _ in range(3):
+        reads(desk, "6", after_ms=600)
+    assert (alerts(desk), link_of(desk).suspected) == ([], None)
+    desk.carry_out()
+    desk.deliver()
+    for _ in range(2):
+        reads(desk, "6", after_ms=600)
+    assert alerts(desk) == ["error"]
+
+
+def test_17_a_reading_from_before_what_is_known_proves_nothing():
+    from copydesk.inputs import Snapped
+    from msgspec.structs import replace
+
+    desk = opened()
+    old = replace(desk.snapshot("c1"), positions=(), time_ms=desk.copier.desk.account("c1").venue_ms - 1)
+    for _ in range(3):
+        desk.now_ns += 600_000_000
+        desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=old))
+    assert alerts(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "held", "text"),
+    [
+        ("coexist", "6", f"4 of the 10 {SYMBOL} that were copied were closed by hand"),
+        ("coexist", "-2", f"10 of the 10 {SYMBOL} that were copied were closed by hand"),
+        ("yield", "13", f"3 {SYMBOL} were traded by hand"),
+        ("yield", "4", f"6 of the 10 {SYMBOL} that were copied were closed by hand"),
+    ],
+)
+def test_17_what_was_done_by_hand_is_told_and_what_is_held_is_the_persons(mode, held, text):
+    desk = opened(mode)
+    desk.sell("10", type=OrderType.STOP_MARKET, trigger="50", reduce_only=True)
+    desk.settle()
+    for _ in range(2):
+        reads(desk, held, after_ms=600)
+    link = link_of(desk)
+    assert (link.attributed, link.let_go, link.own, link.detached) == (0, 10, D(held), 1)
+    (note,) = [note for note in desk.notes if note.kind == "hand-traded"]
+    assert note.text == (
+        f"{text}: its orders are taken away and the parent is not followed until it is flat; "
+        f"what is still held, {D(held)} {SYMBOL}, is yours"
+    )
+    assert (note.level, note.data) == ("error", {"held": str(D(held))})
+    assert {pair.closed for pair in link.pairs.values()} == {"hand-traded"}
+    from copydesk.inputs import Cancel
+
+    assert [intent.why for intent in desk.queue if isinstance(intent, Cancel)] == ["its position is in a person's hands"]
+    desk.carry_out()
+    desk.reports = [report for report in desk.reports if not isinstance(report.event, PositionEvent)]
+    desk.settle()
+    assert desk.working("c1") == []
+
+
+def test_17_a_short_is_let_go_of_like_a_long():
+    desk = loop(following())
+    desk.sell("10")
+    desk.settle()
+    for _ in range(2):
+        reads(desk, "-6", after_ms=600)
+    assert (link_of(desk).detached, link_of(desk).let_go, link_of(desk).own) == (-1, -10, -6)
+    desk.sell("3")
+    desk.settle()
+    assert link_of(desk).detached == -1
+    desk.buy("13")
+    desk.settle()
+    assert link_of(desk).detached == 0
+    (over,) = [note for note in desk.notes if note.kind == "hand-traded" and note.level == "info"]
+    assert over.text == f"the parent is flat in {SYMBOL}: it is followed again from here on"
+    assert link_of(desk).ratios == {}
+
+
+def test_17_what_is_added_by_hand_beside_a_copy_is_known_and_left():
+    desk = opened()
+    for _ in range(2):
+        reads(desk, "14", after_ms=600)
+    assert (link_of(desk).own, alerts(desk), link_of(desk).attributed) == (4, [], 10)
+    for _ in range(2):
+        reads(desk, "12", after_ms=600)
+    assert (link_of(desk).own, alerts(desk)) == (2, [])
+    for _ in range(2):
+        reads(desk, "9", after_ms=600)
+    assert alerts(desk) == ["error"], "now one of the copied ones is gone"
+
+
+def test_17_what_stood_there_before_the_first_copy_is_the_persons():
+    desk = loop(following("enforce"))
+    by_hand(desk, Side.BUY, "3")
+    desk.buy("10")
+    desk.settle()
+    assert link_of(desk).own == 3
+    for _ in range(2):
+        reads(desk, "13", after_ms=600)
+    assert alerts(desk) == []
+    assert desk.position("c1") == 13
+
+
+@pytest.mark.parametrize(("held", "closed"), [("14", "4"), ("11", "1")])
+def test_17_enforce_closes_exactly_what_was_added(held, closed):
+    desk = opened("enforce")
+    for _ in range(2):
+        reads(desk, held, after_ms=600)
+    from copydesk.inputs import Place
+
+    (intent,) = [one for one in desk.queue if isinstance(one, Place)]
+    assert intent.why == "enforce"
+    assert intent.order.terms == Terms(
+        symbol=SYMBOL, side=Side.SELL, type=OrderType.MARKET, quantity=D(closed), reduce_only=True
+    )
+    (note,) = [note for note in desk.notes if note.kind == "hand-traded"]
+    assert note.text == f"{D(closed)} {SYMBOL} that were added by hand are closed again: its setting is 'enforce'"
+    assert note.level == "warn"
+    assert link_of(desk).unmoved == D(closed)
+    for _ in range(3):
+        reads(desk, held, after_ms=600)
+    assert len([one for one in desk.intents if isinstance(one, Place) and one.why == "enforce"]) == 1
+
+
+def looks_at(desk: ClosedLoop, last_ms: int) -> list[int]:
+    """When the account is asked for because of a suspicion, in ms, while nobody answers."""
+    from copydesk.inputs import LookUp, Ticked
+
+    begun, found = desk.now_ns, []
+    desk.queue.clear()
+    while 0 < desk.copier.next_due_ns <= begun + last_ms * 1_000_000:
+        desk.now_ns = max(desk.now_ns, desk.copier.next_due_ns)
+        desk.feed(Ticked(at_ns=desk.now_ns))
+        if any(isinstance(one, LookUp) and not one.orders for one in desk.queue):
+            found.append((desk.now_ns - begun) // 1_000_000)
+        desk.queue.clear()
+    return found
+
+
+def test_17_a_suspicion_is_looked_into_soon_and_then_less_and_less_often():
+    from copydesk.inputs import Reported
+    from copydesk.model import Position
+
+    desk = opened()
+    told = PositionEvent(position=Position(symbol=SYMBOL, quantity=D(6)))
+    desk.feed(Reported(at_ns=desk.now_ns, account="c1", event=told))
+    assert alerts(desk) == []
+    assert looks_at(desk, 1_000) == [500]
+    for expected in (1_000, 2_000, 4_000):
+        reads(desk, "5" if expected == 2_000 else "6", after_ms=0)
+        assert looks_at(desk, 4_500) == [expected]
+
+
+def test_17_nobody_is_asked_while_the_account_is_away():
+    from copydesk.inputs import AccountDown, Reported
+    from copydesk.model import Position
+
+    desk = opened()
+    told = PositionEvent(position=Position(symbol=SYMBOL, quantity=D(6)))
+    desk.feed(Reported(at_ns=desk.now_ns, account="c1", event=told))
+    desk.feed(AccountDown(at_ns=desk.now_ns, account="c1", reason="test"))
+    assert looks_at(desk, 5_000) == []
+
+
+def test_17_comparing_waits_where_the_budget_is_used_up():
+    from copydesk.inputs import Reported
+    from copydesk.model import BudgetScope, Costs, Position
+
+    budget = {
+        "requests_per_minute": 40,
+        "requests_scope": BudgetScope.ACCOUNT,
+        "costs": Costs(account=1, symbols=5),
+    }
+    desk = opened(budget=budget)
+    desk.copier.desk.windows["requests/c1"].spend(desk.now_ns, 30)
+    told = PositionEvent(position=Position(symbol=SYMBOL, quantity=D(6)))
+    desk.feed(Reported(at_ns=desk.now_ns, account="c1", event=told))
+    found = looks_at(desk, 120_000)
+    assert found
+    assert found[0] > 20_000, found

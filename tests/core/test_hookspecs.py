@@ -220,12 +220,13 @@ def block(language: str) -> str:
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The example of the reference, installed as its own `pyproject.toml` says."""
     project = tomllib.loads(block("toml"))["project"]
-    ((kind, module),) = project["entry-points"][hookspecs.ENTRY_POINT_GROUP].items()
+    ((kind, value),) = project["entry-points"][hookspecs.ENTRY_POINT_GROUP].items()
+    module = value.partition(":")[0]
     site = tmp_path / "site"
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    (info / "entry_points.txt").write_text(f"[{hookspecs.ENTRY_POINT_GROUP}]\n{kind} = {module}\n")
+    (info / "entry_points.txt").write_text(f"[{hookspecs.ENTRY_POINT_GROUP}]\n{kind} = {value}\n")
     source = site / f"{module}.py"
     source.write_text(block("python"))
     monkeypatch.syspath_prepend(str(site))
@@ -238,7 +239,7 @@ def test_the_example_is_found_loads_and_passes_the_checks(example: Path):
     assert "notebook" in installed_kinds()
     assert "copydesk_notebook" not in sys.modules
     manager = load_plugin("notebook")
-    assert [manager.get_name(module) for module in manager.get_plugins()] == ["copydesk-notebook"]
+    assert [manager.get_name(plugin) for plugin in manager.get_plugins()] == ["copydesk-notebook"]
     assert describe_kind("notebook").title == "Notebook"
 
 
@@ -323,7 +324,11 @@ def test_the_example_passes_a_strict_type_check(example: Path):
 
     check = example.with_name("check.py")
     check.write_text(
-        "import copydesk_notebook\nfrom copydesk.hookspecs import VenuePlugin\n\nplugin: VenuePlugin = copydesk_notebook\n"
+        "from copydesk.hooks import Session\n"
+        "from copydesk.hookspecs import VenuePlugin\n"
+        "from copydesk_notebook import Session as Notebook, plugin\n\n"
+        "checked: VenuePlugin = plugin\n"
+        "session: type[Session] = Notebook\n"
     )
     cache = str(Path(__file__).parents[2] / ".mypy_cache")
     out, err, status = api.run(["--strict", "--cache-dir", cache, str(example), str(check)])

@@ -7,40 +7,54 @@ from decimal import Decimal
 import pytest
 from copydesk.drifting import drifts
 from copydesk.inputs import Place, Reported
-from copydesk.model import OrderEvent, OrderType, Side, TimeInForce
+from copydesk.model import Order, OrderEvent, OrderType, Side, TimeInForce
 from harness.closed_loop import PARENT, SYMBOL, D, child, instrument
-from harness.rough_loop import MID, RoughLoop
+from harness.scenario.held import HeldLoop
 
+MID = 1000
 HALF, TRIPLE = child("half", k="0.5"), child("triple", k="3")
 AT_ONCE = child("half", k="0.5", catch_up_max_age_ms=1)
 
 
-def desk(*children: object) -> RoughLoop:
-    loop = RoughLoop(children or (HALF, TRIPLE), instrument=instrument("1", tick="1"), price=D(MID))  # type: ignore[arg-type]
+class Unheard(HeldLoop):
+    """The closed loop in which orders of the parent may be concealed."""
+
+    latest: Order
+
+    def order(self, side: Side, quantity: int, type_: OrderType = OrderType.MARKET, offset: int = 0) -> None:
+        price = str(MID - side.sign * offset) if offset else None
+        self.latest = self.parent_places(side, str(quantity), type=type_, price=price)
+
+    def hide(self) -> None:
+        self.conceal(self.latest.venue_id)
+
+
+def desk(*children: object) -> Unheard:
+    loop = Unheard(children or (HALF, TRIPLE), instrument=instrument("1", tick="1"), price=D(MID))  # type: ignore[arg-type]
     loop.start()
     loop.live(1_000)
     read(loop)  # parent and engine agree
     return loop
 
 
-def read(loop: RoughLoop, times: int = 1) -> None:
+def read(loop: Unheard, times: int = 1) -> None:
     for _ in range(times):
         loop.pass_time(1_000)
-        loop.read_again(0)
+        loop.reread(PARENT, since_ms=1)
         loop.live(500)
 
 
-def causes(loop: RoughLoop) -> set[str]:
+def causes(loop: Unheard) -> set[str]:
     return {view.cause for view in drifts(loop.copier.desk) if view.difference}
 
 
-def held(loop: RoughLoop) -> list[Decimal]:
+def held(loop: Unheard) -> list[Decimal]:
     return [loop.position(rules.account) for rules in loop.children]
 
 
-def unseen(loop: RoughLoop, side: Side, quantity: int) -> None:
+def unseen(loop: Unheard, side: Side, quantity: int) -> None:
     loop.order(side, quantity)
-    loop.conceal(0)
+    loop.hide()
     loop.live(100)
 
 
@@ -97,7 +111,7 @@ def test_the_order_behind_it_is_told_late_and_counts_once(hear: str) -> None:
     unseen(loop, Side.SELL, 10)
     read(loop, 2)
     sent = len(loop.sent)
-    loop.reveal()
+    loop.concealed.clear()
     if hear == "stream":
         (order,) = loop.exchange.orders(PARENT)
         loop.feed(Reported(at_ns=loop.now_ns, account=PARENT, event=OrderEvent(order=order)))
@@ -115,7 +129,7 @@ def test_an_order_that_is_missed_once_goes_on() -> None:
     loop = desk()
     loop.order(Side.BUY, 10, OrderType.LIMIT, 5)
     loop.live(100)
-    loop.conceal(0)
+    loop.hide()
     read(loop)
     assert [len(loop.working(rules.account)) for rules in loop.children] == [1, 1]
     read(loop)
@@ -126,11 +140,11 @@ def test_an_order_that_ended_as_far_as_was_known_and_then_filled_is_followed() -
     loop = desk()
     loop.order(Side.SELL, 10, OrderType.LIMIT, 5)
     loop.live(100)
-    loop.conceal(0)
+    loop.hide()
     read(loop, 2)
     assert loop.working("half") == []
-    loop.reveal()
-    loop.move(MID + 20)
+    loop.concealed.clear()
+    loop.prices(D(MID + 20))
     loop.live(100)
     assert loop.position(PARENT) == -10
     assert held(loop) == [-5, -30]

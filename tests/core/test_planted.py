@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 from harness.machine import DeskMachine
-from harness.planted import FAULTS, planted
+from harness.planted import FAULTS, THEMES, planted
 from harness.scenario.held import pure_stage
 from harness.scenario.reading import read_text
 from harness.scenario.stage import ScenarioFailed, now, play
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-EXAMPLES = 400
+EXAMPLES = 2_000
 """Within so many the machine finds each. It makes up the same ones every time."""
 
 
-def hunt(phase: Phase) -> None:
+def hunt(phase: Phase, theme: str = "") -> None:
     chosen = settings(
         derandomize=True,
         database=None,
@@ -29,13 +29,13 @@ def hunt(phase: Phase) -> None:
         print_blob=False,
         report_multiple_bugs=False,
     )
-    run_state_machine_as_test(DeskMachine, settings=chosen)
+    run_state_machine_as_test(type("DeskMachine", (DeskMachine,), {"theme": theme}), settings=chosen)
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_machine_finds(name: str) -> None:
     with planted(name), pytest.raises(AssertionError):
-        hunt(Phase.generate)
+        hunt(Phase.generate, THEMES[name])
 
 
 def test_what_it_prints_is_a_scenario() -> None:

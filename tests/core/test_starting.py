@@ -331,3 +331,122 @@ def test_a_stop_that_an_earlier_run_left_and_that_is_not_followed_any_more_stays
     start(desk, "copy_now")
     desk.live(5_000)
     assert [terms.type for terms in desk.working("c1")] == [OrderType.STOP_MARKET]
+
+
+# --- what is taken over ---------------------------------------------------------------------------------------------
+
+
+def taken_over(desk: ClosedLoop, policy: str, adverse: str = "0") -> ClosedLoop:
+    from copydesk.inputs import BotStarted
+
+    children = {rules.account: desk.snapshot(rules.account) for rules in desk.children}
+    desk.feed(
+        BotStarted(
+            at_ns=desk.now_ns,
+            bot="bot",
+            snapshot=desk.snapshot(PARENT),
+            policy=policy,
+            max_adverse_percent=D(adverse),
+            children=children,
+        )
+    )
+    return desk
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("policy", ["adopt", "copy_now", "copy_if_better"])
+def test_12_a_position_is_followed_as_if_one_order_had_opened_it(policy, side):
+    from copydesk.model import Order, OrderStatus, OrderType, Side, Terms
+
+    desk = ClosedLoop((child("c1", k="1"),))
+    getattr(desk, side)("2")
+    (held,) = desk.exchange.positions(PARENT)
+    desk.pass_time(5)
+    taken_over(desk, policy, "1")
+    (parent,) = desk.copier.desk.bots["bot"].orders.values()
+    time_ms = desk.now_ns // 1_000_000
+    better = policy == "copy_if_better"
+    assert parent.order == Order(
+        venue_id=f"start-{time_ms}-BTCUSDT-net",
+        terms=Terms(
+            symbol="BTCUSDT",
+            side=Side(side),
+            type=OrderType.LIMIT if better else OrderType.MARKET,
+            quantity=D(2),
+            price=held.entry_price if better else None,
+        ),
+        status=OrderStatus.FILLED,
+        filled=D(2),
+        average_price=held.entry_price,
+        created_ms=time_ms,
+        updated_ms=time_ms,
+        reason="what it held when the bot was started",
+    )
+    assert (parent.filled, parent.opened, parent.seen) == (2, 2, True)
+    assert parent.max_adverse_percent == (1 if better else None)
+    link = next(iter(desk.copier.desk.bots["bot"].links.values()))
+    assert link.ratios == {1 if side == "buy" else -1: 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "held", "aim", "earlier", "others", "taken"),
+    [
+        ("adopt", "5", "8", None, "0", "5"),
+        ("adopt", "9", "8", None, "0", "8"),
+        ("adopt", "-5", "8", None, "0", "0"),
+        ("adopt", "-5", "-8", None, "0", "-5"),
+        ("adopt", "5", "8", None, "2", "3"),
+        ("adopt", "5", "8", None, "5", "0"),
+        ("copy_now", "5", "8", None, "0", "0"),
+        ("copy_now", "5", "8", "3", "0", "3"),
+        ("copy_now", "5", "8", "6", "0", "5"),
+        ("copy_now", "5", "2", "6", "0", "2"),
+        ("copy_now", "5", "8", "-3", "0", "0"),
+        ("copy_now", "5", "8", "0", "0", "0"),
+        ("copy_now", "0", "8", "3", "0", "0"),
+    ],
+)
+def test_12_how_much_of_what_is_held_counts_as_copied(policy, held, aim, earlier, others, taken):
+    from copydesk.inputs import BotRules
+    from copydesk.model import Position, PositionSide
+    from copydesk.starting import takes
+    from copydesk.state import Bot, Desk, Link
+
+    rules = child("c1", k="1")
+    desk, book = Desk(), ("BTCUSDT", PositionSide.NET)
+    for name in ("bot", "another", "third"):
+        desk.bots[name] = Bot(rules=BotRules(name=name, kind="paper", parent=PARENT, children=(rules,)))
+    desk.bots["another"].link(rules, book).attributed = D(others)
+    if D(held):
+        desk.account("c1").positions[book] = Position(symbol="BTCUSDT", quantity=D(held))
+    before = {}
+    if earlier is not None:
+        before["c1", book] = Link(bot="bot", child=rules, book=book, attributed=D(earlier))
+    link = desk.bots["bot"].link(rules, book)
+    assert takes(desk, desk.bots["bot"], link, before, D(aim), policy) == D(taken)
+
+
+@pytest.mark.parametrize(
+    ("k", "book", "theirs"),
+    [
+        ("1", "long", "long"),
+        ("-1", "long", "short"),
+        ("-1", "short", "long"),
+        ("-1", "net", "net"),
+        ("1", "short", "short"),
+    ],
+)
+def test_12_what_is_held_is_looked_for_on_the_childs_own_side(k, book, theirs):
+    from copydesk.inputs import BotRules
+    from copydesk.model import Position, PositionSide
+    from copydesk.starting import takes
+    from copydesk.state import Bot, Desk
+
+    rules = child("c1", k=k)
+    desk = Desk()
+    bot = desk.bots["bot"] = Bot(rules=BotRules(name="bot", kind="paper", parent=PARENT, children=(rules,)))
+    link = bot.link(rules, ("BTCUSDT", PositionSide(book)))
+    link.ratios[1] = link.ratios[-1] = D(k)
+    side = PositionSide(theirs)
+    desk.account("c1").positions["BTCUSDT", side] = Position(symbol="BTCUSDT", position_side=side, quantity=D(4))
+    assert takes(desk, bot, link, {}, D(9), "adopt") == 4

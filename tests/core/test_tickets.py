@@ -305,3 +305,101 @@ def test_tickets_are_replayed():
         intents += [to_json(one) for one in decisions if hasattr(one, "id")]
     assert intents == [to_json(intent) for intent in desk.intents]
     assert again.desk.tickets == desk.copier.desk.tickets
+
+
+# --- what a ticket is, and what is kept of it ---------------------------------------------------------------------------
+
+
+def test_a_ticket_has_an_id_of_its_own_and_what_is_sent_by_it_too():
+    from copydesk.ids import TICKET, client_order_id
+
+    desk = loop()
+    ticket = refused(desk)
+    send(desk, ticket)
+    sent = newest(desk)
+    cause = f"{ticket.parent_order}/{ticket.id}/{ticket.created_ns}"
+    assert sent.client_id == client_order_id("bot", "c1", cause, TICKET)
+    assert ticket.id == "t1"
+    (note,) = [note for note in desk.notes if note.kind == "ticket"]
+    assert note.text == f"ticket t1 sent by ann: buy {ticket.terms.quantity} BTCUSDT"
+    assert note.data == {"ticket_id": "t1", "client_id": sent.client_id}
+    order = desk.copier.desk.child_orders["c1", sent.client_id].order
+    assert (order.cause, order.leg, order.exit, order.why) == (ticket.parent_order, TICKET, False, "ticket")
+
+
+def test_who_dismissed_a_ticket_is_told_and_nobody_where_nobody_says_so():
+    desk = loop()
+    for actor, words in (("ann", " by ann"), ("", "")):
+        ticket = refused(desk)
+        desk.feed(TicketDismissed(at_ns=desk.now_ns, ticket=ticket.id, actor=actor))
+        note = desk.notes[-1]
+        assert note.text == f"ticket {ticket.id} dismissed{words}: {ticket.why}"
+        assert (note.level, note.kind, note.bot, note.account, note.symbol) == ("info", "ticket", "bot", "c1", "BTCUSDT")
+        assert note.data == {"ticket_id": ticket.id}
+        told = len(desk.notes)
+        desk.feed(TicketDismissed(at_ns=desk.now_ns, ticket=ticket.id, actor=actor))
+        desk.feed(TicketDismissed(at_ns=desk.now_ns, ticket="t99", actor=actor))
+        assert len(desk.notes) == told, "there is nothing to dismiss"
+
+
+def test_only_the_open_ticket_of_the_same_order_is_replaced():
+    desk = loop(child("c1", k="0.5"), child("c2", k="0.5"))
+    first = refused(desk)
+    statuses = {ticket.id: ticket.status for ticket in desk.copier.desk.tickets.values()}
+    assert set(statuses.values()) == {"open"}, "another child's is another one"
+    refused(desk)
+    assert [ticket.status for ticket in desk.copier.desk.tickets.values()] == ["open"] * 4, "so is another order's"
+    desk.fault = lambda intent: (
+        Rejected(reason=RejectReason.PERMISSION, message="still not") if isinstance(intent, Place) else None
+    )
+    mine = next(ticket for ticket in desk.copier.desk.tickets.values() if ticket.child == "c1")
+    desk.feed(TicketSent(at_ns=desk.now_ns, ticket=mine.id))
+    desk.settle()
+    statuses = {ticket.id: ticket.status for ticket in desk.copier.desk.tickets.values()}
+    assert statuses[mine.id] == "sent", "what was sent is not replaced"
+    assert sorted(statuses.values()) == ["open"] * 4 + ["sent"]
+    assert first.id in statuses
+
+
+def test_a_newer_ticket_replaces_the_open_one_of_its_order():
+    from copydesk.sending import Run
+    from copydesk.tickets import TICKETS_KEPT, leave
+
+    desk = loop()
+    ticket = refused(desk)
+    link = next(iter(desk.copier.desk.bots["bot"].links.values()))
+    run = Run(desk=desk.copier.desk, due=[], at_ns=desk.now_ns)
+    leave(run, link, "warn", "stale", "again", ticket.terms, parent_order=ticket.parent_order)
+    old, new = desk.copier.desk.tickets.values()
+    assert (old.status, new.status, new.id) == ("replaced", "open", "t2")
+    assert (old.terms, old.why) == (ticket.terms, ticket.why)
+    assert "was replaced by a newer one" in why(desk, old)
+    for number in range(TICKETS_KEPT + 5):
+        leave(run, link, "warn", "stale", "again", ticket.terms, parent_order=f"p{number}")
+    kept = list(desk.copier.desk.tickets)
+    assert len(kept) == TICKETS_KEPT
+    assert kept[-1] == f"t{TICKETS_KEPT + 7}"
+    assert kept[0] == "t8", "the oldest are forgotten"
+
+
+def test_a_ticket_of_a_bot_that_is_gone_cannot_be_sent():
+    from copydesk.inputs import Configured
+    from harness.closed_loop import KIND
+
+    desk = loop()
+    ticket = refused(desk)
+    desk.feed(Configured(at_ns=desk.now_ns, bots=(), capabilities={KIND: desk.can}))
+    assert "does not work" in why(desk, ticket)
+
+
+@pytest.mark.parametrize(("held", "bought"), [("0", "5"), ("3", "2"), ("5", "0")])
+def test_a_ticket_brings_what_is_missing_and_no_more(held, bought):
+    desk = loop(child("c1", k="0.5"))
+    ticket = refused(desk, "10")
+    link = next(iter(desk.copier.desk.bots["bot"].links.values()))
+    link.attributed = D(held)
+    assert bool(why(desk, ticket)) is (bought == "0")
+    before = len(desk.intents)
+    desk.feed(TicketSent(at_ns=desk.now_ns, ticket=ticket.id))
+    places = [intent.order.terms.quantity for intent in desk.intents[before:] if isinstance(intent, Place)]
+    assert places == ([D(bought)] if D(bought) else [])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from copydesk.datafolder import read_control
-from copydesk.model import RehearsalReady, from_json
+from copydesk.client import AsyncControlClient
+from copydesk.datafolder import ControlFile, read_control
+from copydesk.model import RehearsalReady, from_json, to_json
 from copydesk.secrets import variable_of
 from harness.demos import COMMAND
 
@@ -59,18 +60,20 @@ def test_keys_in_use_appear_nowhere(venue: RehearsalReady, tmp_path: Path) -> No
     with subprocess.Popen(
         [COMMAND, "run"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as engine:
+        assert engine.stdout is not None
         try:
-            control = wait_for(lambda: read_control(folder) if folder.exists() else None)
+            said["run"] = engine.stdout.readline()  # it serves by now
+            control = read_control(folder)
+            assert control is not None, said["run"]
             base = f"{control.url}/api/v1"
             headers = {"Authorization": f"Bearer {control.token}"}
             with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
-                wait_for(lambda: "bot 'b' started" in client.get(f"{base}/log").text)
+                asyncio.run(told(control, "bot 'b' started"))
                 terms = {"symbol": venue.symbols[0], "side": "buy", "type": "market", "quantity": "0.01"}
                 answer = client.post(f"{base}/accounts/parent/orders", json=terms)
                 assert answer.status_code == 200, answer.text
                 said["order"] = answer.text
-                wait_for(lambda: "Copied" in client.get(f"{base}/log").text)
-                wait_for(lambda: "refused" in client.get(f"{base}/view").text)
+                asyncio.run(told(control, "Copied", "refused"))
                 for path in ("view", "log", "bots", "accounts", "kinds", "health"):
                     said[path] = client.get(f"{base}/{path}").text
             for words in ("accounts", "bots list", "secrets list", "plugins", "doctor", "journal show --limit 0"):
@@ -78,18 +81,20 @@ def test_keys_in_use_appear_nowhere(venue: RehearsalReady, tmp_path: Path) -> No
                 run(*words.split())
         finally:
             engine.terminate()
-            assert engine.stdout is not None
-            said["run"] = engine.stdout.read()
+            said["run"] += engine.stdout.read()
     said |= {file.name: file.read_bytes().decode("latin-1") for file in folder.iterdir() if file.is_file()}
     assert {"engine.log", "journal.db", "secrets.sealed", "bots.toml"} <= said.keys()
     hidden = [PASSPHRASE, *(value for fields in secrets.values() for value in fields.values())]
     assert [where for where, text in said.items() if any(value in text for value in hidden)] == []
 
 
-def wait_for(condition):  # type: ignore[no-untyped-def]
-    """What the condition gives, once it is true."""
-    until = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.05)
-    return found
+async def told(control: ControlFile, *words: str) -> None:
+    """Return once the engine has told of all the words, in whatever it has told since it began."""
+    wanted = set(words)
+    async with asyncio.timeout(PATIENCE_S), AsyncControlClient(control.url, control.token) as client:
+        view = await client.view()
+        before = to_json((view, await client.log())).decode()
+        events = client.stream(view.seq)
+        while wanted := {word for word in wanted if word not in before}:
+            before = to_json(await anext(events)).decode()
+        await events.aclose()

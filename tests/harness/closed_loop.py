@@ -62,6 +62,8 @@ from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import AccountReport, MarketDepth, MarketTrade, OrderReport, Report
 from copydesk_paper.refusal import ExchangeRefusal
 
+from harness import decided
+
 D = Decimal
 KIND = "paper"
 PARENT = "parent"
@@ -111,11 +113,16 @@ class ClosedLoop:
     reduce_only: bool = True
     budget: dict[str, Any] = field(default_factory=dict)  # what the venue's limits are: fields of `Capabilities`
     oco: bool = False
+    bots: tuple[BotRules, ...] = ()  # beside the first
+    binds: bool = False  # exits bind what they would sell
+    free: bool = False  # trading costs no fees
+    types: frozenset[OrderType] = frozenset(OrderType)  # that the venue has
 
     def __post_init__(self) -> None:
         self.now_ns = START_NS
         self.copier = Copier()
-        self.exchange = Exchange([self.instrument], now_ms=lambda: self.now_ns // 1_000_000)
+        fees = {"maker_fee": D(0), "taker_fee": D(0)} if self.free else {}
+        self.exchange = Exchange([self.instrument], now_ms=lambda: self.now_ns // 1_000_000, **fees)
         self.down: set[str] = set()
         self.inputs: list[bytes] = []
         self.intents: list[Place | PlaceGroup | Modify | Cancel | LookUp] = []
@@ -126,7 +133,8 @@ class ClosedLoop:
         self.fault: Callable[[Place | PlaceGroup | Modify | Cancel], Outcome | str | None] = lambda intent: None
         self.shuffle: random.Random | None = None
         self.prices(self.price)
-        for account in (PARENT, *(rules.account for rules in self.children)):
+        followers = (*self.children, *(rules for bot in self.bots for rules in bot.children))
+        for account in dict.fromkeys((PARENT, *(rules.account for rules in followers))):
             self.exchange.open_account(account, self.cash.get(account, D(10_000_000)), hedge_mode=self.hedge)
         self.exchange.listen(self._hear)
         self.can = Capabilities(
@@ -135,14 +143,16 @@ class ClosedLoop:
             nets_positions=self.nets,
             reduce_only=self.reduce_only,
             native_oco=self.oco,
+            exits_bind=self.binds,
+            order_types=self.types,
             **self.budget,
         )
         bot = BotRules(name="bot", kind=KIND, parent=PARENT, children=self.children)
         self.feed(EngineStarted(at_ns=self.now_ns))
-        self.feed(Configured(at_ns=self.now_ns, bots=(bot,), capabilities={KIND: self.can}))
+        self.feed(Configured(at_ns=self.now_ns, bots=(bot, *self.bots), capabilities={KIND: self.can}))
         self.feed(InstrumentSeen(at_ns=self.now_ns, kind=KIND, instrument=self.instrument))
-        for rules in self.children:
-            self.feed(Snapped(at_ns=self.now_ns, account=rules.account, snapshot=self.snapshot(rules.account)))
+        for account in dict.fromkeys(rules.account for rules in followers):
+            self.feed(Snapped(at_ns=self.now_ns, account=account, snapshot=self.snapshot(account)))
 
     # --- the world ------------------------------------------------------------------------------------------------
 
@@ -219,6 +229,7 @@ class ClosedLoop:
 
     def _take(self, decisions: list[Decision]) -> None:
         for decision in decisions:
+            decided.check(decision, self.copier.desk)
             if isinstance(decision, Note):
                 self.notes.append(decision)
             else:
@@ -264,6 +275,7 @@ class ClosedLoop:
             self.carry_out()
             if not self.reports and not self.queue:
                 if not 0 < self.copier.next_due_ns <= self.now_ns + self.soon_ms * 1_000_000:
+                    decided.check_words(self.copier.desk)
                     return self
                 self.pass_time(max(1, (self.copier.next_due_ns - self.now_ns) // 1_000_000 + 1))
         raise AssertionError(f"still not quiet: {self.queue} {self.copier.next_due_ns - self.now_ns}")
@@ -280,6 +292,7 @@ class ClosedLoop:
                 break
             self.pass_time(max(0, -((self.now_ns - self.copier.next_due_ns) // 1_000_000)))
         self.now_ns = end_ns
+        decided.check_words(self.copier.desk)
 
     def reread(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> None:
         snapshot = self.snapshot(account, look_up, since_ms)

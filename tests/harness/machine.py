@@ -6,145 +6,32 @@ the story of an example that fails is a scenario file.
 
 from __future__ import annotations
 
-import dataclasses
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from copydesk.model import Order, OrderType, PositionSide, RejectReason, Side, Terms, TimeInForce
+from copydesk.model import Order, OrderType, PositionSide, RejectReason, Side, Terms
 from copydesk_paper.refusal import ExchangeRefusal
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from harness.choices import MID, Desk, Happening, Trade, desks, happenings
 from harness.scenario.held import HeldStage
 from harness.scenario.phrases import PHRASES
 from harness.scenario.promises import never_beyond_what_was_meant
-from harness.scenario.reading import PARENT, Market, Scenario
+from harness.scenario.reading import PARENT, Scenario, read_text
 from harness.scenario.shortening import shortened
 from harness.scenario.stage import now
 from harness.scenario.words import SYMBOL, OrderWords
 from harness.scenario.writing import write_scenario
 
 D = Decimal
-MID = 1000
-_VERBS = {phrase.form: phrase.verb for phrase in PHRASES}
-
-# --- what there is to choose from -------------------------------------------------------------------------------------
-
-SIZES = ("x0.5", "x3", "x0.33", "x-1", "x1", "100%")
-OPTIONS = {
-    "rounding": ("nearest", "min_one"),
-    "catch_up.max_age_s": ("1", "30"),
-}
-"""Settings of a child other than the defaults."""
-
-sides = st.sampled_from(list(Side))
-books = st.sampled_from([PositionSide.LONG, PositionSide.SHORT])
-number = st.integers(0, 4)
-quantities = st.integers(1, 12)
-offsets = st.sampled_from([-3, 1, 2, 4, 8])
-STOPS = [type_ for type_ in OrderType if type_.is_conditional]
 _BELOW_FOR_BUYS = (OrderType.LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)
-_PLAIN: dict[str, Any] = {}
-_FLAGS: list[dict[str, Any]] = [{"time_in_force": TimeInForce.IOC}, {"time_in_force": TimeInForce.FOK}, {"post_only": True}]
-
-
-@dataclasses.dataclass(frozen=True)
-class Trade:
-    """What the parent does; not all of it matters to each. `offset`: ticks from the market, below 0 it crosses."""
-
-    what: str
-    side: Side
-    quantity: int
-    type_: OrderType
-    offset: int
-    book: PositionSide
-    share: int
-    more: dict[str, Any]
-    limit_flags: dict[str, Any]
-
-    @property
-    def flags(self) -> dict[str, Any]:
-        return self.limit_flags if self.type_ is OrderType.LIMIT else {}
-
-
-doings = st.builds(
-    Trade,
-    what=st.sampled_from(
-        ["enter"] * 5 + ["exit"] * 4 + ["bracket", "close all", "cancel", "cancel", "change", "change", "change", "flat"]
-    ),
-    side=sides,
-    quantity=quantities,
-    type_=st.sampled_from([OrderType.MARKET] * 4 + [OrderType.LIMIT] * 5 + STOPS),
-    offset=offsets,
-    book=books,
-    share=st.sampled_from([30, 50, 100, 100, 200, 250]),
-    more=st.sampled_from([_PLAIN, {"reduce_only": True}]),
-    limit_flags=st.sampled_from([_PLAIN, _PLAIN, *_FLAGS]),
-)
-
-
-_WORDS = [
-    "connection of {account} goes down",
-    "connection of {account} comes back",
-    "snapshot of {account} is taken",
-    "snapshot of {account} arrives",
-    "account of {account} is read again",
-]
-
-
-def _happens(
-    often: int, what: str, /, **how: st.SearchStrategy[Any]
-) -> list[st.SearchStrategy[tuple[str, dict[str, Any]]]]:
-    return [st.tuples(st.just(what), st.fixed_dictionaries(how)) for _ in range(often)]
-
-
-happenings = st.one_of(
-    _happens(10, "trades", trade=doings, flows=st.sampled_from([0, 1, 1, 1, 300]))
-    + _happens(2, "market_moves", price=st.integers(MID - 12, MID + 12), flows=st.booleans())
-    + _happens(
-        1,
-        "somebody_trades",
-        offset=st.integers(-6, 6),
-        quantity=st.integers(1, 20),
-        depth=st.sampled_from([0, 0, 0, 1, 2, 5, 9, 10_000]),
-    )
-    + _happens(1, "money_moves", which=number, amount=st.sampled_from([100_000, -50_000]))
-    + _happens(3, "flow", time=st.sampled_from([1, 1, 300, 3_000, 90_000]))
-    + _happens(1, "engine_hears", count=st.integers(1, 6), how=st.sampled_from(["", "", " twice", " backwards"]))
-    + _happens(1, "venue_takes", count=st.integers(1, 3))
-    + _happens(2, "requests_go_wrong", which=number, trouble=st.sampled_from(["reply", "request", "busy", "sight"]))
-    + _happens(
-        1,
-        "news_is_lost",
-        which=number,
-        count=st.integers(1, 6),
-        what=st.sampled_from(["reports", "reports", "look-ups", "order", "reveal"]),
-    )
-    + _happens(2, "reading", which=number, form=st.sampled_from(_WORDS))
-    + _happens(
-        1,
-        "engine_crashes",
-        form=st.sampled_from(["engine crashes", "engine crashes after sending"]),
-        stays=st.sampled_from([False, False, True]),
-    )
-    + _happens(1, "venue_refuses", which=number, count=st.integers(1, 2))
-    + _happens(1, "hand_trades", which=number, side=sides, quantity=st.integers(0, 12), book=books)
-)
-"""What may happen, and how: methods of the machine by name. The more often one is named, the more often it happens."""
-
-
-@st.composite
-def children(draw: st.DrawFn) -> dict[str, str]:
-    """One to five children with mixed settings, as `--child` takes them."""
-    found = {}
-    for number in range(1, draw(st.sampled_from([1, 1, 2, 2, 3, 4, 5])) + 1):
-        names = draw(st.lists(st.sampled_from(sorted(OPTIONS)), max_size=2, unique=True))
-        texts = [draw(st.sampled_from(SIZES)), *(f"{name}={draw(st.sampled_from(OPTIONS[name]))}" for name in names)]
-        found[f"c{number}"] = ",".join(texts)
-    return found
+_NOT_BESIDE_THE_DEAD = frozenset({"people", "life"})
+"""What a dead child changes: the numbers of tickets, and when a bot is wound down."""
+_VERBS = {phrase.form: phrase.verb for phrase in PHRASES}
 
 
 class _Story:
@@ -158,64 +45,58 @@ class _Story:
 
 
 class DeskMachine(RuleBasedStateMachine):
-    """`latest`: the story of the machine that ran last, as a scenario file."""
+    """`latest`: the story of the machine that ran last, as a scenario file. `theme`: the only trouble, where set."""
 
     latest = ""
+    theme = ""
     stage: HeldStage
+    scenario: Scenario
     twin: HeldStage | None = None
 
     # --- the desk -----------------------------------------------------------------------------------------------------
 
-    @initialize(
-        family=children(),
-        hedge=st.booleans(),
-        amends=st.sampled_from([("limit",), (), tuple(map(str, OrderType))]),
-        nets=st.booleans(),
-        rough=st.sampled_from([False, False, True]),
-        ends=st.sampled_from(["as it is", "as it is", "without orders", "flat", "flat"]),
-        twin=st.sampled_from([True, False, False, False]),
-    )
-    def open(
-        self, family: dict[str, str], hedge: bool, amends: tuple[str, ...], nets: bool, rough: bool, ends: str, twin: bool
-    ) -> None:
-        """`rough`: the venue also refuses for good, and people trade on the children. `ends`: what the parent does last."""
+    @initialize(desk=st.runner().flatmap(lambda machine: desks(machine.theme)))
+    def open(self, desk: Desk) -> None:
         self.steps: list[tuple[str, dict[str, Any]]] = []
         self.orders = 0
-        self.rough, self.ends = rough, ends
+        self.ends = desk.ends
+        self.happenings = happenings(desk.about)
         self.desk_lines = [
             "rules    10, 14, 16",
             f"market   price {MID}, step 1, tick 1",
-            *(f"child {name} {text}" for name, text in family.items()),
-            *(["all accounts are in hedge mode"] if hedge else []),
-            *([] if nets or hedge else ["venue does not net"]),
-            "venue amends " + (", ".join(amends) or "nothing"),
+            *(f"child {name} {text}" for name, text in desk.children.items()),
+            *(f"bot {text}" for text in desk.silence),
+            *(["all accounts are in hedge mode"] if desk.hedge else []),
+            *([] if desk.nets or desk.hedge else ["venue does not net"]),
+            *(["venue has native OCO"] if desk.oco else []),
+            *([desk.budget] if desk.budget else []),
+            "venue amends " + (", ".join(desk.amends) or "nothing"),
             "messages are held",
         ]
-        self.scenario = Scenario(
-            Path("made-up.scenario"),
-            market=Market(price=D(MID), step=D(1), tick=D(1)),
-            children=family,
-            hedge=hedge,
-            nets=nets or hedge,
-            amends=amends,
-            held=True,
-        )
-        self.stage = HeldStage(self.scenario)
-        now(self.stage.open())
-        if twin and not rough:
-            beside = dataclasses.replace(self.scenario, children={**family, "dead": "x1"})
-            self.twin = HeldStage(beside)
+        self.stage = self.staged([])
+        self.scenario = self.stage.scenario
+        if desk.twin and not desk.shared and not desk.about & _NOT_BESIDE_THE_DEAD:
+            self.twin = self.staged(["child dead x1"])
             self.twin.loop.dead.add("dead")
-            now(self.twin.open())
+
+    def staged(self, more: list[str]) -> HeldStage:
+        """A stage of the desk with these lines besides."""
+        head = write_scenario(
+            "A story that the machine made up", [], [*self.desk_lines, *more], [("promises shall hold", {})]
+        )
+        stage = HeldStage(read_text(head, Path("made-up.scenario")))
+        now(stage.open())
+        return stage
 
     def act(self, form: str, **values: Any) -> None:
         """Take one step and write it down. What the venue refuses to a person did not happen."""
+        self.steps.append((form, values))
         try:
             now(getattr(self.stage, _VERBS[form])(**values))
         except ExchangeRefusal:
+            self.steps.pop()
             return
         now(self.stage.rest())
-        self.steps.append((form, values))
         if self.twin is not None:
             now(getattr(self.twin, _VERBS[form])(**values))
             now(self.twin.rest())
@@ -247,28 +128,26 @@ class DeskMachine(RuleBasedStateMachine):
         if hasattr(self, "stage"):
             never_beyond_what_was_meant(self.stage)
 
-    @rule(happening=happenings)
-    def happens(self, happening: tuple[str, dict[str, Any]]) -> None:
+    @rule(happening=st.runner().flatmap(lambda machine: machine.happenings))
+    def happens(self, happening: Happening) -> None:
         """One rule for all: hypothesis would leave out whole rules, and most stories would be about nothing."""
         what, how = happening
         getattr(self, what)(**how)
 
     # --- the parent ---------------------------------------------------------------------------------------------------
 
-    def place(
+    def order(
         self, side: Side, quantity: int, type_: OrderType, offset: int, book: PositionSide, more: dict[str, Any]
-    ) -> None:
+    ) -> OrderWords:
         """`offset`: how many ticks the price is away from the market, on its passive side if above 0."""
         away = -side.sign if type_ in _BELOW_FOR_BUYS else side.sign
         offset = offset if type_ is OrderType.LIMIT else abs(offset)
         at = D(max(1, int(self.stage.price) + away * offset))
-        if more.get("close_position"):
-            quantity = 0
         terms = Terms(
             symbol=SYMBOL,
             side=side,
             type=type_,
-            quantity=D(quantity),
+            quantity=D(0 if more.get("close_position") else quantity),
             price=at if type_.has_price else None,
             trigger_price=at if type_.has_trigger else None,
             trail_percent=D(1) if type_ is OrderType.TRAILING_STOP else None,
@@ -277,10 +156,15 @@ class DeskMachine(RuleBasedStateMachine):
         )
         if self.scenario.hedge and (book is PositionSide.LONG) == (side is Side.BUY):
             terms = msgspec.structs.replace(terms, reduce_only=False)
-            if terms.close_position:
-                return
         self.orders += 1
-        self.act("parent {order}", order=OrderWords(terms, f"o{self.orders}"))
+        return OrderWords(terms, f"o{self.orders}")
+
+    def place(
+        self, side: Side, quantity: int, type_: OrderType, offset: int, book: PositionSide, more: dict[str, Any]
+    ) -> None:
+        opens = self.scenario.hedge and (book is PositionSide.LONG) == (side is Side.BUY)
+        if not (opens and more.get("close_position")):
+            self.act("parent {order}", order=self.order(side, quantity, type_, offset, book, more))
 
     def close(self, share: int, type_: OrderType, offset: int, more: dict[str, Any]) -> None:
         for position in self.stage.exchange.positions(PARENT):
@@ -313,6 +197,8 @@ class DeskMachine(RuleBasedStateMachine):
                 self.close(100, OrderType.MARKET, 0, {})
             case "bracket":
                 self.bracket(trade)
+            case "pair" if self.scenario.oco:
+                self.bracket(trade, as_one=True)
             case _:
                 self.place(trade.side, trade.quantity, trade.type_, trade.offset, trade.book, trade.flags)
         if flows:
@@ -326,15 +212,23 @@ class DeskMachine(RuleBasedStateMachine):
         if trade.share != 50:
             self.act("parent resizes {name} to {quantity}", name=name, quantity=D(trade.quantity))
 
-    def bracket(self, trade: Trade) -> None:
-        """An entry at market with a stop and a target."""
+    def bracket(self, trade: Trade, *, as_one: bool = False) -> None:
+        """An entry at market with a stop and a target, of which one cancels the other where they are placed `as_one`."""
         side = trade.side
         if self.scenario.hedge:
             side = Side.BUY if trade.book is PositionSide.LONG else Side.SELL
         more = {} if self.scenario.hedge else {"reduce_only": True}
         self.place(side, trade.quantity, OrderType.MARKET, 0, trade.book, {})
-        self.place(side.opposite, trade.quantity, OrderType.LIMIT, abs(trade.offset), trade.book, more)
-        self.place(side.opposite, trade.quantity, OrderType.STOP_MARKET, abs(trade.offset), trade.book, more)
+        ticks = abs(trade.offset)
+        legs = [
+            self.order(side.opposite, trade.quantity, type_, ticks, trade.book, more)
+            for type_ in (OrderType.LIMIT, OrderType.STOP_MARKET)
+        ]
+        if as_one:
+            self.act("parent places as one {group}", group=legs)
+        else:
+            for leg in legs:
+                self.act("parent {order}", order=leg)
 
     def cancel_all(self) -> None:
         for name, _ in self.working():
@@ -346,6 +240,25 @@ class DeskMachine(RuleBasedStateMachine):
         self.act("market moves to {price}", price=D(price))
         if flows:
             self.flow(1)
+
+    def fills(self, which: int, whose: int, quantity: int, then: str) -> None:
+        """Somebody trades with exactly one order: the parent's, or a child's copy of it. The parent may cancel the rest."""
+        working = self.working()
+        if not working:
+            return
+        name, order = working[which % len(working)]
+        accounts = [PARENT, PARENT, *self.scenario.children]
+        account = accounts[whose % len(accounts)]
+        standing = {copy.client_id for copy in self.stage.exchange.open_orders(account)}
+        tracked = [one.order for (child, _), one in self.stage.desk.child_orders.items() if child == account]
+        copies = [copy.client_id for copy in tracked if copy.cause == order.venue_id]
+        if not copies or copies[-1] not in standing:
+            account = PARENT
+        self.act("venue fills {quantity} of {account}'s {name}", quantity=D(quantity), account=account, name=name)
+        if then == "flow":
+            self.flow(1)
+        elif then == "cancel":
+            self.act("parent cancels {name}", name=name)
 
     def somebody_trades(self, offset: int, quantity: int, depth: int) -> None:
         if depth:
@@ -386,6 +299,8 @@ class DeskMachine(RuleBasedStateMachine):
                 self.act("venue loses the next request of {account}", account=account)
             case "busy":
                 self.act("venue is too busy for the next {count} requests of {account}", account=account, count=1)
+            case "late":
+                self.act("venue hides what {account} does for {time}", account=account, time=10_000)
             case "sight":
                 self.act("venue loses its reply to {account}", account=account)
                 self.act("reports to {account} are lost, {count} of them", account=account, count=4)
@@ -414,21 +329,51 @@ class DeskMachine(RuleBasedStateMachine):
 
     # --- what is final, and people ----------------------------------------------------------------------------------------
 
-    def venue_refuses(self, which: int, count: int) -> None:
-        if not self.rough:
-            return
+    def venue_refuses(self, which: int, count: int, reason: RejectReason) -> None:
         form = "venue refuses the next {count} requests of {account}: {reason}"
-        self.act(form, count=count, account=self.child(which), reason=RejectReason.MARGIN)
+        self.act(form, count=count, account=self.child(which), reason=reason)
 
-    def hand_trades(self, which: int, side: Side, quantity: int, book: PositionSide) -> None:
-        if not self.rough:
-            return
+    def hand_trades(self, which: int, side: Side, quantity: int, book: PositionSide, follows: bool) -> None:
+        """`follows`: the person waits for what the engine makes of it."""
         if not quantity:
             self.act("by hand {account} cancels {name}", account=self.child(which), name="everything")
             return
         place = book if self.scenario.hedge else PositionSide.NET
         terms = Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=D(quantity), position_side=place)
         self.act("by hand {account} {order}", account=self.child(which), order=OrderWords(terms))
+        if follows:
+            self.flow(3_000)
+
+    def trading_becomes(self, which: int, state: str) -> None:
+        self.act("trading of {account} becomes {state}", account=self.child(which), state=state)
+
+    def ticket_is_sent(self, which: int) -> None:
+        account = self.child(which)
+        if any(ticket.child == account for ticket in self.stage.desk.tickets.values()):
+            self.act("a person sends the ticket of {account}", account=account)
+
+    def settings_become(self, which: int, text: str) -> None:
+        self.act("settings of {account} become {settings}", account=self.child(which), settings=text)
+
+    def another_bot_trades(self, side: Side, quantity: int, book: PositionSide) -> None:
+        """The parent is a child of another bot: what that sends is nobody's to copy."""
+        place = book if self.scenario.hedge else PositionSide.NET
+        terms = Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=D(quantity), position_side=place)
+        self.act("another bot on {account} {order}", account=PARENT, order=OrderWords(terms))
+
+    # --- the bot --------------------------------------------------------------------------------------------------------
+
+    def bot_stops(self, policy: str) -> None:
+        self.act("bot stops with {policy}", policy=policy)
+
+    def bot_starts_anew(self, policy: str) -> None:
+        """It is stopped, leaves all as it is, and goes on."""
+        self.act("bot stops with {policy}", policy="leave")
+        self.flow(1)
+        self.act("bot starts with {policy}", policy=policy)
+
+    def bot_starts(self, policy: str) -> None:
+        self.act("bot starts with {policy}", policy=policy)
 
 
 def sends(stage: HeldStage) -> list[object]:

@@ -13,7 +13,22 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from copydesk import following, guarding, planning, sending, settling, trimming, unfilled
+from copydesk import (
+    copier,
+    following,
+    guarding,
+    handwork,
+    merging,
+    planning,
+    refusing,
+    sending,
+    settling,
+    starting,
+    stopping,
+    trimming,
+    unfilled,
+)
+from copydesk.model import ZERO
 from copydesk.planning import Hold
 from copydesk.sizing import round_to
 from copydesk.state import ChildOrder, Link
@@ -22,11 +37,13 @@ from copydesk.tracking import Event, State
 Plant = Callable[[Callable[..., None]], None]
 """Called with `put(owner, name, replacement)`."""
 FAULTS: dict[str, Plant] = {}
+THEMES: dict[str, str] = {}
+"""What trouble the stories are about in which a fault is looked for, where it shows under no other."""
 
 
-def fault(name: str) -> Callable[[Plant], Plant]:
+def fault(name: str, *, theme: str = "") -> Callable[[Plant], Plant]:
     def add(plant: Plant) -> Plant:
-        FAULTS[name] = plant
+        FAULTS[name], THEMES[name] = plant, theme
         return plant
 
     return add
@@ -59,7 +76,7 @@ def _(put: Callable[..., None]) -> None:
     put(following, "_modify", lambda run, link, order, terms, why: None)
 
 
-@fault("resend with a new id")
+@fault("resend with a new id", theme="requests")
 def _(put: Callable[..., None]) -> None:
     placed, prepare = settling._placed, sending.prepare
 
@@ -78,7 +95,7 @@ def _(put: Callable[..., None]) -> None:
     put(following, "prepare", anew)
 
 
-@fault("do not look up what is unknown")
+@fault("do not look up what is unknown", theme="requests")
 def _(put: Callable[..., None]) -> None:
     def forget(run: Any, order: ChildOrder) -> None:
         order.op = None
@@ -125,14 +142,14 @@ def _(put: Callable[..., None]) -> None:
 
 @fault("forget the ratio freeze")
 def _(put: Callable[..., None]) -> None:
-    has_ratio = following._has_ratio
+    has_ratio = following.fix_ratio
 
     def thaw(run: Any, bot: Any, link: Link, pair: Any) -> bool:
         link.ratios.clear()
         pair.ratio = None
         return has_ratio(run, bot, link, pair)
 
-    put(following, "_has_ratio", thaw)
+    put(following, "fix_ratio", thaw)
 
 
 @fault("ignore reduce-only")
@@ -193,3 +210,136 @@ def _(put: Callable[..., None]) -> None:
     for module in (unfilled, following):
         if hasattr(module, "window"):
             put(module, "window", lambda link, *, hurried: (1 << 60, Decimal(50)))
+
+
+@fault("take the child's stop away")
+def _(put: Callable[..., None]) -> None:
+    for module in (planning, following):
+        put(module, "outlives", lambda bot, link, pair: False)
+
+
+@fault("size exits by the parent alone", theme="refusals")
+def _(put: Callable[..., None]) -> None:
+    def parents(bot: Any, link: Link, pair: Any, quantity: Decimal, instrument: Any) -> Decimal:
+        ratio = abs(link.ratio(1) or Decimal(1))
+        return round_to(ratio * quantity, instrument.quantity_step, link.child.rounding)
+
+    put(planning, "_closing", parents)
+
+
+# --- whom to believe ----------------------------------------------------------------------------------------------------
+
+
+@fault("copy one's own orders", theme="people")
+def _(put: Callable[..., None]) -> None:
+    own = copier.Copier._own_order
+
+    def followed(engine: Any, run: Any, account: str, order: Any) -> None:
+        if any(bot.working and bot.rules.parent == account for bot in engine.desk.bots.values()):
+            copier.parent_report(run, account, order)
+        else:
+            own(engine, run, account, order)
+
+    put(copier.Copier, "_own_order", followed)
+    put(merging, "is_own", lambda client_id: False)
+
+
+@fault("believe not-found at once", theme="requests")
+def _(put: Callable[..., None]) -> None:
+    for name, value in (("NOT_FOUND_TIMES", 1), ("NOT_FOUND_MS", 0), ("NOT_FOUND_ADDING_MS", 0)):
+        put(settling, name, value)
+
+
+@fault("lose what the position tells", theme="news")
+def _(put: Callable[..., None]) -> None:
+    put(merging, "_compare_positions", lambda run, bot, snapshot: None)
+
+
+@fault("ignore hand trading", theme="hands")
+def _(put: Callable[..., None]) -> None:
+    def accept(run: Any, bot: Any, link: Link, found: Decimal) -> None:
+        link.own = found
+
+    put(handwork, "_believe", accept)
+
+
+@fault("take a position told before its fill for a hand's", theme="news")
+def _(put: Callable[..., None]) -> None:
+    def hasty(run: Any, account: str, book: Any) -> None:
+        for bot, link in list(handwork._links(run.desk, account)):
+            found = handwork.foreign(run.desk, account, book)
+            if link.begun and not link.detached and handwork.child_book(link) == book and handwork._matters(link, found):
+                handwork._believe(run, bot, link, found)
+
+    put(handwork, "position_told", hasty)
+
+
+@fault("forget what an earlier run of the bot copied", theme="life")
+def _(put: Callable[..., None]) -> None:
+    put(starting, "takes", lambda *of: ZERO)
+
+
+# --- settings -----------------------------------------------------------------------------------------------------------
+
+
+@fault("drop an unfilled timer")
+def _(put: Callable[..., None]) -> None:
+    put(unfilled, "look", lambda *of: unfilled.REST)
+
+
+@fault("hurry what may rest")
+def _(put: Callable[..., None]) -> None:
+    policy = unfilled.policy
+    put(unfilled, "policy", lambda *of, **named: msgspec.structs.replace(policy(*of, **named), after_ms=1))
+
+
+@fault("forget the shrink", theme="refusals")
+def _(put: Callable[..., None]) -> None:
+    put(refusing, "_shrinks", lambda *of: False)
+
+
+@fault("shrink whatever is refused", theme="refusals")
+def _(put: Callable[..., None]) -> None:
+    shrinks = refusing._shrinks
+
+    def always(run: Any, tracked: Any, pair: Any, refusal: Any) -> bool:
+        link, child = tracked.link, tracked.link.child
+        link.child = msgspec.structs.replace(child, on_size_reject="shrink_to_fit")
+        shrunk = shrinks(run, tracked, pair, refusal)
+        link.child = child
+        return shrunk
+
+    put(refusing, "_shrinks", always)
+
+
+@fault("trim who is to keep")
+def _(put: Callable[..., None]) -> None:
+    trim = trimming._trim
+
+    def strict(run: Any, bot: Any, link: Link) -> None:
+        child = link.child
+        link.child = msgspec.structs.replace(child, ahead="trim")
+        trim(run, bot, link)
+        link.child = child
+
+    put(trimming, "_trim", strict)
+
+
+@fault("copy orders where executions were asked for")
+def _(put: Callable[..., None]) -> None:
+    put(merging, "Executed", lambda parent: parent)
+
+
+@fault("ignore limits and filters")
+def _(put: Callable[..., None]) -> None:
+    put(following, "guarded", lambda run, *of: planning.wanted(run.desk, *of))
+
+
+@fault("ignore the request budget")
+def _(put: Callable[..., None]) -> None:
+    put(following, "may_place", lambda run, link, *, replaces: True)
+
+
+@fault("leave what a stop takes away", theme="life")
+def _(put: Callable[..., None]) -> None:
+    put(stopping, "goes", lambda bot, link, pair, order, policy: False)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import msgspec
@@ -39,8 +39,8 @@ from copydesk.model import (
 from copydesk.plugins import load_plugin
 from copydesk.secrets import SealedFile, variable_of
 from copydesk.venue import Venue, open_venue
-from copydesk.view import ConnectionState, LogQuery
-from copydesk_binance.rehearsal import Rehearsal, start
+from copydesk.view import ConnectionState
+from copydesk_binance.rehearsal import start
 from copydesk_paper.records import Execution, MarketDepth, MarketTrade, OrderReport, Report
 
 KIND = "binance-futures"
@@ -55,14 +55,27 @@ LOOK_S = 0.005
 
 
 class SocketDesk:
-    """One parent, three children that follow it at half its size, one bot that is Working."""
+    """One parent, three children that follow it at half its size, one bot that is Working.
+
+    For other kinds: a subclass with another `kind`, `symbol`, `children`, and `options` that let the venue be patient.
+    """
+
+    kind = KIND
+    symbol = SYMBOL
+    children = CHILDREN
+    reconcile_s = "0.1"
+    options: ClassVar[dict[str, str]] = {
+        "weight-per-minute": "1000000",
+        "orders-per-minute": "100000",
+        "orders-per-10s": "100000",
+    }
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reports: list[OrderReport] = []  # everything that happened to any order, in the venue's order
         self._environment = pytest.MonkeyPatch()
         self._numbers = itertools.count(1)
-        self.rehearsal: Rehearsal
+        self.rehearsal: Any
         self.journal: Journal
         self.engine: Engine
         self.desk: LiveDesk
@@ -70,10 +83,9 @@ class SocketDesk:
 
     async def start(self) -> None:
         """Bring everything up: afterwards the next order of the parent is copied."""
-        accounts = {name: Decimal(1_000_000) for name in (PARENT, *CHILDREN)}
-        plenty = {"weight-per-minute": "1000000", "orders-per-minute": "100000", "orders-per-10s": "100000"}
-        settings = RehearsalSettings(kind=KIND, accounts=accounts, speed=Decimal(0), options=plenty)
-        self.rehearsal = await start(settings)
+        accounts = {name: Decimal(1_000_000) for name in (PARENT, *self.children)}
+        settings = RehearsalSettings(kind=self.kind, accounts=accounts, speed=Decimal(0), options=self.options)
+        self.rehearsal = await self.open_rehearsal(settings)
         self.rehearsal.exchange.listen(self._hear)
         self.book()
         self.trade(PRICE)
@@ -82,14 +94,18 @@ class SocketDesk:
                 self._environment.setenv(variable_of(account.name, field), secret)
         self.journal = Journal.open(self.folder / "journal.db")
         await self.start_engine()
-        self.parent = await open_venue(load_plugin(KIND), self._login(PARENT))
+        self.parent = await open_venue(load_plugin(self.kind), self._login(PARENT))
+
+    async def open_rehearsal(self, settings: RehearsalSettings) -> Any:
+        """Start the venue."""
+        return await start(settings)
 
     async def start_engine(self) -> None:
         """Start the engine, and its bot where it has none yet."""
         accounts = self.rehearsal.ready.accounts
-        connections = {account.name: {"kind": KIND, **account.options} for account in accounts}
+        connections = {account.name: {"kind": self.kind, **account.options} for account in accounts}
         config = Config.model_validate(
-            {"engine": {"reconcile_s": "0.1", "budget_percent": 10_000}, "connections": connections}
+            {"engine": {"reconcile_s": self.reconcile_s, "budget_percent": 10_000}, "connections": connections}
         )
         sealed = SealedFile(self.folder, lambda: "nothing is sealed")
         store = BotStore.load(self.folder)
@@ -99,7 +115,7 @@ class SocketDesk:
         self.desk.start()
         await self.until(self.connected, "everybody is connected")
         if not self.desk.bots():
-            children = tuple(ChildSettings(account=child, mode="multiplier", value=RATIO) for child in CHILDREN)
+            children = tuple(ChildSettings(account=child, mode="multiplier", value=RATIO) for child in self.children)
             await self.desk.add_bot(BotSettings(name=BOT, parent=PARENT, children=children))
             await self.desk.start_bot(BOT)
 
@@ -112,7 +128,7 @@ class SocketDesk:
 
     def _login(self, name: str) -> ConnectionSettings:
         account = next(account for account in self.rehearsal.ready.accounts if account.name == name)
-        return ConnectionSettings(name=name, kind=KIND, options=account.options, secrets=account.secrets)
+        return ConnectionSettings(name=name, kind=self.kind, options=account.options, secrets=account.secrets)
 
     def _hear(self, report: Report) -> None:
         if isinstance(report, OrderReport):
@@ -124,12 +140,12 @@ class SocketDesk:
         """Plenty on both sides of `price`."""
         tick, plenty = Decimal("0.1"), Decimal(1000)
         bids, asks = ((price - tick, plenty),), ((price + tick, plenty),)
-        self.rehearsal.exchange.apply(MarketDepth(symbol=SYMBOL, bids=bids, asks=asks, snapshot=True))
+        self.rehearsal.exchange.apply(MarketDepth(symbol=self.symbol, bids=bids, asks=asks, snapshot=True))
 
     def trade(self, price: Decimal, quantity: str = "0.001") -> None:
         """Somebody sells `quantity` at `price`: it fills what rests there, or above."""
         self.rehearsal.exchange.apply(
-            MarketTrade(symbol=SYMBOL, price=price, quantity=Decimal(quantity), buyer_is_maker=True)
+            MarketTrade(symbol=self.symbol, price=price, quantity=Decimal(quantity), buyer_is_maker=True)
         )
 
     # --- the parent -------------------------------------------------------------------------------------------------
@@ -137,7 +153,7 @@ class SocketDesk:
     async def place(self, side: Side, quantity: str, **more: Any) -> Order:
         """The parent places an order: a limit order where a price is given, else a market order."""
         type_ = more.pop("type", OrderType.LIMIT if "price" in more else OrderType.MARKET)
-        terms = Terms(symbol=SYMBOL, side=side, type=type_, quantity=Decimal(quantity), **more)
+        terms = Terms(symbol=self.symbol, side=side, type=type_, quantity=Decimal(quantity), **more)
         outcome = await self.parent.place(NewOrder(client_id=f"mine-{next(self._numbers)}", terms=terms))
         assert isinstance(outcome, Accepted), outcome
         assert outcome.order is not None
@@ -168,7 +184,7 @@ class SocketDesk:
             side = Side.SELL if position.quantity > 0 else Side.BUY
             await self.place(side, str(abs(position.quantity)), reduce_only=True)
         await self.until(self._quiet, "the children have followed")
-        assert not any(exchange.positions(name) or exchange.open_orders(name) for name in (PARENT, *CHILDREN))
+        assert not any(exchange.positions(name) or exchange.open_orders(name) for name in (PARENT, *self.children))
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
@@ -218,8 +234,8 @@ class SocketDesk:
         orders = [tracked.order for tracked in self.engine.state.child_orders.values()]
         if any(order.op is not None or order.due_ns for order in orders):
             return False
-        held = {name: self._position(name) for name in (PARENT, *CHILDREN)}
-        if any(held[child] != held[PARENT] * RATIO for child in CHILDREN) or not self.connected():
+        held = {name: self._position(name) for name in (PARENT, *self.children)}
+        if any(held[child] != held[PARENT] * RATIO for child in self.children) or not self.connected():
             return False
         working = {name: len(self.rehearsal.exchange.open_orders(name)) for name in held}
         return len(set(working.values())) == 1
@@ -228,8 +244,8 @@ class SocketDesk:
         """What a failed wait has to say."""
         open_orders = [t.order for t in self.engine.state.child_orders.values() if t.order.state.is_open]
         doing = [(o.account, o.client_id, str(o.state), o.op) for o in open_orders]
-        held = {name: str(self._position(name)) for name in (PARENT, *CHILDREN)}
-        lines = [entry.text for entry in self.desk.log(LogQuery(limit=12))]
+        held = {name: str(self._position(name)) for name in (PARENT, *self.children)}
+        lines = [entry.text for entry in self.desk.latest_lines(12)]
         return f"held {held}; on the way {doing}; the log's end {lines}"
 
     def _position(self, name: str) -> Decimal:
@@ -249,7 +265,7 @@ class SocketDesk:
     def _read_since(self, seq: int) -> int:
         """How often the account that was read least was read since then."""
         read = [given.account for given in self.inputs(seq) if isinstance(given, Snapped)]
-        return min(read.count(name) for name in (PARENT, *CHILDREN))
+        return min(read.count(name) for name in (PARENT, *self.children))
 
     # --- what the venue has -----------------------------------------------------------------------------------------
 
@@ -276,4 +292,4 @@ class SocketDesk:
 
 
 def _ref(order: Order) -> OrderRef:
-    return OrderRef(symbol=SYMBOL, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)
+    return OrderRef(symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id, venue_id=order.venue_id)

@@ -1,64 +1,100 @@
 """Runs the fast, pure tests against every mutant of the pure engine, and keeps what became of each: `make mutants`.
 
-    python tests/mutants/run.py [--only MODULE]... [--again] [--jobs N]
+    python tests/mutants/run.py [--only MODULE]... [--again | --survivors] [--quick] [--sample PERCENT] [--jobs N]
 
-First every test is run once, and which functions it enters is kept. Then each mutant has a process of its own, in which
-the tests that enter its function are run, the quickest first, until one fails. Results are appended to `results.jsonl` as
-they come: a run that was interrupted goes on where it was, and a mutant whose function has changed is run again.
+First every test is run once, and which lines of the engine it executes is kept. Then each mutant has a process of its
+own, in which the tests that execute its statement are run until one fails: first those that take less than `QUICK_S`, of
+these first the ones that found others of the same function, then those that enter the fewest functions. What survives is
+given to the slower tests and to made-up stories of the machine (not with `--quick`), for `LONG_S` at the most. Results are
+appended to `results.jsonl` as they come: a run that was interrupted goes on where it was, and a mutant whose function has
+changed is run again. `--survivors` runs those once more that survived.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import resource
+import select
 import signal
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-RESULTS = HERE / "results.jsonl"
+from results import MODULES, RESULTS, ROOT, SURVIVED, keep_result, key_of, read_results, sample
+
 ENGINE = str(ROOT / "core/src/copydesk") + os.sep
-MODULES = (
-    "copier", "merging", "following", "standing", "planning", "sizing", "protecting", "guarding", "unfilled", "executions",
-    "trimming", "settling", "sending", "tracking", "ids", "drifting", "state", "unprotected", "budget", "pairing",
+TESTS = ("tests/scenarios", "tests/core", "tests/core/desk/test_families.py")
+NOT_PURE = (
+    "test_machine",
+    "tests/core/control", "tests/core/testing", "test_planted", "test_binance_futures", "test_refusals.py", "test_bot_life",
+    "test_hookspecs", "test_the_engine_writes_one",
 )  # fmt: skip
-"""The modules of the pure engine."""
-TESTS = ("tests/scenarios", "tests/core")
-NOT_PURE = ("tests/core/desk", "tests/core/control", "tests/core/testing", "test_planted", "test_binance_futures")
-SLOWEST_S = 4.0
-"""A test that takes longer kills no mutants; the machine is given few stories."""
-STORIES = 60
-CPU_S, MEMORY = 40, 3 << 30
-"""A mutant that lets the tests run for so long, or take so many bytes, goes round in circles: found."""
-WALL_S = 150
+NOT_PURE_BUT = {"tests/core/desk": "test_families"}
+QUICK_S, SLOW_S = 0.4, 6.0
+"""A test that takes longer than the first is run on what the quick ones leave; longer than the second, on none."""
+TALES, STORIES = 80, 5
+"""So many times the machine makes up so many stories: each time counts as one test, and they are the same every time."""
+LONG_S = 10.0
+"""So much of them is run on a mutant, the shortest first."""
+SLOWER = 10
+"""A mutant that makes a test so many times slower goes round in circles: found. So is one that takes so much memory."""
+MEMORY = 3 << 30
+WALL_S = 90
 """So is one that waits for so long."""
 
 
 @dataclass
 class Kept:
-    """What is known of one test: how long it takes, and which functions it enters."""
+    """What is known of one test: how long it takes, and which lines it executes."""
 
-    item: Any
+    name: str
+    run: Callable[[], None]
     seconds: float = 0.0
-    functions: set[tuple[str, str]] = field(default_factory=set)
+    lines: dict[tuple[str, str], set[int]] = field(default_factory=dict)  # by module and function
     failed: bool = False
+
+    @property
+    def is_test(self) -> bool:
+        return "::" in self.name
+
+    def executes(self, mutant: Any) -> bool:
+        if mutant.table:
+            return any(module == mutant.module for module, _ in self.lines)
+        lines = self.lines.get((mutant.module, mutant.function))
+        if lines is None:
+            return False
+        return not mutant.first or any(mutant.first <= line <= mutant.last for line in lines)
+
+
+@dataclass
+class Running:
+    mutant: Any
+    pipe: int
+    started: float
+    tests: int
+    last: bool  # nothing comes after it
 
 
 class Mutating:
     """A pytest plugin: in place of running the tests it runs them on mutants."""
 
-    def __init__(self, modules: tuple[str, ...], jobs: int) -> None:
-        self.modules, self.jobs = modules, jobs
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.chosen = chosen
+        self.modules: tuple[str, ...] = tuple(chosen.only or MODULES)
         self.failed = False
-        self.running: dict[int, tuple[Any, int, float]] = {}
+        self.running: dict[int, Running] = {}
+        self.finders: dict[tuple[str, str], list[str]] = defaultdict(
+            list
+        )  # by function: the tests that found, the latest first
+        self.survived: list[Any] = []
+        self.rest: Any = None
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.failed = self.failed or report.failed
@@ -67,65 +103,138 @@ class Mutating:
         return "", "", ""
 
     def pytest_runtestloop(self, session: Any) -> bool:
-        from mutate import mutants_of
+        import gc
 
-        kept = [one for one in map(self.survey, pure(session.items)) if not one.failed and one.seconds <= SLOWEST_S]
-        kept.sort(key=lambda one: one.seconds)
-        print(f"{len(kept)} tests, {sum(one.seconds for one in kept):.0f} s", flush=True)
-        known = {row["key"] for row in read_results()}
-        for module in self.modules:
-            if not (ROOT / "core/src/copydesk" / f"{module}.py").exists():
-                continue
-            mutants = [mutant for mutant in mutants_of(module) if key_of(mutant) not in known]
-            print(f"{module}: {len(mutants)} mutants to run", flush=True)
-            for mutant in mutants:
-                touching = [one for one in kept if (module, mutant.function) in one.functions]
-                if not touching:
-                    self.keep(mutant, "survived", "no test enters it", 0.0)
-                    continue
-                while len(self.running) >= self.jobs:
-                    self.reap()
-                self.start(mutant, touching)
-        while self.running:
-            self.reap()
+        self.rest = SimpleNamespace(listchain=lambda: [session])  # what lasts for the session lasts
+        tests = [Kept(item.nodeid, partial(self.test, item)) for item in pure(session.items)]
+        if not self.chosen.quick:
+            tests += [Kept(f"tale {number}", partial(self.tale, number)) for number in range(TALES)]
+        for one in tests:
+            self.survey(one)
+        quick = [one for one in tests if not one.failed and one.seconds <= QUICK_S and one.is_test]
+        long = [one for one in tests if not one.failed and one.seconds <= SLOW_S and one not in quick]
+        quick.sort(key=lambda one: (len(one.lines), one.seconds))
+        long.sort(key=lambda one: one.seconds)
+        for name, some in (("quick", quick), ("long", long)):
+            print(f"{len(some)} {name} tests, {sum(one.seconds for one in some):.0f} s", flush=True)
+        gc.collect()
+        gc.freeze()  # the processes share it
+        for module, mutants in self.mutants().items():
+            print(f"{time.strftime('%H:%M:%S')} {module}: {len(mutants)} mutants to run", flush=True)
+            self.run(mutants, quick, last=self.chosen.quick)
+        if not self.chosen.quick:
+            left, self.survived = self.survived, []
+            print(f"{time.strftime('%H:%M:%S')} {len(left)} are left for the long tests", flush=True)
+            self.run(left, long, last=True)
         return True
 
-    def survey(self, item: Any) -> Kept:
-        """Run a test once and keep which functions of the engine it enters."""
-        kept, seen = Kept(item), set()
+    def mutants(self) -> dict[str, list[Any]]:
+        """By module: those that are to be run."""
+        from mutate import mutants_of
 
-        def enter(frame: FrameType, event: str, _: object) -> None:
-            if event == "call":
-                seen.add(frame.f_code)
+        known = read_results()
+        if self.chosen.survivors:
+            known = {key: row for key, row in known.items() if row["verdict"] != SURVIVED}
+        chosen: dict[str, list[Any]] = {}
+        for module in self.modules:
+            made = sample(list(mutants_of(module)), self.chosen.sample)
+            chosen[module] = [mutant for mutant in made if key_of(mutant) not in known]
+        return chosen
+
+    def survey(self, kept: Kept) -> None:
+        """Run a test once and keep which lines of the engine it executes."""
+        from mutate import forget_cached
+
+        seen: dict[CodeType, set[int]] = defaultdict(set)
+        ours: dict[CodeType, bool] = {}
+
+        def enter(frame: FrameType, event: str, _: object) -> Any:
+            code = frame.f_code
+            if code not in ours:
+                ours[code] = code.co_filename.startswith(ENGINE)
+            if not ours[code]:
+                return None
+            lines = seen[code]
+
+            def line(frame: FrameType, event: str, _: object) -> Any:
+                lines.add(frame.f_lineno)
+                return line
+
+            return line
 
         self.failed = False
         started = time.process_time()
-        sys.setprofile(enter)
-        try:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-        finally:
-            sys.setprofile(None)
+        kept.run()
         kept.seconds = time.process_time() - started
-        kept.functions = {place for place in map(place_of, seen) if place is not None}
+        if not self.failed and kept.seconds <= (QUICK_S if self.chosen.quick else SLOW_S):
+            forget_cached()
+            sys.settrace(enter)
+            try:
+                kept.run()
+            finally:
+                sys.settrace(None)
+        for code, lines in seen.items():
+            kept.lines.setdefault(place_of(code), set()).update(lines)
         kept.failed = self.failed
-        return kept
 
-    def start(self, mutant: Any, touching: list[Kept]) -> None:
+    def tale(self, number: int) -> None:
+        """Some stories of the machine, the same ones for the same number."""
+        from harness.machine import DeskMachine
+        from hypothesis import HealthCheck, Phase, settings
+        from hypothesis.stateful import run_state_machine_as_test
+
+        chosen = settings(
+            max_examples=STORIES,
+            stateful_step_count=14,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        )
+        machine = type("DeskMachine", (DeskMachine,), {"_hypothesis_internal_use_seed": 1000 + number})
+        try:
+            run_state_machine_as_test(machine, settings=chosen)
+        except BaseException:  # noqa: BLE001 - whatever it is, the mutant does not go unnoticed
+            self.failed = True
+
+    def test(self, item: Any) -> None:
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=self.rest)
+
+    def run(self, mutants: list[Any], tests: list[Kept], *, last: bool) -> None:
+        for mutant in mutants:
+            finders = self.finders[mutant.module, mutant.function]
+            touching = [one for one in tests if one.executes(mutant)]
+            rank = {name: n for n, name in enumerate(finders)}
+            touching.sort(key=lambda one, rank=rank: rank.get(one.name, len(rank)))  # type: ignore[misc]
+            if not touching and last:
+                keep_result(mutant, SURVIVED, "no test executes it", 0.0)
+                continue
+            if not touching:
+                self.survived.append(mutant)
+                continue
+            while len(self.running) >= self.chosen.jobs:
+                self.reap()
+            self.start(mutant, touching, last=last)
+        while self.running:
+            self.reap()
+
+    def start(self, mutant: Any, touching: list[Kept], *, last: bool) -> None:
         """A process in which the mutant lives. It tells the test that found it and ends with 1, or with 0."""
         reading, writing = os.pipe()
         sys.stdout.flush()
         child = os.fork()
         if child:
             os.close(writing)
-            self.running[child] = (mutant, reading, time.monotonic())
+            self.running[child] = Running(mutant, reading, time.monotonic(), len(touching), last)
             return
         os.close(reading)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
         os._exit(self.hunt(mutant, touching, writing))
 
     def hunt(self, mutant: Any, touching: list[Kept], writing: int) -> int:
@@ -133,69 +242,65 @@ class Mutating:
 
         plant(mutant)
         self.failed = False
+        spent = 0.0
         for one in touching:
-            one.item.config.hook.pytest_runtest_protocol(item=one.item, nextitem=None)
+            signal.setitimer(signal.ITIMER_PROF, 2 + SLOWER * one.seconds)
+            one.run()
             if self.failed:
-                os.write(writing, one.item.nodeid.encode())
+                os.write(writing, one.name.encode())
                 return 1
+            spent += one.seconds
+            if spent > LONG_S and one.seconds > QUICK_S / 4:
+                break
         return 0
 
     def reap(self) -> None:
         child, status = self.wait()
-        mutant, reading, started = self.running.pop(child)
-        by = os.read(reading, 4096).decode()
-        os.close(reading)
+        ended = self.running.pop(child)
+        mutant, seconds = ended.mutant, time.monotonic() - ended.started
+        by = os.read(ended.pipe, 4096).decode()
+        os.close(ended.pipe)
         if os.WIFSIGNALED(status):
-            verdict, by = "timeout", "it never ends"
+            keep_result(mutant, "timeout", "it never ends", seconds)
+        elif os.waitstatus_to_exitcode(status) != 0:
+            keep_result(mutant, "killed", by, seconds)
+            finders = self.finders[mutant.module, mutant.function]
+            if by in finders:
+                finders.remove(by)
+            finders.insert(0, by)
+        elif ended.last:
+            keep_result(mutant, SURVIVED, f"{ended.tests} tests", seconds)
         else:
-            verdict = "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
-        self.keep(mutant, verdict, by, time.monotonic() - started)
+            self.survived.append(mutant)
 
     def wait(self) -> tuple[int, int]:
         """The next process that has ended; one that only waits is ended after `WALL_S`."""
         while True:
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child:
-                return child, status
-            for running, (_, _, started) in self.running.items():
-                if time.monotonic() - started > WALL_S:
-                    os.kill(running, signal.SIGKILL)
-            time.sleep(0.01)
-
-    def keep(self, mutant: Any, verdict: str, by: str, seconds: float) -> None:
-        row = {
-            "key": key_of(mutant),
-            "name": mutant.name,
-            "verdict": verdict,
-            "by": by,
-            "before": mutant.before,
-            "after": mutant.after,
-            "seconds": round(seconds, 2),
-        }
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            oldest = min(known.started for known in self.running.values())
+            pipes = [known.pipe for known in self.running.values()]
+            said, _, _ = select.select(pipes, [], [], max(0.0, oldest + WALL_S - time.monotonic()))
+            for child, known in self.running.items():
+                if known.pipe in said:  # it has named the test that found it, or it has ended
+                    return os.waitpid(child, 0)
+                if time.monotonic() - known.started > WALL_S:
+                    os.kill(child, signal.SIGKILL)
 
 
 def pure(items: list[Any]) -> list[Any]:
-    return [item for item in items if not any(part in item.nodeid for part in NOT_PURE)]
+    """The tests that stay within one process, each once."""
+    chosen = {}
+    for item in items:
+        if any(part in item.nodeid for part in NOT_PURE):
+            continue
+        if any(part in item.nodeid and but not in item.nodeid for part, but in NOT_PURE_BUT.items()):
+            continue
+        chosen[item.nodeid] = item
+    return list(chosen.values())
 
 
-def place_of(code: CodeType) -> tuple[str, str] | None:
-    """(module, function) of the outermost function that `code` belongs to, or `None` where it is not the engine's."""
-    if not code.co_filename.startswith(ENGINE):
-        return None
+def place_of(code: CodeType) -> tuple[str, str]:
+    """(module, function) of the outermost function that `code` belongs to."""
     return Path(code.co_filename).stem, code.co_qualname.partition(".<locals>")[0]
-
-
-def key_of(mutant: Any) -> str:
-    """Changes with the function, so that results of an older one do not count."""
-    return mutant.name + "@" + hashlib.blake2b(mutant.source.encode(), digest_size=8).hexdigest()
-
-
-def read_results() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
 def main() -> int:
@@ -205,16 +310,18 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=MODULES, help="run the mutants of this module")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", action="store_true", help="forget the results so far")
+    parser.add_argument("--survivors", action="store_true", help="run those again that survived")
+    parser.add_argument("--quick", action="store_true", help="without the machine's stories")
+    parser.add_argument(
+        "--sample", type=int, default=100, metavar="PERCENT", help="so many of each module, the same ones each time"
+    )
     chosen = parser.parse_args()
     if chosen.again:
         RESULTS.unlink(missing_ok=True)
-    sys.path[:0] = [str(HERE)]
     os.chdir(ROOT)
-    os.environ["COPYDESK_STORIES"] = str(STORIES)
-    words = [*TESTS, "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "timeout=0"]
-    plugin = Mutating(tuple(chosen.only or MODULES), chosen.jobs)
-    status = pytest.main([*words, "-m", "not slow and not browser"], plugins=[plugin])
-    return int(status)
+    words = [*TESTS, "-q", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "timeout=0"]
+    words += ["-o", "tmp_path_retention_policy=none", "-m", "not slow and not browser"]
+    return int(pytest.main(words, plugins=[Mutating(chosen)]))
 
 
 if __name__ == "__main__":

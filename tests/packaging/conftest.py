@@ -25,6 +25,8 @@ SOURCES = {
     "copydesk_ftx": "plugins/ftx",
     "copydesk_bitmex": "plugins/bitmex",
     "copydesk_bitfinex": "plugins/bitfinex",
+    "copydesk_rithmic": "plugins/rithmic",
+    "copydesk_ib": "plugins/ib",
 }
 _HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "COPYDESK_DATA")
 

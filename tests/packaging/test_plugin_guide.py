@@ -38,7 +38,7 @@ def test_the_guide_works_from_its_first_command_to_its_last(wheels: dict[str, Pa
     fresh.install(wheels["copydesk"])  # instead of the registry's: the same name, this source
     first, install, use = blocks("writing-a-plugin.md", "sh")
     (project,) = blocks("hooks.md", "toml")
-    module = next(block for block in blocks("hooks.md", "python") if "@hookimpl" in block)
+    module = next(block for block in blocks("hooks.md", "python") if "plugin = Plugin(" in block)
     (tmp_path / "pyproject.txt").write_text(project)
     (tmp_path / "module.txt").write_text(module)
     put = "mv ../pyproject.txt pyproject.toml; mv ../module.txt copydesk_notebook.py\n"

@@ -27,6 +27,34 @@ def test_every_rule_has_a_scenario_and_every_scenario_its_rule() -> None:
         assert int(path.name[:2]) in numbers, f"{path.name} is named after another rule than {numbers}"
 
 
+REPORTED = {
+    "the child fills 1 of 2: the copied stop is 1": "04-partial-fill-sizes-the-stop",
+    "the parent's target takes its stop away while the child's target still rests": "11-stop-survives-the-target",
+    "a reconnect repeats three old fills": "19-old-fills-repeated",
+    "the venue times out after accepting, and reports the order ten seconds later": "10-reported-ten-seconds-later",
+    "a restart with the child long 1 and the parent flat, then the parent buys 1": "16-restart-child-long-parent-flat",
+    "scale 33 %: buy 10, sell 5": "03-scale-33-percent",
+    "two orders in quick succession, the first one's margin locked": "02-margin-locked-by-the-first-order",
+    "the parent uses its whole balance": "02-parent-uses-its-whole-balance",
+    "the parent closes in three partial closes": "04-three-partial-closes",
+    "five orders in the same millisecond": "01-five-orders-at-once",
+    "a reduce-only exit on a flat child": "04-reduce-only-exit-on-a-flat-child",
+    "a position-mode mismatch": "18-position-mode-mismatch",
+    "twenty children and a stop dragged thirty times": "21-twenty-children-and-a-dragged-stop",
+    "a reversal from 2 long to 2 short while the child holds 1 long": "04-flip",
+    "a connection down at shutdown and still down at boot": "16-down-at-shutdown-and-at-boot",
+    "fifty parent orders each below the child's minimum": "03-fifty-orders-below-the-minimum",
+}
+"""What users of other copiers reported."""
+
+
+@pytest.mark.parametrize("name", REPORTED.values())
+def test_what_users_of_other_copiers_reported_has_a_scenario(name: str) -> None:
+    scenario = read_scenario(FOLDER / f"{name}.scenario")
+    assert sum(step.phrase.is_check for step in scenario.steps) >= 1
+    assert any(not step.phrase.is_check for step in scenario.steps)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [

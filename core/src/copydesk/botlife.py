@@ -26,6 +26,7 @@ from copydesk.model import Accepted, Outcome, Snapshot, Unknown
 from copydesk.plans import PlannedSend, StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.rules import rules_of
 from copydesk.starting import ADOPT, IGNORE
+from copydesk.starting import unsettled as unsettled_children
 from copydesk.state import Account
 from copydesk.stopping import LEAVE, WIND_DOWN
 from copydesk.view import ConnectionState
@@ -147,6 +148,10 @@ class BotLife:
         if policy == ADOPT and len(children) < len(settings.children):
             missing = ", ".join(child.account for child in settings.children if child.account not in children)
             raise NotReady(f"what {missing} holds cannot be read now, and so not adopted: try again when it is connected")
+        unsettled = unsettled_children(self._engine.state.bots[settings.name])
+        if policy != IGNORE and unsettled:
+            names = ", ".join(dict.fromkeys(unsettled))
+            raise NotReady(f"what an earlier run of bot {settings.name!r} sent to {names} is not settled: try again soon")
         given = BotStarted(
             at_ns=time.time_ns(),
             bot=settings.name,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -140,6 +140,34 @@ def scope_name(scope: BudgetScope, account: str, kind: str) -> str:
     if scope is BudgetScope.MACHINE:
         return kind
     return account.partition("/")[0] if scope is BudgetScope.CONNECTION else account
+
+
+@dataclass(slots=True, frozen=True)
+class FanOut:
+    """What one order of the parent costs of one limit, copied to all `accounts` that share it: `cost` of `room`, which is
+    what entries may use of `limit` (requests a minute, or orders a second)."""
+
+    what: str
+    accounts: tuple[str, ...]
+    limit: int
+    room: int
+    cost: int
+
+
+def fan_outs(accounts: Sequence[str], kind: str, can: Capabilities) -> list[FanOut]:
+    """Each limit that these accounts pay from, by the windows that they would have."""
+    windows: dict[str, Window] = {}
+    costs: dict[tuple[str, str], dict[str, int]] = {}
+    for account in accounts:
+        purse = purse_of(account, kind, can, windows)
+        if purse is not None:
+            for what, window, cost in (("requests", purse.requests, purse.costs.place), ("orders", purse.orders, 1)):
+                if window is not None and cost:
+                    costs.setdefault((what, window.name), {})[account] = cost
+    return [
+        FanOut(what, tuple(paid), windows[name].limit, windows[name].limit * NORMAL // 100, sum(paid.values()))
+        for (what, name), paid in costs.items()
+    ]
 
 
 # --- before something is sent -----------------------------------------------------------------------------------------

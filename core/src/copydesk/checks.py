@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from copydesk.budget import fan_outs
 from copydesk.config import BotSettings, ChildSettings, connection_of
 from copydesk.engine import Engine
 from copydesk.errors import Conflict
@@ -47,12 +48,20 @@ class StartChecks:
             self._warnings.append(f"its last stop is not done yet ({before.ending}): this start gives that up")
 
     def all(self) -> Checks:
+        self._notices()
         for child in self._settings.children:
             self._child(child)
-        self._warnings += _budget(
-            self._settings, self._engine.connections[connection_of(self._settings.parent)].info.capabilities
-        )
+        accounts = [child.account for child in self._settings.children]
+        kind = self._engine.connections[connection_of(self._settings.parent)].info.kind
+        self._warnings += budget_warnings(accounts, kind, self._engine.state.capabilities[kind])
         return Checks(refusals=tuple(self._refusals), warnings=tuple(self._warnings), leverage=tuple(self._leverage))
+
+    def _notices(self) -> None:
+        """What the plugins say that a person should set otherwise at the venue."""
+        for account in self._settings.accounts:
+            venue = self._engine.connections[connection_of(account)].venue
+            if venue is not None and venue.notice:
+                self._warnings.append(f"{account}: {venue.notice}")
 
     def _child(self, child: ChildSettings) -> None:
         connection = self._engine.connections[connection_of(child.account)]
@@ -124,24 +133,20 @@ def _symbols(snapshot: Snapshot) -> set[str]:
     return positions | orders | {fill.symbol for fill in snapshot.fills}
 
 
-def _budget(settings: BotSettings, can: Capabilities) -> Iterator[str]:
-    """Whether a copy to every child fits into what the venue takes."""
-    shared: dict[str, int] = {}
-    for child in settings.children:
-        name = connection_of(child.account)
-        shared[name] = shared.get(name, 0) + 1
-    if can.orders_per_second:
-        for name, count in shared.items():
-            if count > can.orders_per_second:
-                seconds = Decimal(count) / can.orders_per_second
-                yield (
-                    f"{name} takes {can.orders_per_second} orders a second and has {count} children: "
-                    f"a copy to all of them takes {seconds:.1f} s"
-                )
-    if can.requests_per_minute:
-        left = can.requests_per_minute // len(settings.children)
-        if left < FEWEST_ORDERS_A_MINUTE:
+def budget_warnings(accounts: Sequence[str], kind: str, can: Capabilities) -> Iterator[str]:
+    """Whether a copy to every child fits into what the venue takes, by the budget that the engine keeps."""
+    for fan in fan_outs(accounts, kind, can):
+        count = len(fan.accounts)
+        who = f"its {count} children together" if count > 1 else fan.accounts[0]
+        if fan.what == "orders" and fan.cost > fan.room:
+            seconds = Decimal(fan.cost) / max(1, fan.room)
             yield (
-                f"the venue takes {can.requests_per_minute} requests a minute: with {len(settings.children)} children the "
-                f"parent's orders and changes are copied {left} times a minute at the most"
+                f"the venue takes {fan.limit} orders a second of {who}, {fan.room} of them entries: "
+                f"a copy to all of them takes {seconds:.1f} s"
+            )
+        elif fan.what == "requests" and fan.room // fan.cost < FEWEST_ORDERS_A_MINUTE:
+            yield (
+                f"the venue takes {fan.limit} requests a minute of {who}, {fan.room} of them for entries and their "
+                f"changes, beside what exits, cancels and reading need: one order of the parent costs {fan.cost}, so "
+                f"{fan.room // fan.cost} a minute are copied at once and others wait"
             )

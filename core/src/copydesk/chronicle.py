@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -74,26 +75,41 @@ class Chronicle:
                     data={"client_id": fill.client_id},
                 )
 
-    def find(self, query: LogQuery) -> list[LogEntry]:
-        """The lines that fit, the newest first."""
+    def settle(self) -> None:
+        """What was said so far can be read by another."""
         self._journal.commit()
-        rows = self._journal.rows(
-            kinds=("log",),
-            bot=query.bot,
-            account=query.account,
-            from_ns=query.from_ms * 1_000_000,
-            to_ns=query.to_ms * 1_000_000 + 1 if query.to_ms else 0,
-            before_seq=query.before_seq,
-            newest_first=True,
-        )
-        found: list[LogEntry] = []
-        for row in rows:
-            entry = msgspec.structs.replace(from_json(row.body, LogEntry), seq=row.seq)
-            if _fits(entry, query):
-                found.append(entry)
-                if len(found) >= query.limit:
-                    break
-        return found
+
+    def latest(self, limit: int) -> list[LogEntry]:
+        """The latest lines, the newest first."""
+        self.settle()
+        return lines_of(self._journal, LogQuery(limit=limit))
+
+
+def lines_of(journal: Journal, query: LogQuery) -> list[LogEntry]:
+    """The lines of a journal that fit, the newest first. Goes through all of it where few do."""
+    rows = journal.rows(
+        kinds=("log",),
+        bot=query.bot,
+        account=query.account,
+        from_ns=query.from_ms * 1_000_000,
+        to_ns=query.to_ms * 1_000_000 + 1 if query.to_ms else 0,
+        before_seq=query.before_seq,
+        newest_first=True,
+    )
+    found: list[LogEntry] = []
+    for row in rows:
+        entry = msgspec.structs.replace(from_json(row.body, LogEntry), seq=row.seq)
+        if _fits(entry, query):
+            found.append(entry)
+            if len(found) >= query.limit:
+                break
+    return found
+
+
+def read_lines(path: Path, query: LogQuery) -> list[LogEntry]:
+    """The same over a connection of its own, for a thread: a search through months of log holds no order up."""
+    with Journal.open(path, read_only=True) as journal:
+        return lines_of(journal, query)
 
 
 def _fits(entry: LogEntry, query: LogQuery) -> bool:

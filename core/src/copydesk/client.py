@@ -36,10 +36,22 @@ from copydesk.errors import (
 )
 from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Terms, from_json, to_json
-from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.plans import (
+    KillOrder,
+    KillReport,
+    MissingOrder,
+    MissingPlan,
+    StartOrder,
+    StartPlan,
+    StopOrder,
+    StopPlan,
+)
+from copydesk.policies import Policy
+from copydesk.story import Story
 from copydesk.view import (
     EVENT_BODIES,
     AccountView,
+    ConnectionView,
     DeskEvent,
     DeskView,
     DriftView,
@@ -73,7 +85,8 @@ _GONE = 4010
 _TIMEOUT_S = 30.0
 _MAX_FRAME = 16 << 20
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
-_DIRECT: dict[str, Any] = {"proxy": None} if int(version("websockets").partition(".")[0]) >= 15 else {}
+DIRECT: dict[str, Any] = {"proxy": None} if int(version("websockets").partition(".")[0]) >= 15 else {}
+"""Connect to this machine without a proxy; before version 15 the library knew none."""
 
 T = TypeVar("T")
 
@@ -124,6 +137,28 @@ class _Calls:
     drift = Call("GET", "/drift", _as(list[DriftView]))
     limits = Call("GET", "/limits", _as(list[LimitView]))
     tickets = Call("GET", "/tickets", _as(list[Ticket]))
+    policies = Call("GET", "/policies", _as(list[Policy]))
+    connections = Call("GET", "/connections", _as(list[ConnectionView]))
+
+    @staticmethod
+    def story(seq: int) -> Call[Story]:
+        return Call("GET", "/story", _as(Story), query={"seq": seq})
+
+    @staticmethod
+    def plan_missing(name: str, order: MissingOrder) -> Call[MissingPlan]:
+        return Call("POST", _bot(name, "missing-plan"), _as(MissingPlan), body=to_json(order))
+
+    @staticmethod
+    def copy_missing(name: str, order: MissingOrder) -> Call[None]:
+        return Call("POST", _bot(name, "copy-missing"), _nothing, body=to_json(order))
+
+    @staticmethod
+    def kill(order: KillOrder) -> Call[KillReport]:
+        return Call("POST", "/kill", _as(KillReport), body=to_json(order))
+
+    @staticmethod
+    def reconnect(name: str) -> Call[None]:
+        return Call("POST", f"/connections/{quote(name, safe='')}/reconnect", _nothing)
 
     @staticmethod
     def ticket(number: str, what: str, actor: str) -> Call[Ticket]:
@@ -337,6 +372,27 @@ class ControlClient(_Client):
     def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return self._do(_Calls.stop_bot(name, order or StopOrder()))
 
+    def policies(self) -> list[Policy]:
+        return self._do(_Calls.policies)
+
+    def connections(self) -> list[ConnectionView]:
+        return self._do(_Calls.connections)
+
+    def reconnect(self, name: str) -> None:
+        return self._do(_Calls.reconnect(name))
+
+    def story(self, seq: int) -> Story:
+        return self._do(_Calls.story(seq))
+
+    def plan_missing(self, name: str, order: MissingOrder) -> MissingPlan:
+        return self._do(_Calls.plan_missing(name, order))
+
+    def copy_missing(self, name: str, order: MissingOrder) -> None:
+        return self._do(_Calls.copy_missing(name, order))
+
+    def kill(self, order: KillOrder) -> KillReport:
+        return self._do(_Calls.kill(order))
+
     def boot_report(self) -> BootReport:
         return self._do(_Calls.boot_report)
 
@@ -446,6 +502,27 @@ class AsyncControlClient(_Client):
     async def stop_bot(self, name: str, order: StopOrder | None = None) -> BotSettings:
         return await self._do(_Calls.stop_bot(name, order or StopOrder()))
 
+    async def policies(self) -> list[Policy]:
+        return await self._do(_Calls.policies)
+
+    async def connections(self) -> list[ConnectionView]:
+        return await self._do(_Calls.connections)
+
+    async def reconnect(self, name: str) -> None:
+        return await self._do(_Calls.reconnect(name))
+
+    async def story(self, seq: int) -> Story:
+        return await self._do(_Calls.story(seq))
+
+    async def plan_missing(self, name: str, order: MissingOrder) -> MissingPlan:
+        return await self._do(_Calls.plan_missing(name, order))
+
+    async def copy_missing(self, name: str, order: MissingOrder) -> None:
+        return await self._do(_Calls.copy_missing(name, order))
+
+    async def kill(self, order: KillOrder) -> KillReport:
+        return await self._do(_Calls.kill(order))
+
     async def boot_report(self) -> BootReport:
         return await self._do(_Calls.boot_report)
 
@@ -527,7 +604,7 @@ class AsyncControlClient(_Client):
             compression=None,
             max_size=_MAX_FRAME,
             open_timeout=self._timeout_s,
-            **_DIRECT,
+            **DIRECT,
         )
 
     async def _without_gap(self, last: int, event: DeskEvent) -> list[DeskEvent]:

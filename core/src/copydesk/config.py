@@ -285,6 +285,20 @@ class ControlSettings(Settings):
     port: int = Field(default=0, ge=0, le=65535)
 
 
+class NotifySettings(Settings):
+    """What `copydesk notify` tells people of, and how often. Where to is secret: `copydesk secrets set notify url`."""
+
+    events: tuple[Literal["copy_failed", "out_of_sync", "connection_lost", "limit_hit"], ...] = (
+        "copy_failed",
+        "out_of_sync",
+        "connection_lost",
+        "limit_hit",
+    )
+    out_of_sync_after_s: Decimal = Field(default=Decimal(30), ge=0)
+    repeat_s: Decimal = Field(default=Decimal(300), ge=0)
+    per_hour: int = Field(default=20, ge=1, le=1000)
+
+
 class ConnectionConfig(Settings):
     """A login at a venue: its kind, and the plain settings of that kind. In TOML they stand side by side in one table."""
 
@@ -315,6 +329,7 @@ class Config(Settings):
 
     engine: EngineSettings = EngineSettings()
     control: ControlSettings = ControlSettings()
+    notify: NotifySettings = NotifySettings()
     connections: dict[str, ConnectionConfig] = {}
 
     @field_validator("connections")

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Protocol
 
 import pluggy
@@ -52,6 +53,7 @@ class Listener(Protocol):
     def venue_ms(self, key: str) -> int: ...
     def scope(self, key: str) -> Scope: ...
     def symbols(self, key: str) -> tuple[str, ...]: ...
+    def positions(self, key: str) -> dict[str, Decimal] | None: ...
 
 
 class Quiet:
@@ -59,6 +61,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self.pauses = 0
 
     @property
     def left_s(self) -> float:
@@ -66,6 +69,7 @@ class Quiet:
         return self._until - time.monotonic()
 
     def keep(self, seconds: float) -> None:
+        self.pauses += 1
         self._until = max(self._until, time.monotonic() + seconds)
 
 
@@ -90,19 +94,37 @@ class Connection:
         self.venue: Venue | None = None
         self.keys: tuple[str, ...] = (name,)
         self._listener = listener
-        self._quiet = quiet or Quiet()
+        self.quiet = quiet or Quiet()
+        self.since_ns = time.time_ns()
         self._limits = {"connect_s": connect_s, "send_s": send_s, "read_s": read_s}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._snapshots: dict[str, asyncio.Task[None]] = {}
         self._wanted_prices: tuple[str, ...] = ()
         self._price_task: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
+        self._opened: tuple[pluggy.PluginManager, ConnectionSettings] | None = None
+        self._life: asyncio.Task[Any] | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self, manager: pluggy.PluginManager, settings: ConnectionSettings) -> None:
         """Begin to connect, and stay connected until `stop`."""
-        self._spawn(self._live(manager, settings))
+        self._opened = (manager, settings)
+        self._life = self._spawn(self._live(manager, settings))
+
+    async def reconnect(self) -> None:
+        """Leave the venue and log in anew, at once. Raises `NotReady` where it never had what it needs to begin."""
+        if self._opened is None or self._life is None:
+            raise NotReady(f"{self.name} cannot be connected: {self.message}; correct that, then start the engine again")
+        self._life.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._life
+        self._down("it is connected anew")
+        venue, self.venue = self.venue, None
+        if venue is not None:
+            await venue.close()
+        self._set(ConnectionState.CONNECTING)
+        self.start(*self._opened)
 
     async def stop(self) -> None:
         """End all tasks and the session."""
@@ -189,6 +211,8 @@ class Connection:
 
     def _set(self, state: ConnectionState, message: str = "") -> None:
         if (state, message) != (self.state, self.message):
+            if state != self.state:
+                self.since_ns = time.time_ns()
             self.state, self.message = state, message
             self._listener.changed(self)
 
@@ -232,6 +256,7 @@ class Connection:
             symbols=tuple(sorted({*self._listener.symbols(key), *symbols})),
             look_up=look_up,
             settings=whole,
+            known=None if look_up else self._listener.positions(key),
         )
         return await self.venue.snapshot(request)
 
@@ -239,7 +264,7 @@ class Connection:
         """Read until it works: an account counts as connected only once it was read after the stream was listening."""
         pause = FIRST_PAUSE_S
         while True:
-            if (quiet_s := self._quiet.left_s) > 0:
+            if (quiet_s := self.quiet.left_s) > 0:
                 if look_up:
                     return  # whoever asked asks again
                 await asyncio.sleep(quiet_s)
@@ -248,7 +273,7 @@ class Connection:
             except CopydeskError as error:
                 log.warning("%s could not be read: %s", key, error)
                 if isinstance(error, RateLimited):
-                    self._quiet.keep(error.retry_after_ms / 1000)
+                    self.quiet.keep(error.retry_after_ms / 1000)
                 if look_up:
                     return
                 await asyncio.sleep(pause)

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from copydesk import handwork, silence
+from copydesk import handwork, plain, silence
 from copydesk.budget import BUDGET, forget_queues, served, spend_reading
 from copydesk.dust import count_parent_fee
 from copydesk.guarding import account_woken, equity_told, rearm, set_limit
@@ -25,6 +25,7 @@ from copydesk.inputs import (
     Input,
     InstrumentSeen,
     LimitSet,
+    MissingCopied,
     Reported,
     Settled,
     Snapped,
@@ -32,7 +33,8 @@ from copydesk.inputs import (
     TicketDismissed,
     TicketSent,
 )
-from copydesk.merging import parent_filled, parent_report, parent_snapshot
+from copydesk.merging import another_bots, parent_report, parent_snapshot
+from copydesk.missing import copy_missing
 from copydesk.model import (
     ZERO,
     Balance,
@@ -44,10 +46,11 @@ from copydesk.model import (
     PositionEvent,
     Scope,
 )
+from copydesk.plain import Entries
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, tell_of_strangers, unmentioned
 from copydesk.starting import begin, read_account
-from copydesk.state import Book, Bot, Desk, Link, ParentOrder, forget_links
+from copydesk.state import Book, Bot, Desk, Link, forget_links
 from copydesk.stopping import conclude, stop
 from copydesk.tickets import dismiss_ticket, send_ticket
 from copydesk.trimming import settle_link
@@ -56,8 +59,10 @@ from copydesk.trimming import settle_link
 class Copier:
     """The pure engine with its state. `desk` may be read by anyone and is changed by `apply` alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shortcuts: bool = True) -> None:
         self.desk = Desk()
+        self._shortcuts = shortcuts
+        self._begun: tuple[Input | None, Entries] = (None, {})
         self._due: list[tuple[int, str, str]] = []
         self._handlers: dict[type, Callable[[Run, Any], None]] = {
             EngineStarted: self._engine_started,
@@ -66,8 +71,9 @@ class Copier:
             BotStarted: self._bot_started,
             BotStopped: self._bot_stopped,
             LimitSet: self._limit_set,
-            TicketSent: send_ticket,
+            TicketSent: self._ticket_sent,
             TicketDismissed: dismiss_ticket,
+            MissingCopied: copy_missing,
             Snapped: self._snapped,
             AccountDown: self._account_down,
             Reported: self._reported,
@@ -77,10 +83,22 @@ class Copier:
 
     def apply(self, given: Input) -> list[Decision]:
         """Take one input in and return the decisions that follow from it, in the order in which they are to be sent."""
-        run = Run(desk=self.desk, due=self._due, at_ns=given.at_ns)
+        begun, entries = self._begun
+        if begun is not given:
+            entries = self.begin(given)
+        self._begun = (None, {})
+        run = Run(self.desk, self._due, given.at_ns, shortcuts=self._shortcuts, entries=entries)
         self._handlers[type(given)](run, given)
         conclude(run)
         return run.finish()
+
+    def begin(self, given: Input) -> Entries:
+        """What of the decisions on `given` is known at a glance. It may be sent before `apply` is called with the same."""
+        entries: Entries = {}
+        if self._shortcuts and isinstance(given, Reported) and isinstance(given.event, OrderEvent):
+            entries = plain.entries(self.desk, given.account, given.event.order, given.at_ns)
+        self._begun = (given, entries)
+        return entries
 
     @property
     def next_due_ns(self) -> int:
@@ -139,6 +157,11 @@ class Copier:
     def _limit_set(self, run: Run, given: LimitSet) -> None:
         set_limit(run, given)
         self._settle_account(run, given.account)
+
+    def _ticket_sent(self, run: Run, given: TicketSent) -> None:
+        send_ticket(run, given)
+        if given.ticket in self.desk.tickets:
+            self._settle_account(run, self.desk.tickets[given.ticket].child)
 
     def _settle_account(self, run: Run, account: str) -> None:
         """Look at every link of an account."""
@@ -245,11 +268,7 @@ class Copier:
         report(run, account, order)
         for bot in self.desk.bots.values():
             if bot.working and bot.rules.parent == account:
-                # Another bot's copy on this account: it moves the position, and nobody follows it.
-                known = bot.orders.get(order.venue_id)
-                if known is None:
-                    known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
-                parent_filled(bot, known, order)
+                another_bots(bot, order)
 
     def _serve(self, run: Run, name: str) -> None:
         """There is room in a budget: whoever waits for it sends what it wants by now."""

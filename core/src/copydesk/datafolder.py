@@ -22,6 +22,7 @@ from copydesk.model import Record, from_json, to_json
 
 LOCK_NAME = "lock"
 CONTROL_NAME = "control.json"
+TOKEN_NAME = "control.token"  # noqa: S105 - the file's name, not a token
 JOURNAL_NAME = "journal.db"
 FOLDER_VARIABLE = "COPYDESK_DATA"
 
@@ -171,6 +172,7 @@ def _write_synced(descriptor: int, data: bytes, mode: int) -> None:
 def write_control(folder: Path, control: ControlFile) -> None:
     """Tell others on this machine, and this user alone, how to reach the engine."""
     write_atomically(folder / CONTROL_NAME, to_json(control))
+    write_atomically(folder / TOKEN_NAME, control.token.encode())  # alone, as Prometheus reads it
 
 
 def read_control(folder: Path) -> ControlFile | None:
@@ -187,5 +189,6 @@ def read_control(folder: Path) -> ControlFile | None:
 
 
 def remove_control(folder: Path) -> None:
-    """Take `control.json` away, if it is there."""
+    """Take `control.json` and `control.token` away, if they are there."""
     (folder / CONTROL_NAME).unlink(missing_ok=True)
+    (folder / TOKEN_NAME).unlink(missing_ok=True)

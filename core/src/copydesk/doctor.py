@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from copydesk.bots import BotStore, check_accounts
 from copydesk.config import Config, load_config
 from copydesk.connections import settings_for
-from copydesk.datafolder import JOURNAL_NAME, is_locked
+from copydesk.datafolder import JOURNAL_NAME, is_locked, read_control
 from copydesk.errors import CopydeskError, PluginError, SecretsError, UsageError
 from copydesk.journal import Journal, check_sqlite
 from copydesk.model import Record
@@ -55,6 +55,7 @@ def examine(folder: Path, sealed: SealedFile) -> list[Check]:
         checks.append(Check(name="configuration", status=status, finding=words))
     for name in config.connections:
         checks += check_connection(name, config, sealed)
+    checks += check_running(folder)
     checks.append(_check("bots", lambda: _bots_in_words(folder, config)))
     checks += [check_port(folder, config), check_journal(folder), check_disk(folder), check_space(folder)]
     checks += [check_clock(), check_descriptors(config)]
@@ -82,6 +83,28 @@ def check_connection(name: str, config: Config, sealed: SealedFile) -> Iterable[
         ]
     found = Check(name=title, status=OK, finding=f"{info.title}, {len(settings.secrets)} keys found")
     return [found, check_venue_clock(name, url)] if url.startswith(("http://", "https://")) else [found]
+
+
+def check_running(folder: Path) -> Iterable[Check]:
+    """What the engine of this folder, where one runs, says of its accounts."""
+    from copydesk.client import ControlClient
+    from copydesk.view import ConnectionState
+
+    try:
+        control = read_control(folder)
+        if control is None:
+            return []
+        with ControlClient(control.url, control.token) as client:
+            views = client.accounts()
+    except CopydeskError as error:
+        return [Check(name="engine", status=WARN, finding=str(error))]
+    fine = {ConnectionState.CONNECTED, ConnectionState.CONNECTING}
+    checks = []
+    for view in views:
+        status = FAIL if view.state is ConnectionState.REFUSED else OK if view.state in fine and not view.message else WARN
+        words = f"{view.state}: {view.message}" if view.message else str(view.state)
+        checks.append(Check(name=f"account {view.key}", status=status, finding=words))
+    return checks
 
 
 def check_venue_clock(name: str, url: str) -> Check:

@@ -52,6 +52,7 @@ from copydesk.inputs import (
 from copydesk.journal import Journal
 from copydesk.lease import Leases, identity
 from copydesk.model import (
+    ZERO,
     AccountEvent,
     ConnectionSettings,
     KindInfo,
@@ -437,6 +438,16 @@ class Engine:
         }
         return tuple(sorted(symbols))
 
+    def positions(self, key: str) -> dict[str, Decimal] | None:
+        """What an account held when it was told last, by symbol; None where it never was."""
+        account = self.state.accounts.get(key)
+        if account is None or not account.venue_ms:
+            return None
+        held: dict[str, Decimal] = {}
+        for position in account.positions.values():
+            held[position.symbol] = held.get(position.symbol, ZERO) + position.quantity
+        return held
+
     def _concerns_a_bot(self, key: str) -> bool:
         return any(key in bot.accounts for bot in self._store.bots.values())
 
@@ -521,7 +532,7 @@ class Engine:
             kind=connection.info.kind,
             title=connection.info.title,
             state=connection.state,
-            message=connection.message,
+            message=connection.message or (connection.venue.notice if connection.venue is not None else ""),
             rehearsal=connection.venue.is_rehearsal if connection.venue is not None else False,
             balance=board.balance,
             positions=tuple(board.positions.values()),

@@ -11,8 +11,17 @@ from decimal import Decimal
 import msgspec
 
 from copydesk import executions, handwork, refusing, tickets, unfilled
+from copydesk.binding import WAITS, binds, has_room
 from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
-from copydesk.grouping import belongs_to_group, common_quantity, enter_group, is_settled_by_partner, tied
+from copydesk.grouping import (
+    belongs_to_group,
+    common_quantity,
+    enter_group,
+    is_settled_by_partner,
+    joins,
+    may_group_again,
+    tied,
+)
 from copydesk.guarding import guarded
 from copydesk.ids import CLOSE
 from copydesk.inputs import Modify
@@ -28,6 +37,8 @@ from copydesk.tracking import Event, State
 _GOES_ON = ("replace", "silence", "unfilled", "refused")
 """What an order was cancelled for, or that it was refused, where it is to be followed by another."""
 _CATCHING_UP = ("catch-up", "executed", "unfilled")
+NOT_ADOPTED = "not-adopted"
+"""Why a pair of something that was there at the start does nothing."""
 _SHUNNED = {"stop": "the bot winds down", "silence": "the parent is silent"}
 PROMPT_MS = 3_000
 """A parent's market order that is younger than this is copied as a market order even when it was first seen filled."""
@@ -42,6 +53,8 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         executions.reopen(pair)
     if not pair.closed:
         _follow(run, bot, link, pair)
+    elif pair.closed == NOT_ADOPTED and pair.last is not None and pair.last.state.is_live and pair.last.op is None:
+        cancel(run, link, pair.last, "stop", "an earlier run of the bot left it, and has filled some of it")
     retire(run, link, pair)
 
 
@@ -51,8 +64,12 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _enter(run, bot, link, pair)
     elif last.op is not None or last.state in (State.SENDING, State.UNKNOWN):
         return  # one thing at a time: what is wanted by then is sent when this one is settled
+    elif last.state is State.WAITING and run.at_ns < last.due_ns:
+        return  # the venue was too busy for it: it has its time to come again
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
+    elif last.state is State.WAITING and last.due_ns > run.at_ns:
+        return  # the venue was busy: asking again before its time would keep it so
     elif last.state in (State.WAITING, State.MISSING) and older(pair) and not _still_wanted(run, bot, link, pair):
         last.on(Event.GIVEN_UP)
         standing = fall_back(pair)
@@ -70,6 +87,9 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         and (settled := is_settled_by_partner(run, bot, link, pair, last)) is not False
     ):
         if settled:
+            _enter(run, bot, link, pair)
+    elif last.leg == CLOSE and last.state is State.EXPIRED and not last.cancelled_for:
+        if not held_for(link, pair):  # another order has closed what this leg of the flip was to close
             _enter(run, bot, link, pair)
     elif _is_idle(bot, pair, last):
         if link.fills != pair.idle_since:
@@ -150,6 +170,9 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
                 return
             cancel(run, link, order, "parent", "the parent's order has ended")
             return
+    if not fix_ratio(run, bot, link, pair):
+        cancel(run, link, order, "replace", "how large it should be cannot be told")
+        return
     want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
@@ -158,7 +181,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
         cancel(run, link, order, bot.shuns, _SHUNNED[bot.shuns])
         return
     quantity = want.terms.quantity - (pair.filled - order.filled)
-    if not parent.live and not want.exit:  # what the parent has closed again meanwhile is not entered any more
+    if not parent.live and not outlives(bot, link, pair):  # the parent may have moved on: no more than is still missing
         quantity = min(quantity, order.filled + _share_of_shortfall(bot, link, pair, order.terms, instrument))
     leg = tied(run, order)
     if leg is not None:
@@ -175,17 +198,21 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     terms = msgspec.structs.replace(want.terms, quantity=quantity, price=move.price or want.terms.price)
     can = run.desk.capabilities[bot.rules.kind]
     shrinks = _only_shrinks(terms, order, can)
-    if _same(terms, order.terms) or (order.refused is not None and _same(terms, order.refused) and not shrinks):
+    if _same(terms, order.terms):
+        order.refused = None  # what was refused is not wanted any more
         return
+    if order.refused is not None and _same(terms, order.refused) and not shrinks:
+        return
+    held_fast = binds(run, bot, link)
     amends = terms.type in can.amend and _amendable(terms, order.terms, can.amend_price_and_quantity_only)
     if leg is None and (amends or (shrinks and order.refused is None)):
         if not may_modify(run, link, urgent=want.exit and terms.quantity != order.terms.quantity):
             return
         order.exit = want.exit
         _modify(run, link, order, terms, "follows-position" if want.exit else "parent-changed")
-    elif _is_clamped(run, bot, link, pair, terms):
+    elif not held_fast and _is_clamped(run, bot, link, pair, terms):
         return
-    elif leg is None and want.exit and may_stand_beside(run, link, order, terms):
+    elif not held_fast and leg is None and want.exit and may_stand_beside(run, link, order, terms):
         if not older(pair):
             _place(run, bot, link, pair, want, terms, "exit")
     elif may_place(run, link, replaces=True):
@@ -221,6 +248,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     lasting = outlives(bot, link, pair)
+    pair.needs = ZERO
     if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
@@ -234,7 +262,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if instrument is None:
         _miss(run, bot, link, pair, "unknown-symbol", f"not copied: {link.book[0]} is not known on {link.child.account}")
         return
-    if not _has_ratio(run, bot, link, pair):
+    if not fix_ratio(run, bot, link, pair):
         return
     want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
     if isinstance(want, Hold):
@@ -259,7 +287,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     if pair.forgone and not want.exit:
         quantity = floor_to(max(ZERO, quantity - pair.forgone), instrument.quantity_step)
     if quantity <= 0:
-        if not parent.live and not (want.opening < want.terms.quantity and _is_contested(link, pair)):
+        if not parent.live and not (want.opening and divide(bot, parent).close and _is_contested(link, pair)):
             _finish(run, bot, link, pair)
         return
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
@@ -288,12 +316,24 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         if pair.may_take:
             terms = msgspec.structs.replace(terms, post_only=False)
         _cancel_outlived(run, bot, link, pair, terms)
+        if not _may_bind(run, bot, link, pair, terms, instrument):
+            return
     why = _why(pair, want, lasting=lasting, hurried=bool(missing))
     if missing:
         pair.behind_ns, pair.hurried = run.at_ns, pair.hurried + 1
     elif want.exit and belongs_to_group(run, bot, pair) and enter_group(run, bot, link, pair, want, terms, instrument, why):
         return
     _place(run, bot, link, pair, want, terms, why)
+
+
+def _may_bind(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> bool:
+    """The coins are free that an exit would sell; else it waits."""
+    free = has_room(run, bot, link, pair, terms, instrument, beside=joins(run, bot, link, pair))
+    if free or may_group_again(run, bot, link, pair):
+        return True
+    pair.needs = terms.quantity
+    _wait(run, link, pair, "info", WAITS, "waits: another order of the child binds the coins that it would sell")
+    return False
 
 
 def _why(pair: Pair, want: Wanted, *, lasting: bool, hurried: bool) -> str:
@@ -359,7 +399,7 @@ def _is_contested(link: Link, pair: Pair) -> bool:
     return any(other.open and not other.parent.live and child_sign(link, other) != sign for other in link.pairs.values())
 
 
-def _has_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
+def fix_ratio(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
     """Fix the pair's ratio: that of the open episode, or a new one. Exits need none; a flip begins an episode."""
     if pair.ratio is not None:
         return True
@@ -388,15 +428,21 @@ def _late(
     """The terms for a parent's order that has already filled: exits at once, entries inside age and price window."""
     parent = pair.parent.order
     market = as_market(terms)
-    quantity = min(terms.quantity, _shortfall(bot, link, pair, terms, instrument))
-    if is_exit:
-        quantity = min(quantity, _left_to_close(link, pair, terms))
+    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
+    # One that goes on resting is sized as it is when it is looked at again, or it would be replaced for ever.
+    missing = _shortfall if resting is None else _share_of_shortfall
+    quantity = min(terms.quantity, missing(bot, link, pair, terms, instrument))
+    if is_exit and resting is None:
+        left = _left_to_close(link, pair, terms)
+        if left <= 0 < quantity:
+            _wait(run, link, pair, "info", "waits-for-fill", "what it is to close is still on its way")
+            return None
+        quantity = min(quantity, left)
     if quantity <= 0:
         _wait(run, link, pair, "info", "overtaken", "not needed any more: the parent's position has moved on since")
         _give_up(pair, "overtaken")
         return None
     market = msgspec.structs.replace(market, quantity=quantity)
-    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
     if resting is not None:
         return msgspec.structs.replace(resting, quantity=quantity)
     if is_exit:
@@ -514,6 +560,7 @@ def _same(a: Terms, b: Terms) -> bool:
         and a.price == b.price
         and a.trigger_price == b.trigger_price
         and a.trail_percent == b.trail_percent
+        and a.native == b.native
         and a.reduce_only == b.reduce_only
         and a.side is b.side
         and a.type is b.type
@@ -528,7 +575,7 @@ def _only_shrinks(new: Terms, order: ChildOrder, can: Capabilities) -> bool:
 
 
 def _amendable(new: Terms, old: Terms, price_and_quantity_only: bool) -> bool:
-    moved_trigger = new.trigger_price != old.trigger_price or new.trail_percent != old.trail_percent
+    moved_trigger = (new.trigger_price, new.trail_percent, new.native) != (old.trigger_price, old.trail_percent, old.native)
     return (
         new.side is old.side
         and new.type is old.type

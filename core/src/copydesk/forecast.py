@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from copydesk.ids import is_own
-from copydesk.inputs import BotStarted, Cancel, Decision, LookUp, Modify, Note, Place
+from copydesk.inputs import BotStarted, Cancel, Decision, LookUp, Modify, Note, Place, PlaceGroup
 from copydesk.model import ZERO, Snapshot, Terms, to_json
 from copydesk.plans import Checks, PlannedChild, PlannedPosition, PlannedSend, StartPlan, StopPlan
 from copydesk.standing import target
@@ -105,6 +105,8 @@ def _sends(desk: Desk, decisions: Iterable[Decision], account: str) -> tuple[Pla
                 found.append(
                     PlannedSend(account=account, what="place", terms=order.terms, protects=order.terms.reduce_only)
                 )
+            case PlaceGroup(group=group):
+                found += [PlannedSend(account=account, what="place", terms=leg.terms, protects=True) for leg in group.legs]
             case Modify(change=change):
                 found.append(
                     PlannedSend(account=account, what="modify", terms=change.terms, client_id=change.ref.client_id)

@@ -16,11 +16,13 @@ from copydesk.inputs import PlaceGroup
 from copydesk.model import Instrument, NewOrder, OrderGroup, Terms
 from copydesk.planning import Wanted, wanted
 from copydesk.protecting import GRACE_MS
-from copydesk.sending import Run, cancel, prepare
+from copydesk.sending import Run, cancel, partner, prepare
 from copydesk.state import Bot, ChildOrder, Link, Op, Pair
 
 OTHER_MS = 1_000
 """The two orders of a parent's group are told one after the other: so long the first waits for the second."""
+AGAIN_MS = 30_000
+"""A group that was refused is not tried again before: for that its one leg that stands has to go."""
 
 
 def belongs_to_group(run: Run, bot: Bot, pair: Pair) -> bool:
@@ -30,10 +32,12 @@ def belongs_to_group(run: Run, bot: Bot, pair: Pair) -> bool:
 
 
 def fellow(link: Link, pair: Pair) -> Pair | None:
-    """The pair of the other order of the parent's group."""
-    group = pair.parent.order.group
-    others = (other for other in link.pairs.values() if other is not pair and other.parent.order.group == group)
-    return next(others, None) if group else None
+    """The pair of the other order of the parent's group: the one on its side. The entry before them may be in it too."""
+    mine = pair.parent.order
+    if not mine.group:
+        return None
+    others = (other for other in link.pairs.values() if other is not pair and other.parent.order.group == mine.group)
+    return next((other for other in others if other.parent.order.terms.side is mine.terms.side), None)
 
 
 def tied(run: Run, order: ChildOrder) -> ChildOrder | None:
@@ -42,10 +46,26 @@ def tied(run: Run, order: ChildOrder) -> ChildOrder | None:
     return other if other is not None and other.state.is_open else None
 
 
-def partner(run: Run, order: ChildOrder) -> ChildOrder | None:
-    """The other leg of the order's group, ended or not."""
-    tracked = run.desk.child_orders.get((order.account, order.partner)) if order.partner else None
-    return tracked.order if tracked is not None else None
+def joins(run: Run, bot: Bot, link: Link, pair: Pair) -> Pair | None:
+    """The pair with whose order the pair's is to be placed as a group, where both are there to be placed."""
+    other = fellow(link, pair) if belongs_to_group(run, bot, pair) else None
+    return other if other is not None and not other.closed and belongs_to_group(run, bot, other) else None
+
+
+def may_group_again(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
+    """The venue refused the two as a group, for the price stood at one of them; it stands between them again."""
+    other = fellow(link, pair)
+    if not pair.alone or other is None or other.closed or not other.parent.live:
+        return False
+    price = run.desk.prices.get((bot.rules.kind, link.book[0]))
+    if not price or run.at_ns - pair.grouped_ns < AGAIN_MS * 1_000_000:
+        return False
+    levels = [terms.trigger_price or terms.price for terms in (pair.parent.order.terms, other.parent.order.terms)]
+    known = [level for level in levels if level is not None]
+    if not (min(known) < price < max(known)):
+        return False
+    pair.alone = other.alone = False
+    return True
 
 
 def enter_group(

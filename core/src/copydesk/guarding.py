@@ -7,6 +7,7 @@ again is placed again while the parent's own still stands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -135,13 +136,20 @@ def _too_large(
     """The tightest limit on the size of one order and of the position."""
     limits, symbol = child.limits, link.book[0]
     opened = max(ZERO, pair.filled - (want.terms.quantity - want.opening))
-    used = _used(link, pair, want.terms)
+    used, older = _used(link, pair, want.terms), _used(link, pair, want.terms, older=True)
+    last = pair.last
+    standing = opened + (last.remaining if last is not None and last.state.is_live else ZERO)
+
+    def left(room: Callable[[Decimal], Decimal]) -> Decimal:
+        """One that stands gives way to older ones only: two that gave way to each other would do so for ever."""
+        return min(room(older), max(room(used), standing))
+
     bars = []
     if limits.max_order:
         bars.append(_Bar(CAPPED, "max-order", f"an order may be {limits.max_order} at the most", limits.max_order))
     if limits.max_position:
         reason = f"the position in {symbol} may be {limits.max_position} at the most"
-        bars.append(_Bar(CAPPED, "max-position", reason, opened + limits.max_position - used))
+        bars.append(_Bar(CAPPED, "max-position", reason, left(lambda used: opened + limits.max_position - used)))
     if limits.max_order_notional or limits.max_position_notional:
         if not price:
             return _Bar(CAPPED, "price-unknown", f"what {symbol} is worth is not known yet, and its notional is limited")
@@ -151,19 +159,27 @@ def _too_large(
             reason = f"an order may be worth {limits.max_order_notional} {quote} at the most"
             bars.append(_Bar(CAPPED, "max-order-notional", reason, most))
         if limits.max_position_notional:
-            left = limits.max_position_notional - notional(used - opened, price, instrument)
+            known = price
+
+            def worth(used: Decimal) -> Decimal:
+                free = limits.max_position_notional - notional(used - opened, known, instrument)
+                return quantity_worth(free, known, instrument)
+
             reason = f"the position in {symbol} may be worth {limits.max_position_notional} {quote} at the most"
-            bars.append(_Bar(CAPPED, "max-position-notional", reason, quantity_worth(left, price, instrument)))
+            bars.append(_Bar(CAPPED, "max-position-notional", reason, left(worth)))
     over = [bar for bar in bars if bar.quantity < want.opening]
     return min(over, key=lambda bar: bar.quantity, default=None)
 
 
-def _used(link: Link, pair: Pair, terms: Terms) -> Decimal:
-    """What the child holds in the direction of `terms`, and what other entries on their way will add (unsigned)."""
+def _used(link: Link, pair: Pair, terms: Terms, *, older: bool = False) -> Decimal:
+    """What the child holds in the direction of `terms`, and what other entries on their way, or only those that are
+    `older`, will add (unsigned)."""
+    pairs = list(link.pairs.values())
+    at = next((number for number, other in enumerate(pairs) if other is pair), len(pairs))
     coming = sum(
         (
             order.remaining
-            for other in link.pairs.values()
+            for other in (pairs[:at] if older else pairs)
             if other is not pair
             for order in other.orders
             if order.state.is_open and order.terms.side is terms.side and not order.terms.reduce_only

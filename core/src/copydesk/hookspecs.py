@@ -1,7 +1,8 @@
 """The hook specifications: what a venue plugin implements. API number 1.
 
-A plugin is a module (found through the entry-point group `copydesk.venues`, one entry per connection kind) whose functions
-carry `@hookimpl`. Core builds one `pluggy.PluginManager` per connection with exactly that one module in it; every hook is
+A plugin is an object (found through the entry-point group `copydesk.venues`, one entry per connection kind) with functions
+that carry `@hookimpl`: a `copydesk.hooks.Plugin`, or a module, or whatever else has them. Core builds one
+`pluggy.PluginManager` per connection with exactly that one plugin in it; every hook is
 `firstresult`. pluggy does not await: hooks marked *async* return a coroutine (or an async iterator) that core's facade
 awaits under a deadline. Each hook takes one frozen record besides the session, so that fields can be added without breaking
 anyone. See `docs/hooks.md`, which a test compares with this file.
@@ -137,7 +138,7 @@ class VenueSpec:
 
 
 class VenuePlugin(Protocol):
-    """The typed twin of `VenueSpec`: `plugin: VenuePlugin = my_module` lets mypy check a plugin module."""
+    """The typed twin of `VenueSpec`: `plugin: VenuePlugin = my_module` lets mypy check a plugin."""
 
     def describe(self) -> Description: ...
     def connect(self, settings: ConnectionSettings) -> Awaitable[Session]: ...

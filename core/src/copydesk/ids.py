@@ -17,15 +17,25 @@ CLOSE = "x"
 TRIM = "t"
 TICKET = "m"
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-_BASE32_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
+_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
+_TRIPLES = tuple(pair + third for pair in _PAIRS for third in _BASE32)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @lru_cache(maxsize=65536)
+def _named(bot: str, child: str) -> blake2b:
+    return blake2b(f"{bot}\x1f{child}\x1f".encode(), digest_size=13)
+
+
+@lru_cache(maxsize=65536)
 def _stem(bot: str, child: str, parent_order: str) -> str:
-    key = "\x1f".join((bot, child, parent_order)).encode()
-    number = int.from_bytes(blake2b(key, digest_size=13).digest(), "big") >> 4  # 100 bits are 20 characters of base 32
-    return "".join([_BASE32_PAIRS[number >> shift & 1023] for shift in range(90, -1, -10)])
+    named = _named(bot, child).copy()
+    named.update(parent_order.encode())
+    bits = int.from_bytes(named.digest(), "big") >> 4  # 100 bits are 20 characters of base 32
+    return (
+        f"{_TRIPLES[bits >> 85]}{_TRIPLES[bits >> 70 & 32767]}{_TRIPLES[bits >> 55 & 32767]}{_TRIPLES[bits >> 40 & 32767]}"
+        f"{_TRIPLES[bits >> 25 & 32767]}{_TRIPLES[bits >> 10 & 32767]}{_PAIRS[bits & 1023]}"
+    )
 
 
 def client_order_id(bot: str, child: str, parent_order: str, leg: str = COPY, generation: int = 0) -> str:

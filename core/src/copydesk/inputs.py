@@ -171,6 +171,17 @@ class TicketDismissed(Record, tag="ticket-dismissed"):
     actor: str = ""
 
 
+class MissingCopied(Record, tag="missing-copied"):
+    """A person wants what a child lacks or holds too much made up for now."""
+
+    at_ns: int
+    bot: str
+    child: str
+    symbol: str
+    position_side: str
+    actor: str = ""
+
+
 class Snapped(Record, tag="snapshot"):
     """An account was read in full; it is connected."""
 
@@ -223,6 +234,7 @@ Input = (
     | Ticked
     | TicketSent
     | TicketDismissed
+    | MissingCopied
 )
 
 # --- decisions --------------------------------------------------------------------------------------------------------

@@ -13,15 +13,19 @@ from copydesk import __version__
 from copydesk.bootreport import BootReport
 from copydesk.botlife import BotLife
 from copydesk.bots import BotStore
+from copydesk.chronicle import read_lines
 from copydesk.config import BotSettings, Config, account_of, connection_of
 from copydesk.connection import Connection
 from copydesk.connections import check_bot_accounts
+from copydesk.connectionviews import connection_views
+from copydesk.datafolder import JOURNAL_NAME
 from copydesk.drifting import drifts
 from copydesk.engine import Engine
 from copydesk.errors import Conflict, CopydeskError, NotReady, UnknownName, UsageError
 from copydesk.families import chains
 from copydesk.feasibility import Preview
 from copydesk.inputs import LimitSet, TicketDismissed, TicketSent
+from copydesk.interventions import Interventions
 from copydesk.model import (
     Candle,
     CandleRequest,
@@ -33,15 +37,17 @@ from copydesk.model import (
     Outcome,
     Terms,
 )
-from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.plans import KillOrder, KillReport, MissingOrder, MissingPlan, StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.plugins import describe_kind, installed_kinds
 from copydesk.starting import IGNORE
+from copydesk.story import Story, read_story
 from copydesk.tickets import standing_of, why_not
 from copydesk.venue import Venue
 from copydesk.view import (
     AccountView,
     BotView,
     ConnectionState,
+    ConnectionView,
     DeskEvent,
     DeskView,
     DriftView,
@@ -67,6 +73,7 @@ class LiveDesk:
         self._config = config
         self._store = store
         self._life = BotLife(engine, config, store)
+        self._hand = Interventions(engine, store)
         self._drift: dict[tuple[str, str, str, str], DriftView] = {}
         self._told: dict[str, BotView] = {}
         self._tickets: dict[str, Ticket] = {}
@@ -91,7 +98,7 @@ class LiveDesk:
             drift=self.drift_views(),
             tickets=tuple(ticket for ticket in self.tickets() if ticket.status == "open"),
             fills=tuple((key, fill) for key, board in engine.boards.items() for fill in board.fills),
-            log=tuple(reversed(self.log(LogQuery(limit=LOG_SHOWN)))),
+            log=tuple(reversed(self.latest_lines(LOG_SHOWN))),
             prices=dict(engine.prices),
         )
 
@@ -170,8 +177,13 @@ class LiveDesk:
     def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
         return self._engine.events.listen(sink)
 
-    def log(self, query: LogQuery) -> list[LogEntry]:
-        return self._engine.chronicle.find(query)
+    def latest_lines(self, limit: int) -> list[LogEntry]:
+        """The latest lines of the log, the newest first."""
+        return self._engine.chronicle.latest(limit)
+
+    async def log(self, query: LogQuery) -> list[LogEntry]:
+        self._engine.chronicle.settle()
+        return await asyncio.to_thread(read_lines, self._store.folder / JOURNAL_NAME, query)
 
     def kinds(self) -> tuple[KindInfo, ...]:
         """What is installed and can be used; a plugin that cannot is said in the log of the engine's start."""
@@ -254,6 +266,33 @@ class LiveDesk:
     async def stop_bot(self, name: str, order: StopOrder = StopOrder()) -> None:  # noqa: B008 - it is frozen
         self._life.stop(name, order)
         self._refresh_soon()
+
+    async def plan_missing(self, name: str, order: MissingOrder) -> MissingPlan:
+        return self._hand.plan_missing(name, order)
+
+    async def copy_missing(self, name: str, order: MissingOrder) -> None:
+        self._hand.copy_missing(name, order)
+        self._refresh_soon()
+
+    async def kill(self, order: KillOrder) -> KillReport:
+        report = self._hand.kill(order)
+        self._refresh_soon()
+        return report
+
+    async def story(self, seq: int) -> Story:
+        return await read_story(self._engine, self._store.folder / JOURNAL_NAME, seq)
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    def connections(self) -> tuple[ConnectionView, ...]:
+        return connection_views(self._engine)
+
+    async def reconnect(self, name: str) -> None:
+        connection = self._engine.connections.get(name)
+        if connection is None:
+            raise UnknownName(f"there is no connection {name!r}: see `copydesk accounts`")
+        self._engine.chronicle.say("info", "connection", f"{name} is connected anew, as asked", account=name)
+        await connection.reconnect()
 
     async def _read_accounts(self, bot: BotSettings) -> None:
         """Read the accounts that joined, so that their balances are known before the first order."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk import plain
 from copydesk.dust import count_parent_fee
 from copydesk.following import follow
 from copydesk.ids import COPY, client_order_id, is_own
@@ -50,7 +51,13 @@ def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
         if link is None:
             continue
         pair = link.pairs.get(order.venue_id)
-        if pair is not None:
+        entry = run.entries.get((bot.rules.name, child.account))
+        if pair is not None and entry is not None:
+            plain.enter(run, bot, link, pair, entry)
+            measure(run, bot, link)
+        elif run.shortcuts and pair is not None and plain.withdrawn(run, bot, link, pair):
+            continue
+        elif pair is not None:
             follow(run, bot, link, pair)
             measure(run, bot, link)
         if grown or not parent.live:
@@ -139,11 +146,9 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
     book.moves += 1
     book.moved_ms, parent.moved = max(book.moved_ms, order.updated_ms), book.moves
     if parent.baseline:
-        # An order from before the start opens and closes what was there before the start, as far as that goes.
-        before, signed = book.baseline, sign * grown
-        book.position += signed
-        book.baseline = before + signed if before * signed >= 0 else _toward_zero(before, signed)
-        book.baseline = _clamped(book.baseline, book.position)
+        # An order that is not followed opens and closes what is not followed, as far as that goes.
+        book.position += sign * grown
+        book.baseline = _clamped(book.baseline + sign * grown, book.position)
         return True
     closed = min(grown, max(ZERO, -sign * book.followed))
     ignored = min(grown - closed, max(ZERO, -sign * book.baseline))
@@ -153,6 +158,18 @@ def parent_filled(bot: Bot, parent: ParentOrder, order: Order) -> bool:
     book.position += sign * grown
     book.baseline += sign * ignored
     return True
+
+
+def another_bots(bot: Bot, order: Order) -> None:
+    """Another bot's copy on the parent's account (rule 19): it moves the position, and nobody follows it."""
+    known = bot.orders.get(order.venue_id)
+    if known is None:
+        if order.venue_id in bot.past or (order.created_ms and order.created_ms < bot.started_ms):
+            return
+        known = bot.orders[order.venue_id] = ParentOrder(order=order, baseline=True)
+    parent_filled(bot, known, order)
+    if order.updated_ms >= known.order.updated_ms:
+        known.order = order
 
 
 def _told_before(book: ParentBook, parent: ParentOrder, order: Order, grown: Decimal) -> Decimal:
@@ -172,7 +189,9 @@ def parent_snapshot(run: Run, bot: Bot, snapshot: Snapshot, *, whole: bool) -> N
     mentioned = set()
     for order in sorted(snapshot.orders, key=lambda order: (order.created_ms, order.updated_ms)):
         mentioned.add(order.venue_id)
-        if not is_own(order.client_id):
+        if is_own(order.client_id):
+            another_bots(bot, order)
+        else:
             _take_parent(run, bot, order)
     for fill in snapshot.fills:
         if not is_own(fill.client_id):
@@ -283,11 +302,6 @@ def _clamped(baseline: Decimal, position: Decimal) -> Decimal:
     if baseline > 0:
         return max(ZERO, min(baseline, position))
     return min(ZERO, max(baseline, position))
-
-
-def _toward_zero(baseline: Decimal, change: Decimal) -> Decimal:
-    moved = baseline + change
-    return moved if moved * baseline > 0 else ZERO
 
 
 def _market_of(fill: Fill, quantity: Decimal) -> Terms:

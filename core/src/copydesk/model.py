@@ -149,7 +149,8 @@ class Terms(Record):
 
     `price` only for types with a limit price, `trigger_price` only for conditional types (for a trailing stop: the
     optional activation price), `trail_percent` (1 = 1 %) only for a trailing stop. `close_position` means "whatever the
-    position is then"; its `quantity` may be zero.
+    position is then"; its `quantity` may be zero. `native` is what the order asks for beyond these fields, in the words of
+    its venue's plugin (`tif=DAY;outsideRth=1`): copied as it is.
     """
 
     symbol: str
@@ -165,6 +166,7 @@ class Terms(Record):
     reduce_only: bool = False
     close_position: bool = False
     position_side: PositionSide = PositionSide.NET
+    native: str = ""
 
 
 class NewOrder(Record):
@@ -354,7 +356,8 @@ class Scope(StrEnum):
 class SnapshotRequest(Record):
     """`since_ms`: fills and ended orders from then on are wanted too. `look_up`: orders whose fate must be settled.
 
-    `settings`: position mode, leverage and margin mode are wanted too, the latter two of `symbols` at least.
+    `settings`: position mode, leverage and margin mode are wanted too, the latter two of `symbols` at least. `known`: the
+    positions by symbol as they were told last, `None` where that is not said: what is different now was traded since.
     """
 
     account: str = ""
@@ -363,6 +366,7 @@ class SnapshotRequest(Record):
     symbols: tuple[str, ...] = ()
     look_up: tuple[OrderRef, ...] = ()
     settings: bool = False
+    known: dict[str, Decimal] | None = None
 
 
 class MarginSetting(Record):
@@ -492,11 +496,14 @@ class Capabilities(Record):
     amend: frozenset[OrderType] = frozenset()
     amend_price_and_quantity_only: bool = True
     shrink: frozenset[OrderType] = frozenset()
+    whole_position: frozenset[OrderType] = frozenset()
     reduce_only: bool = True
+    post_only: bool = True
     hedge_mode: bool = False
     nets_positions: bool = True
     shorts: bool = True
     native_oco: bool = False
+    exits_bind: bool = False
     client_id_text: bool = True
     client_id_length: int = 36
     one_account_per_connection: bool = True
@@ -561,11 +568,15 @@ class RehearsalSettings(Record):
 
 
 class RehearsedAccount(Record):
-    """What a client needs to log in to one account of a rehearsal venue: as connection options and secrets."""
+    """What a client needs to log in to one account of a rehearsal venue: as connection options and secrets.
+
+    `by_hand`: options that somebody who trades beside copydesk uses in place of these, where a venue lets a login in once.
+    """
 
     name: str
     options: dict[str, str]
     secrets: dict[str, str]
+    by_hand: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"RehearsedAccount(name={self.name!r}, options={self.options!r}, secrets=<{len(self.secrets)} hidden>)"

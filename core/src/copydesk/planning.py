@@ -5,6 +5,7 @@ The answer is level-triggered: it follows from the present state alone, whatever
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from copydesk.model import (
     ZERO,
     Capabilities,
     Instrument,
+    Order,
     OrderType,
     PositionSide,
     Side,
@@ -52,7 +54,27 @@ class Hold:
 
 
 def wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
-    """The order that the child should have for `pair.parent`, or why none."""
+    """The order that the child should have for `pair.parent`, in a type that its venue has, or why none."""
+    want = _wanted(desk, bot, link, pair, instrument)
+    if isinstance(want, Hold) or want.terms.type in desk.capabilities[bot.rules.kind].order_types:
+        return want
+    return dataclasses.replace(want, terms=_as_limit(want.terms, instrument))
+
+
+def _as_limit(terms: Terms, instrument: Instrument) -> Terms:
+    """A take-profit where the venue has none: what waits for a better price rests in the book at that price.
+
+    No parent of such a venue has one; the mirror of a stop (K below zero) is one.
+    """
+    if terms.type not in (OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT):
+        return terms
+    price = terms.price if terms.price is not None else terms.trigger_price
+    assert price is not None
+    price = passive_price(price, terms.side, instrument.price_tick)
+    return msgspec.structs.replace(terms, type=OrderType.LIMIT, price=price, trigger_price=None, trigger_by=TriggerBy.LAST)
+
+
+def _wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument) -> Wanted | Hold:
     parts = divide(bot, pair.parent)
     if outlives(bot, link, pair):
         return _exit(bot, link, pair, ZERO, instrument, desk.capabilities[bot.rules.kind])
@@ -215,15 +237,24 @@ def _held_sign(link: Link, pair: Pair) -> int:
 
 
 def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool) -> Terms:
-    """The parent's terms with the child's quantity; reversed where K is below zero."""
-    parent = pair.parent.order
+    waits = any(order.state.is_open and order.terms.type.is_conditional for order in pair.orders)
+    return child_terms(pair.parent.order, quantity, ratio, instrument, reduce_only=reduce_only, waits=waits)
+
+
+def child_terms(
+    parent: Order, quantity: Decimal, ratio: Decimal, instrument: Instrument, *, reduce_only: bool, waits: bool
+) -> Terms:
+    """The parent's terms with the child's quantity; reversed where K is below zero.
+
+    `waits`: an order of the child's is there that waits for its trigger.
+    """
     terms = parent.terms
     side, position_side, type_ = terms.side, terms.position_side, terms.type
     if ratio < 0:
         side = side.opposite
         position_side = _REVERSED[position_side]
         type_ = _MIRRORED.get(type_, type_)
-    if parent.triggered and pair.last is None:
+    if parent.triggered and not waits:
         # It stands in the book by now: the child that comes late enters it as what it has become.
         type_ = _TRIGGERED_INTO.get(type_, type_)
     price = terms.price if type_.has_price else None
@@ -240,6 +271,7 @@ def _child_terms(pair: Pair, quantity: Decimal, ratio: Decimal, instrument: Inst
         post_only=terms.post_only,
         reduce_only=reduce_only,
         position_side=position_side,
+        native=terms.native,
     )
 
 
@@ -304,6 +336,7 @@ def as_market(terms: Terms) -> Terms:
         trail_percent=None,
         post_only=False,
         time_in_force=TimeInForce.GTC,
+        native="",
     )
 
 

@@ -8,8 +8,9 @@ confirmation. How plans are made is in `forecast.py`.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
-from copydesk.model import LeverageChange, Order, Position, Record, Terms
+from copydesk.model import ZERO, LeverageChange, Order, Position, Record, Terms
 
 
 class StartOrder(Record):
@@ -104,3 +105,52 @@ class StopPlan(Record):
     def changes(self) -> bool:
         """True where something would be sent: then it has to be confirmed."""
         return bool(self.sends)
+
+
+class MissingOrder(Record):
+    """Which child, in which symbol. `digest`: of the plan that is confirmed; `actor` is who, for the log."""
+
+    child: str
+    symbol: str
+    position_side: str = "net"
+    digest: str = ""
+    actor: str = ""
+
+
+class MissingPlan(Record):
+    """What would be sent now to bring a child to its target, whatever the catch-up window says."""
+
+    bot: str
+    child: str
+    symbol: str
+    position_side: str
+    target: Decimal = ZERO
+    attributed: Decimal = ZERO
+    in_flight: Decimal = ZERO
+    sends: tuple[PlannedSend, ...] = ()
+    refusals: tuple[str, ...] = ()
+    digest: str = ""
+
+
+KILL_WORD = "STOP"
+
+
+class KillOrder(Record):
+    """Stop every bot at once. `confirm` has to be the word `STOP`: no digest is asked for, for there may be no time."""
+
+    policy: Literal["leave", "cancel_entries", "cancel_all", "flatten"] = "cancel_entries"
+    confirm: str = ""
+    actor: str = ""
+
+
+class KillReport(Record):
+    """What was begun: the bots that were stopped, how many orders are cancelled and positions closed for it.
+
+    `away`: children that something has to be done on once they are connected again.
+    """
+
+    policy: str
+    bots: tuple[str, ...]
+    cancels: int = 0
+    closes: int = 0
+    away: tuple[str, ...] = ()

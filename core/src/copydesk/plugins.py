@@ -6,7 +6,6 @@ Names are listed without importing anything. A plugin is imported when its kind 
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
 
 import pluggy
 
@@ -60,18 +59,21 @@ def load_plugin(kind: str) -> pluggy.PluginManager:
     entry = find_kind(kind)
     name = distribution_of(entry)
     try:
-        module = entry.load()
+        plugin = entry.load()
     except Exception as error:  # a plugin's own code, at the border to ours
         raise PluginError(f"the plugin {name} cannot be imported: {type(error).__name__}: {error}; reinstall it") from error
-    return check_plugin(module, kind, name)
+    return check_plugin(plugin, kind, name)
 
 
-def check_plugin(module: ModuleType, kind: str, name: str) -> pluggy.PluginManager:
-    """A manager with this one module in it. Raises `PluginError` unless it fits the hook specifications."""
+def check_plugin(plugin: object, kind: str, name: str) -> pluggy.PluginManager:
+    """A manager with this one plugin in it, a module or an object.
+
+    Raises `PluginError` unless it fits the hook specifications.
+    """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(VenueSpec)
     try:
-        manager.register(module, name)
+        manager.register(plugin, name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())

@@ -16,7 +16,8 @@ import pytest
 
 BEGIN, END = "<!-- contract: begin -->", "<!-- contract: end -->"
 _PROPERTY = "copydesk-contract"
-_NUMBERED = re.compile(r"test_(c\d\d)_")
+_NUMBERED = re.compile(r"test_c(\d{2,})_")
+"""Numbers have two digits up to C99, and as many as they need from C100 on."""
 _WORDS = {"passed": "passed", "skipped": "skipped", "failed": "**failed**"}
 
 pytest.register_assert_rewrite("copydesk.testing")
@@ -37,11 +38,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         function, owner = getattr(item, "function", None), getattr(item, "cls", None)
-        match = _NUMBERED.match(getattr(function, "__name__", ""))
-        if match and str(getattr(function, "__module__", "")).startswith("copydesk.testing."):
+        number = number_of(getattr(function, "__name__", ""))
+        if number and str(getattr(function, "__module__", "")).startswith("copydesk.testing."):
             sentence = " ".join((function.__doc__ or "").split())
             kind = getattr(owner, "kind", "") or getattr(owner, "__name__", "")
-            item.user_properties.append((_PROPERTY, [match.group(1).upper(), sentence, kind]))
+            item.user_properties.append((_PROPERTY, [number, sentence, kind]))
+
+
+def number_of(name: str) -> str:
+    """The id of the numbered test of that name, `C01` or `C101`; empty for any other function."""
+    match = _NUMBERED.match(name)
+    return f"C{match[1]}" if match else ""
 
 
 @dataclass
@@ -86,7 +93,7 @@ class Results:
         sums = [f"`{kind}`: {_sum(results.values())}." for kind, results in self.by_kind.items()]
         heads = " | ".join(f"`{kind}`" for kind in self.by_kind)
         lines = ["\n".join(sums), "", f"| | what is promised | {heads} |", "|---|---|" + "---|" * len(self.by_kind)]
-        for number, sentence in sorted(self.sentences.items()):
+        for number, sentence in sorted(self.sentences.items(), key=lambda item: int(item[0][1:])):
             cells = (results[number].cell if number in results else "" for results in self.by_kind.values())
             lines.append(f"| {number} | {sentence} | {' | '.join(cells)} |")
         return "\n".join(lines)

@@ -38,7 +38,18 @@ def goes_on(run: Run, tracked: Tracked, refusal: Rejected) -> bool:
     if order.exit:
         _exit_refused(run, tracked, pair, refusal)
         return True
+    if refusal.reason is RejectReason.PRICE and order.terms.type.is_conditional and (pair.parent.live or pair.parent.done):
+        _wait_for_trigger(run, tracked, refusal)
+        return True
     return _shrinks(run, tracked, pair, refusal)
+
+
+def _wait_for_trigger(run: Run, tracked: Tracked, refusal: Rejected) -> None:
+    """An entry would trigger at once: the parent's is about to, and what becomes of that is copied."""
+    order = tracked.order
+    order.cancelled_for, order.refused = "refused", order.terms
+    text = f"waits until the parent's order is triggered: {refusal.message}"
+    run.note(tracked.link, "warn", "waits-for-trigger", text, parent_order=order.cause, client_id=order.client_id)
 
 
 # --- exits ------------------------------------------------------------------------------------------------------------

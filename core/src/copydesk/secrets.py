@@ -217,6 +217,10 @@ def look_up(connection: str, field: str, sealed: SealedFile) -> tuple[str, str]:
     return "", ""
 
 
+NOTIFY = ("notify", "url")
+"""Where `copydesk notify` sends to: kept like the field of a connection."""
+
+
 def variable_of(connection: str, field: str) -> str:
     """The environment variable that may hold a secret."""
     return "_".join(["COPYDESK", *(re.sub(r"[^A-Z0-9]", "_", part.upper()) for part in (connection, field))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,9 @@ from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
 from copydesk.model import NewOrder, OrderRef, Terms
 from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked, forget_ended
 from copydesk.tracking import Event, State
+
+LEG_MS = 1_000
+"""Once one leg of a group was cancelled, so long the word of the other is waited for before it is asked for."""
 
 
 @dataclass(slots=True)
@@ -23,6 +27,8 @@ class Run:
     at_ns: int = 0
     decisions: list[Decision] = field(default_factory=list)
     look_ups: dict[str, list[OrderRef]] = field(default_factory=dict)
+    shortcuts: bool = True  # see `plain.py`
+    entries: Mapping[tuple[str, str], Any] = field(default_factory=dict)  # `plain.Entries`: found already, by bot and child
 
     @property
     def at_ms(self) -> int:
@@ -109,8 +115,21 @@ def send(run: Run, link: Link, order: ChildOrder, why: str, *, paid: bool = Fals
     )
 
 
+def partner(run: Run, order: ChildOrder) -> ChildOrder | None:
+    """The other leg of the order's group, ended or not."""
+    tracked = run.desk.child_orders.get((order.account, order.partner)) if order.partner else None
+    return tracked.order if tracked is not None else None
+
+
 def cancel(run: Run, link: Link, order: ChildOrder, reason: str, why: str) -> None:
-    """Ask for it, if there is budget; else whoever wants it gone asks again."""
+    """Ask for it, if there is budget; else whoever wants it gone asks again. A leg of a group goes with the other one."""
+    other = partner(run, order)
+    if other is not None and other.op is Op.CANCEL and other.state.is_open:
+        return
+    if other is not None and other.state is State.CANCELLED and other.cancelled_for:  # gone too, and not told yet
+        order.op = Op.LOOK_UP
+        run.wake(order, LEG_MS)
+        return
     if not is_paid(run, order.paid_ns):
         if not may_cancel(run, link):
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copydesk import refusing, tickets
+from copydesk import plain, refusing, tickets
 from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
@@ -34,6 +34,8 @@ def settled(run: Run, given: Settled) -> None:
     """An outcome came. One for an intent that is not waited for any more changes nothing."""
     tracked = run.desk.child_orders.get((given.account, given.client_id))
     if tracked is None or tracked.order.intent != given.intent:
+        return
+    if run.shortcuts and plain.accepted(run, tracked, given):
         return
     order, outcome = tracked.order, given.outcome
     if isinstance(outcome, Rejected) and outcome.reason is RejectReason.RATE_LIMIT:
@@ -104,13 +106,12 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
             standing = fall_back(pair)
             if standing is not None:
                 standing.refused = order.terms
-        text = f"nothing to reduce: {outcome.message}"
-        run.note(link, "info", "nothing-to-reduce", text, client_id=order.client_id, parent_order=order.cause)
+        run.note(link, "info", "nothing-to-reduce", f"nothing to reduce: {outcome.message}", **_names(tracked))
         return
     if pair is not None and order.partner:
-        pair.alone, order.cancelled_for = True, "replace"
+        pair.alone, pair.grouped_ns, order.cancelled_for = True, run.at_ns, "replace"
         text = f"the venue does not take it as one order of a group, so it is placed by itself: {outcome.message}"
-        run.note(link, "warn", "ungrouped", text, client_id=order.client_id, parent_order=order.cause)
+        run.note(link, "warn", "ungrouped", text, **_names(tracked))
         return
     standing = fall_back(pair) if pair is not None else None
     if standing is not None:
@@ -122,12 +123,16 @@ def _refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
     count_missed(tracked.bot, link)
     text = f"not copied: {order.terms.side} {order.terms.quantity} {order.terms.symbol} was refused: {outcome.message}"
     if pair is not None or order.leg == TICKET:
-        number = pair.parent.order.venue_id if pair is not None else ""
-        ids = {"client_id": order.client_id, "parent_order": number}
-        tickets.leave(run, link, "error", "rejected", text, order.terms, code=outcome.code, **ids)
+        tickets.leave(run, link, "error", "rejected", text, order.terms, code=outcome.code, **_names(tracked))
     else:
-        ids = {"client_id": order.client_id, "parent_order": order.cause}
-        run.note(link, "error", "rejected", text, code=outcome.code, ticket=to_json(order.terms).decode(), **ids)
+        ticket = to_json(order.terms).decode()
+        run.note(link, "error", "rejected", text, code=outcome.code, ticket=ticket, **_names(tracked))
+
+
+def _names(tracked: Tracked) -> dict[str, str]:
+    """What an order is found by: its own id, and the parent's order unless it corrects a position as a whole."""
+    named = {"client_id": tracked.order.client_id}
+    return named if tracked.pair is None else named | {"parent_order": tracked.pair.parent.order.venue_id}
 
 
 def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -152,9 +157,17 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
             order.refused, order.asked = order.asked, None
             refusing.change_refused(tracked, outcome)
             count_missed(tracked.bot, tracked.link)
-            text = f"the change was refused: {outcome.message}"
-            ids = {"client_id": order.client_id, "parent_order": order.cause}
-            run.note(tracked.link, "error", "rejected", text, code=outcome.code, **ids)
+            _change_refused(run, tracked, outcome)
+
+
+def _change_refused(run: Run, tracked: Tracked, outcome: Rejected) -> None:
+    """The order stands as it was. Where nothing goes on by itself, a ticket tries the change again."""
+    order, pair = tracked.order, tracked.pair
+    text = f"the change was refused: {outcome.message}"
+    if pair is None or order.refused is None or pair.cap is not None:
+        run.note(tracked.link, "error", "rejected", text, code=outcome.code, **_names(tracked))
+        return
+    tickets.leave(run, tracked.link, "error", "rejected", text, order.refused, code=outcome.code, **_names(tracked))
 
 
 def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) -> None:
@@ -201,9 +214,16 @@ def _go_on(run: Run, tracked: Tracked) -> None:
     """After a change of one order: look at its whole link, for its fills may move the others."""
     order = tracked.order
     if order.state.is_ended:
+        _filled_first(tracked)
         order.op = None
     if tracked.bot.managed:
         settle_link(run, tracked.bot, tracked.link)
+
+
+def _filled_first(tracked: Tracked) -> None:
+    """An order whose fill came before the reply to it was copied as well; the reply is not looked at any more."""
+    if tracked.order.op is Op.PLACE and tracked.order.filled:
+        count_copied(tracked.bot, tracked.link)
 
 
 # --- reports of our own orders ----------------------------------------------------------------------------------------
@@ -212,7 +232,7 @@ def _go_on(run: Run, tracked: Tracked) -> None:
 def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> None:
     """A venue's report of an order of ours. `looked_up`: it was read, so it also settles what was unknown."""
     tracked = run.desk.child_orders.get((account, order.client_id))
-    if tracked is None:
+    if tracked is None or (run.shortcuts and not looked_up and plain.echoed(run, tracked, order)):
         return
     ours = tracked.order
     was_open = ours.state.is_open
@@ -224,6 +244,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     if ours.state.is_ended:
         if ours.op is Op.CANCEL and ours.intent and ours.state is State.CANCELLED:
             count_copied(tracked.bot, tracked.link)  # the report came before the reply
+        _filled_first(tracked)
         ours.op = None
         if was_open and tracked.pair is not None and not ours.cancelled_for:
             tracked.pair.idle_since = tracked.link.fills
@@ -262,7 +283,7 @@ def absent(run: Run, account: str, client_id: str) -> None:
         return
     order.absent += 1
     age_ms = (run.at_ns - order.sent_ns) // 1_000_000
-    adds = order.state is State.UNKNOWN and not order.terms.reduce_only
+    adds = not order.terms.reduce_only  # also of one that stood: whether it filled or was cancelled nobody has said yet
     if order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS):
         run.wake(order, max(LOOK_UP_AGAIN_MS, age_ms // 4))
         return

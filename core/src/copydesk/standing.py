@@ -141,6 +141,9 @@ def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> 
     """
     if not pair.orders or not (pair.parent.live or pair.open):
         return ZERO
+    last = pair.orders[-1]
+    if pair.waiting == "waits-for-close" and last.op is None and last.state in (State.WAITING, State.MISSING):
+        return ZERO  # it is not at the venue, and waits itself until the child is reduced
     expected = in_step(bot, link, pair, step)
     if child_sign(link, pair) * towards > 0:
         return max(ZERO, pair.filled - floor_to(expected, step))

@@ -20,6 +20,8 @@ import copy
 from collections.abc import Mapping
 from decimal import Decimal
 
+from copydesk import handwork
+from copydesk.following import NOT_ADOPTED, fix_ratio
 from copydesk.ids import CLOSE, COPY, client_order_id, is_own
 from copydesk.inputs import BotStarted, Decision
 from copydesk.merging import pair_up
@@ -67,7 +69,19 @@ def begin(run: Run, given: BotStarted) -> None:
         pair_up(run, bot, parent, grown=False)
     _take_over_orders(run, bot, given.children, before)
     for link in list(bot.links.values()):
+        if link.attributed or any(pair.orders for pair in link.pairs.values()):
+            handwork.begin(run.desk, link)
         settle_link(run, bot, link)
+
+
+def unsettled(bot: Bot) -> list[str]:
+    """Children of which nobody knows yet what became of an order that an earlier run of the bot sent."""
+    on_its_way = (State.SENDING, State.UNKNOWN)
+    return [
+        child
+        for (child, _), link in bot.links.items()
+        if any(order.state.is_open and (order.op is not None or order.state in on_its_way) for order in link.orders)
+    ]
 
 
 def read_account(desk: Desk, key: str, snapshot: Snapshot, at_ns: int) -> Account:
@@ -116,7 +130,7 @@ def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position, before
         if taken == aim:
             pair.closed = "done"
         elif given.policy == ADOPT or (given.policy == COPY_IF_BETTER and not position.entry_price):
-            pair.closed = "not-adopted"
+            pair.closed = NOT_ADOPTED
 
 
 def takes(desk: Desk, bot: Bot, link: Link, before: Links, aim: Decimal, policy: str) -> Decimal:
@@ -183,20 +197,32 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], befo
         earlier = before.get((child, book))
         for cause, pair in link.pairs.items():
             pair.earlier = _used(earlier, cause)
+            copied = _has_copied(earlier, cause)
             found = _left(bot.rules.name, child, cause, standing)
-            if found is None:
-                continue
-            number, leg, order = found
-            pair.earlier = max(pair.earlier, number + 1)
-            if not order.filled and not isinstance(pair.parent, Executed):  # `on_fill` copies nothing that rests
-                pair.earlier = number
-                _adopt_order(run, bot, link, pair, order, leg)
+            if found is not None:
+                number, leg, order = found
+                pair.earlier = max(pair.earlier, number + 1)
+                copied = copied or bool(order.filled)
+                rests = not isinstance(pair.parent, Executed) and fix_ratio(run, bot, link, pair)  # none rest of `on_fill`
+                if copied or rests:
+                    pair.earlier = number
+                    _adopt_order(run, bot, link, pair, order, leg)
+            if copied:
+                pair.closed = NOT_ADOPTED
+                text = f"not copied again: an earlier run of the bot has filled some of it for the parent's order {cause}"
+                run.note(link, "warn", NOT_ADOPTED, text, parent_order=cause)
 
 
 def _used(earlier: Link | None, cause: str) -> int:
     """How many ids of its copies of a parent's order an earlier run has used."""
     pair = None if earlier is None else earlier.pairs.get(cause) or earlier.ended.get(cause)
     return pair.earlier + len(pair.orders) if pair is not None else 0
+
+
+def _has_copied(earlier: Link | None, cause: str) -> bool:
+    """A copy of a parent's order that still works has filled in an earlier run: a second one could fill that twice."""
+    pair = None if earlier is None else earlier.pairs.get(cause) or earlier.ended.get(cause)
+    return pair is not None and bool(pair.filled or pair.closed == NOT_ADOPTED)
 
 
 def _left(bot: str, child: str, cause: str, standing: Mapping[str, Order]) -> tuple[int, str, Order] | None:
@@ -219,8 +245,9 @@ def _adopt_order(run: Run, bot: Bot, link: Link, pair: Pair, order: Order, leg: 
         cause=pair.parent.order.venue_id,
         leg=leg,
         exit=is_exit(bot, pair.parent),
-        state=State.WORKING,
+        state=State.PARTIAL if order.filled else State.WORKING,
         op=None,
+        filled=order.filled,
         venue_id=order.venue_id,
         updated_ms=order.updated_ms,
     )

@@ -240,6 +240,10 @@ def _amended(reported: Terms, asked: Terms) -> bool:
     )
 
 
+Agreed = tuple[Order, int, ChildRules, Instrument]
+"""A parent's order as it was told, how often the parent's position had moved, the child's rules, the instrument."""
+
+
 @dataclass(slots=True)
 class Pair:
     """One order of the parent and what one child did about it."""
@@ -270,9 +274,11 @@ class Pair:
     guard: str = ""  # "capped" or "filtered" while less is opened than the parent's order asks for,
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
-    grouped_ns: int = 0  # since when it waits for the other order of the parent's group
+    grouped_ns: int = 0  # since when it waits for the other order of the parent's group, or that was refused
+    needs: Decimal = ZERO  # what it waits to sell until that is bound by nothing else
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
     taken: Decimal = ZERO  # how much of what the child held at the start counts as copied for it, without an order
+    agreed: Agreed | None = field(default=None, compare=False)  # what its first order followed from, where that was plain
 
     @property
     def filled(self) -> Decimal:
@@ -332,6 +338,7 @@ class Link:
     held_back: Decimal = ZERO  # of that for fees that were not told yet
     dust: Decimal = ZERO  # what was left of the episode before, too small to be sold
     price: Decimal = ZERO  # of its latest execution
+    needs: Decimal = ZERO  # what a correction waits to sell until that is bound by nothing else
     naked_since_ns: int = 0  # without a stop while the parent has one, 0 where it is not
     naked_ns: int = 0  # all such times that are over, together,
     naked_longest_ns: int = 0  # and the longest of them
@@ -372,6 +379,7 @@ class Bot:
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    unguarded: tuple[BotRules | None, frozenset[str]] = field(default=(None, frozenset()), compare=False)  # see `plain.py`
 
     @property
     def in_turn(self) -> tuple[ChildRules, ...]:

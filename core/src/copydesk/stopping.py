@@ -34,7 +34,7 @@ def goes(bot: Bot, link: Link, pair: Pair | None, order: ChildOrder, policy: str
 
 def opens(bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> bool:
     """True where an order of a child may add risk: more than what it could close would be left of it."""
-    if order.terms.reduce_only or not may_open(order.terms) or is_exit(bot, pair.parent):
+    if order.terms.reduce_only or not may_open(order.terms) or (order.exit and is_exit(bot, pair.parent)):
         return False
     return order.remaining > max(ZERO, -link.attributed * order.terms.side.sign)
 

@@ -106,6 +106,10 @@ def send_ticket(run: Run, given: TicketSent) -> None:
     ticket = desk.tickets[given.ticket]
     bot = desk.bots[ticket.bot]
     link = bot.links[ticket.child, (ticket.symbol, PositionSide(ticket.position_side))]
+    changing = _refused_change(link, ticket)
+    if changing is not None:
+        _try_again(run, link, changing, ticket, given.actor)
+        return
     terms = msgspec.structs.replace(ticket.terms, quantity=_quantity(desk, bot, link, ticket))
     cause = ticket.parent_order or f"{ticket.symbol}/{ticket.position_side}"
     client_id = client_order_id(ticket.bot, ticket.child, f"{cause}/{ticket.id}/{ticket.created_ns}", TICKET)
@@ -123,8 +127,7 @@ def send_ticket(run: Run, given: TicketSent) -> None:
             pair.closed = ""  # it is followed again, as any copy is
     register(run, bot, link, pair, order)
     desk.tickets[ticket.id] = msgspec.structs.replace(ticket, status="sent", client_id=client_id)
-    who = f" by {given.actor}" if given.actor else ""
-    text = f"ticket {ticket.id} sent{who}: {terms.side} {terms.quantity} {terms.symbol}"
+    text = f"ticket {ticket.id} sent{_by(given.actor)}: {terms.side} {terms.quantity} {terms.symbol}"
     run.note(link, "info", "ticket", text, ticket_id=ticket.id, client_id=client_id)
     send(run, link, order, "ticket")
 
@@ -134,18 +137,36 @@ def dismiss_ticket(run: Run, given: TicketDismissed) -> None:
     if ticket is None or standing_of(ticket, run.at_ns).status != "open":
         return
     run.desk.tickets[ticket.id] = msgspec.structs.replace(ticket, status="dismissed")
-    who = f" by {given.actor}" if given.actor else ""
     run.decisions.append(
         Note(
             level="info",
             kind="ticket",
-            text=f"ticket {ticket.id} dismissed{who}: {ticket.why}",
+            text=f"ticket {ticket.id} dismissed{_by(given.actor)}: {ticket.why}",
             bot=ticket.bot,
             account=ticket.child,
             symbol=ticket.symbol,
             data={"ticket_id": ticket.id},
         )
     )
+
+
+def _try_again(run: Run, link: Link, order: ChildOrder, ticket: Ticket, actor: str) -> None:
+    """A change that the venue refused is wanted still: whoever looks at the link next asks for it anew."""
+    order.refused = None
+    run.desk.tickets[ticket.id] = msgspec.structs.replace(ticket, status="sent", client_id=order.client_id)
+    text = f"ticket {ticket.id} sent{_by(actor)}: the change of {order.terms.side} {link.book[0]} is tried again"
+    run.note(link, "info", "ticket", text, ticket_id=ticket.id, client_id=order.client_id)
+
+
+def _refused_change(link: Link, ticket: Ticket) -> ChildOrder | None:
+    """The order that stands and that the venue would not change to what the ticket is for."""
+    pair = _pair(link, ticket)
+    last = pair.last if pair is not None else None
+    return last if last is not None and last.state.is_live and last.refused == ticket.terms else None
+
+
+def _by(actor: str) -> str:
+    return f" by {actor}" if actor else ""
 
 
 def _pair(link: Link, ticket: Ticket) -> Pair | None:
@@ -160,7 +181,7 @@ def _quantity(desk: Desk, bot: Bot, link: Link, ticket: Ticket) -> Decimal:
     """How much of the ticket is wanted as things are: what sends more would be trimmed at once."""
     terms, pair = ticket.terms, _pair(link, ticket)
     if pair is not None and pair.open:
-        return ZERO
+        return terms.quantity if _refused_change(link, ticket) is not None else ZERO
     sign = terms.side.sign
     going = sum((order.remaining * order.terms.side.sign for order in link.orders if order.state.is_open), ZERO)
     if not _opens(link, terms):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from copydesk import tickets
+from copydesk.binding import has_room, in_turn
 from copydesk.drifting import watch
 from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
-from copydesk.handwork import keep_away
+from copydesk.handwork import child_book, keep_away
 from copydesk.ids import TRIM, client_order_id
 from copydesk.lacking import own_up
 from copydesk.model import ZERO, OrderType, PositionSide, Terms
@@ -30,6 +31,7 @@ ENDED_KEPT = 200
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
+    _send_what_waits(run, link)
     clearing = bot.ending or (FLATTEN if bot.silent == FLATTEN else "")
     if clearing:
         if clear(run, bot, link, clearing) and clearing == FLATTEN:
@@ -39,9 +41,13 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
         return
     if link.detached:
         keep_away(run, bot, link)
-    for pair in list(link.pairs.values()):
+    for pair in in_turn(run, bot, link):
         follow(run, bot, link, pair)
+    needed = link.needs
     _trim(run, bot, link)
+    if needed and not link.needs:
+        for pair in in_turn(run, bot, link):
+            follow(run, bot, link, pair)
     own_up(run, bot, link)
     measure(run, bot, link)
     watch(run.desk, bot, link, run.at_ns)
@@ -54,7 +60,7 @@ def settle_link(run: Run, bot: Bot, link: Link) -> None:
 
 def _trim(run: Run, bot: Bot, link: Link) -> None:
     """Rule 5: what the child holds beyond its target is reduced, once nothing on its way explains it."""
-    if not link.attributed or not _may_trim(run, bot, link):
+    if not link.attributed or _is_overdrawn(link) or not _may_trim(run, bot, link):
         return
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     quantity = excess(bot, link, instrument)
@@ -62,6 +68,7 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
         quantity = ZERO
     if quantity != link.failing:
         link.failing, link.alarm = ZERO, ""
+    link.needs = ZERO
     if not quantity:
         link.said = ""
     elif link.child.ahead != "trim":
@@ -70,12 +77,21 @@ def _trim(run: Run, bot: Bot, link: Link) -> None:
             text = f"holds {quantity} {link.book[0]} more than its share of the parent; its setting is '{link.child.ahead}'"
             tickets.leave(run, link, "warn", "ahead", text, closing_terms(run.desk, bot, link, quantity))
     elif _is_time(run, bot, link, quantity):
-        _reduce(run, bot, link, quantity, "trim")
+        if has_room(run, bot, link, None, closing_terms(run.desk, bot, link, quantity), instrument):
+            _reduce(run, bot, link, quantity, "trim")
+        else:
+            link.needs = quantity
+
+
+def _is_overdrawn(link: Link) -> bool:
+    """In a book of a hedge more was closed than was copied, out of what a person holds there: nothing is left to reduce."""
+    side = child_book(link)[1]
+    return side is not PositionSide.NET and (side is PositionSide.LONG) != (link.attributed > 0)
 
 
 def _close(run: Run, bot: Bot, link: Link) -> None:
     """Close all that is attributed. Nothing of the link is open."""
-    quantity = abs(link.attributed)
+    quantity = ZERO if _is_overdrawn(link) else abs(link.attributed)
     if quantity != link.failing:
         link.failing, link.alarm = ZERO, ""
     connected = run.desk.account(link.child.account).connected
@@ -164,6 +180,14 @@ def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
     )
 
 
+def _send_what_waits(run: Run, link: Link) -> None:
+    """Corrections that never reached the venue and that no timer waits for: those of before a restart."""
+    if run.desk.account(link.child.account).connected:
+        for order in link.corrections:
+            if order.state in (State.WAITING, State.MISSING) and order.op is None and not order.due_ns:
+                resend_correction(run, link, order)
+
+
 def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
     """A correction that never reached the venue goes again under the same id."""
     order.on(Event.SENT_AGAIN)
@@ -188,7 +212,8 @@ def _end_episode(run: Run, bot: Bot, link: Link) -> None:
     link.ended.clear()
     link.corrections.clear()
     link.ratios.clear()
-    link.released = link.behind = ZERO
+    link.released = link.behind = link.failing = ZERO
+    link.alarm = ""
 
 
 def _put_by(link: Link) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from copydesk.inputs import Unfilled
 from copydesk.model import ZERO, Instrument, OrderType, Terms
 from copydesk.planning import Wanted
+from copydesk.protecting import held_for
 from copydesk.sending import Run
 from copydesk.sizing import floor_to, passive_price, size_fault
 from copydesk.standing import divide, reach
@@ -37,8 +38,13 @@ class Move:
 REST = Move()
 
 
-def policy(link: Link, *, is_exit: bool) -> Unfilled:
-    return link.child.unfilled_exit if is_exit else link.child.unfilled_entry
+def reduces(link: Link, pair: Pair, *, is_exit: bool) -> bool:
+    """An exit, or a flip while the child still holds what it closes: that goes by the rules of an exit."""
+    return is_exit or bool(held_for(link, pair))
+
+
+def policy(link: Link, pair: Pair, *, is_exit: bool) -> Unfilled:
+    return link.child.unfilled_exit if reduces(link, pair, is_exit=is_exit) else link.child.unfilled_entry
 
 
 def behind(bot: Bot, link: Link, pair: Pair, total: Decimal, step: Decimal) -> Decimal:
@@ -58,7 +64,7 @@ def behind(bot: Bot, link: Link, pair: Pair, total: Decimal, step: Decimal) -> D
 
 def look(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder, want: Wanted, instrument: Instrument) -> Move:
     """What the child's setting says about an order that rests while the parent has filled more. Keeps the clock."""
-    rules = policy(link, is_exit=want.exit)
+    rules, closes = policy(link, pair, is_exit=want.exit), reduces(link, pair, is_exit=want.exit)
     missing = behind(bot, link, pair, want.terms.quantity, instrument.quantity_step)
     if not missing:
         pair.behind_ns = pair.hurried = 0
@@ -66,7 +72,7 @@ def look(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder, want: Wa
     if not pair.behind_ns:
         filled_ns = pair.parent.filled_ms * 1_000_000
         pair.behind_ns = min(run.at_ns, filled_ns) if filled_ns else run.at_ns
-    if rules.action == "wait" or (rules.action == "chase" and pair.parent.live and not want.exit):
+    if rules.action == "wait" or (rules.action == "chase" and pair.parent.live and not closes):
         return REST
     wait_ns = (rules.after_ms << min(pair.hurried, MOST_PATIENT)) * 1_000_000
     elapsed_ns = run.at_ns - pair.behind_ns
@@ -76,14 +82,14 @@ def look(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder, want: Wa
     if rules.action == "cancel_after":
         return Move("given-up", f"not filled {rules.after_ms / 1000:g} s after the parent's order")
     chases = rules.action == "chase" and order.terms.type is OrderType.LIMIT and not pair.parent.live
-    if chases and not (want.exit and elapsed_ns >= wait_ns * (rules.steps + 1)):
-        if not want.exit and not _is_fresh(run, bot, link, pair):
+    if chases and not (closes and elapsed_ns >= wait_ns * (rules.steps + 1)):
+        if not closes and not _is_fresh(run, bot, link, pair):
             return Move(price=order.terms.price)
         steps = min(elapsed_ns // wait_ns, rules.steps)
-        if steps < rules.steps or want.exit:
+        if steps < rules.steps or closes:
             _wake(run, order, wait_ns - elapsed_ns % wait_ns)
         return Move(price=chased_price(want.terms, steps, rules, instrument))
-    if not want.exit and not _may_take(run, bot, link, pair, missing, instrument):
+    if not closes and not _may_take(run, bot, link, pair, missing, instrument):
         return REST
     return Move("unfilled", f"the parent's order filled {elapsed_ns / 1e9:.1f} s ago: the rest is taken at market")
 
@@ -120,7 +126,7 @@ def window(link: Link, *, hurried: bool) -> tuple[int, Decimal]:
     """(age in ms, percent of the price) within which an entry may be made up for; rule 6's begins when its clock is up."""
     child = link.child
     rules = child.unfilled_entry
-    if not hurried:
+    if not hurried or rules.action in ("wait", "cancel_after"):
         return child.catch_up_max_age_ms, child.catch_up_max_adverse_percent
     if rules.action == "chase":
         return rules.after_ms * (rules.steps + 1) + child.catch_up_max_age_ms, rules.step_percent * rules.steps
@@ -137,7 +143,7 @@ def chased_price(terms: Terms, steps: int, rules: Unfilled, instrument: Instrume
 
 def chased(run: Run, link: Link, pair: Pair, terms: Terms, instrument: Instrument, *, is_exit: bool) -> Terms | None:
     """The terms under which an order goes on resting that was cancelled to move it, where the venue has no amend."""
-    rules = policy(link, is_exit=is_exit)
+    rules = policy(link, pair, is_exit=is_exit)
     last = pair.last
     moving = last is not None and last.cancelled_for == "replace" and last.terms.type is OrderType.LIMIT
     if rules.action != "chase" or not moving or terms.type is not OrderType.LIMIT or not pair.behind_ns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from copydesk.model import (
     Unknown,
     VenueEvent,
 )
+from copydesk.timing import Times
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +54,8 @@ class Venue:
         self._session = session
         self._send_s = send_s
         self._read_s = read_s
+        self.round_trips = Times()
+        self.clock_offset_ms: int | None = None
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
@@ -68,6 +72,17 @@ class Venue:
     def is_rehearsal(self) -> bool:
         """True where the session says that it talks to a rehearsal venue."""
         return bool(getattr(self._session, "rehearsal", False))
+
+    @property
+    def permissions(self) -> tuple[str, ...] | None:
+        """What the venue says that the key may do, or `None` where the session does not tell."""
+        told = getattr(self._session, "permissions", None)
+        return tuple(told) if told is not None else None
+
+    @property
+    def notice(self) -> str:
+        """What a person should set otherwise at the venue; empty where all is well."""
+        return str(getattr(self._session, "notice", ""))
 
     @property
     def has_candles(self) -> bool:
@@ -99,7 +114,13 @@ class Venue:
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Read one account in full. Raises `VenueError`; never returns a part."""
-        return await self._read("snapshot", self._hook.snapshot(session=self._session, request=request), Snapshot)
+        began = time.time_ns()
+        found: Snapshot = await self._read(
+            "snapshot", self._hook.snapshot(session=self._session, request=request), Snapshot
+        )
+        if found.time_ms:  # told somewhere between the two moments; the middle is the best guess
+            self.clock_offset_ms = found.time_ms - (began + time.time_ns()) // 2_000_000
+        return found
 
     async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
         """Past bars, oldest first; none where the plugin has no history."""
@@ -118,9 +139,11 @@ class Venue:
             log.warning("connection %s: %s", self.settings.name, error)
 
     async def _send(self, what: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        began = time.perf_counter_ns()
         try:
             async with asyncio.timeout(self._send_s):
                 outcome = await call()
+            self.round_trips.add(time.perf_counter_ns() - began)
         except TimeoutError:
             return Unknown(message=f"no answer to {what} within {self._send_s:g} s")
         except RateLimited as error:

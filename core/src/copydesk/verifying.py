@@ -36,7 +36,7 @@ def ask(run: Run, tracked: Tracked) -> None:
     order.asked_for += 1
     if order.asked_for >= ASKED:
         text = f"{order.terms.type} {order.client_id} was cancelled, and the venue does not confirm it: have a look there"
-        run.note(tracked.link, "error", "unverified", text, client_id=order.client_id, parent_order=order.cause)
+        run.note(tracked.link, "error", "unverified", text, client_id=order.client_id)
         return
     if run.desk.account(order.account).connected:
         run.look_ups.setdefault(order.account, []).append(order.ref)

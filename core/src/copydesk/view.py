@@ -51,6 +51,40 @@ class AccountView(Record):
     budget: BudgetView | None = None
 
 
+class Latency(Record):
+    """Times of the latest copies or requests in microseconds: how many, the median, the 99th percentile, the longest."""
+
+    count: int
+    p50_us: int
+    p99_us: int
+    max_us: int
+
+
+class ConnectionView(Record):
+    """One connection. `since_ns`: since when it is in its state. `round_trip`: from a request to its answer.
+
+    `clock_offset_ms`: by how much the venue's clock is ahead of this machine's, as of the latest reading. `permissions`:
+    what the venue says that the key may do, or `None` where it does not tell; `withdraw` among them is a danger.
+    `pauses`: how often the venue asked for a pause in reading since the start; `pause_left_ms`: of the present one.
+    """
+
+    name: str
+    kind: str
+    title: str
+    state: ConnectionState
+    message: str = ""
+    since_ns: int = 0
+    rehearsal: bool = False
+    closed_on: str = ""
+    accounts: tuple[str, ...] = ()
+    round_trip: Latency | None = None
+    clock_offset_ms: int | None = None
+    permissions: tuple[str, ...] | None = None
+    pauses: int = 0
+    pause_left_ms: int = 0
+    budget: BudgetView | None = None
+
+
 class DriftCause(Record):
     """How much of a difference one cause explains, with the sign of the difference."""
 
@@ -132,15 +166,6 @@ class LimitChange(Record):
     reason: str = ""
     actor: str = ""
     until_ns: int = 0
-
-
-class Latency(Record):
-    """Times of the latest copies in microseconds: how many, the median, the 99th percentile, the longest."""
-
-    count: int
-    p50_us: int
-    p99_us: int
-    max_us: int
 
 
 class ChildView(Record):

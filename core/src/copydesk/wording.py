@@ -45,6 +45,8 @@ def terms(what: Terms) -> str:
         words.append(f"trail {number(what.trail_percent)} %")
     if what.reduce_only:
         words.append("reduce-only")
+    if what.native:
+        words.append(f"({what.native})")
     return " ".join(words)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 MAX_SESSIONS = 64
+Role = Literal["trader", "viewer"]
+TRADER: Role = "trader"
+VIEWER: Role = "viewer"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
     "Content-Security-Policy": (
@@ -27,36 +33,52 @@ HEADERS = {
 class Gate:
     """Hands out one-time tokens, turns each into a session, and checks every request.
 
-    The cookie's name carries the port, because browsers share cookies between the ports of a host.
+    The cookie's name carries the port, because browsers share cookies between the ports of a host. Sessions are known by
+    their hashes alone; `keep` is called with all of them whenever there is a new one, so that a restart knows them too.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        sessions: Mapping[str, Role] | None = None,
+        keep: Callable[[dict[str, Role]], None] = lambda _: None,
+    ) -> None:
         self.port = port
         self.cookie = f"copydesk-panel-{port}"
         self.origins = frozenset(f"http://{name}:{port}" for name in LOOPBACK_NAMES)
         self._hosts = frozenset(f"{name}:{port}" for name in LOOPBACK_NAMES)
-        self._token = ""
-        self._sessions: dict[str, None] = {}
+        self._tokens: dict[str, Role] = {}
+        self._sessions: dict[str, Role] = dict(sessions or {})
+        self._keep = keep
 
-    def new_token(self) -> str:
-        """Make the next one-time token; the one before it ceases to work."""
-        self._token = secrets.token_urlsafe(24)
-        return self._token
+    def new_token(self, role: Role = TRADER) -> str:
+        """Make the next one-time token for a role; the one before it ceases to work."""
+        self._tokens = {token: its_role for token, its_role in self._tokens.items() if its_role != role}
+        token = secrets.token_urlsafe(24)
+        self._tokens[token] = role
+        return token
 
     def redeem(self, token: str) -> str | None:
-        """The session that the token opens, or None where the token is not the present one. Works once per token."""
-        if not self._token or not secrets.compare_digest(token.encode(), self._token.encode()):
+        """The session that the token opens, or None where the token is not a present one. Works once per token."""
+        role = next(
+            (role for own, role in self._tokens.items() if secrets.compare_digest(token.encode(), own.encode())), None
+        )
+        if role is None:
             return None
-        self._token = ""
+        self._tokens = {own: its_role for own, its_role in self._tokens.items() if its_role != role}
         session = secrets.token_urlsafe(32)
-        self._sessions[session] = None
+        self._sessions[_hash(session)] = role
         while len(self._sessions) > MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+            self._sessions.pop(next(iter(self._sessions)))
+        self._keep(dict(self._sessions))
         return session
 
-    def knows(self, request: web.Request) -> bool:
-        """True where the request carries the cookie of a session that is open."""
-        return request.cookies.get(self.cookie, "") in self._sessions
+    def role(self, request: web.Request) -> Role | None:
+        """What the request's session may do, or None where it has none."""
+        return self.role_of(request.cookies.get(self.cookie, ""))
+
+    def role_of(self, session: str) -> Role | None:
+        return self._sessions.get(_hash(session))
 
     def refusal(self, request: web.Request) -> str:
         """Why a request is refused before anything looks at it, or an empty string.
@@ -80,13 +102,19 @@ class Gate:
         return ""
 
 
+def _hash(session: str) -> str:
+    return hashlib.sha256(session.encode()).hexdigest()
+
+
 def guard(gate: Gate) -> Middleware:
     """The middleware that refuses what the gate refuses, and puts the security headers on every answer."""
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if reason := gate.refusal(request):
-            return web.json_response({"error": reason}, status=403, headers=HEADERS)
+            refused = web.json_response({"error": reason}, status=403, headers=HEADERS)
+            refused.force_close()  # a foreign page keeps no connection open
+            return refused
         try:
             response = await handler(request)
         except web.HTTPException as problem:

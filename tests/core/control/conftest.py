@@ -32,10 +32,21 @@ from copydesk.model import (
     RejectReason,
     Terms,
 )
-from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.plans import (
+    KillOrder,
+    KillReport,
+    MissingOrder,
+    MissingPlan,
+    StartOrder,
+    StartPlan,
+    StopOrder,
+    StopPlan,
+)
+from copydesk.story import Story
 from copydesk.view import (
     AccountView,
     ConnectionState,
+    ConnectionView,
     DeskEvent,
     DeskView,
     DriftView,
@@ -165,7 +176,7 @@ class MemoryDesk:
         self.sinks.add(sink)
         return lambda: self.sinks.discard(sink)
 
-    def log(self, query: LogQuery) -> list[LogEntry]:
+    async def log(self, query: LogQuery) -> list[LogEntry]:
         fitting = [
             line
             for line in reversed(self.lines)
@@ -224,6 +235,27 @@ class MemoryDesk:
         if order.policy and order.digest != f"of {order.policy}":
             raise Conflict(f"bot {name!r}: the plan of its stop has to be confirmed first")
         self.stored[name] = self.stored[name].model_copy(update={"working": False})
+
+    async def plan_missing(self, name: str, order: MissingOrder) -> MissingPlan:
+        return MissingPlan(
+            bot=name, child=order.child, symbol=order.symbol, position_side=order.position_side, digest="of it"
+        )
+
+    async def copy_missing(self, name: str, order: MissingOrder) -> None:
+        if order.digest != "of it":
+            raise Conflict(f"what is missing in {order.symbol} on {order.child}: its plan has to be confirmed first")
+
+    async def kill(self, order: KillOrder) -> KillReport:
+        return KillReport(policy=order.policy, bots=tuple(self.stored))
+
+    async def story(self, seq: int) -> Story:
+        raise UnknownName(f"the log has no line {seq}")
+
+    def connections(self) -> tuple[ConnectionView, ...]:
+        return (ConnectionView(name="demo", kind="paper", title="Paper", state=ConnectionState.CONNECTED),)
+
+    async def reconnect(self, name: str) -> None:
+        pass
 
     def kinds(self) -> tuple[KindInfo, ...]:
         return (KindInfo(kind="paper", title="Paper", capabilities=Capabilities(hedge_mode=True)),)

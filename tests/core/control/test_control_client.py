@@ -15,6 +15,7 @@ from copydesk.client import AsyncControlClient, ControlClient
 from copydesk.datafolder import CONTROL_NAME, ControlFile, lock_folder, write_control
 from copydesk.errors import Conflict, CopydeskError, NotAllowed, NotReady, RateLimited, UnknownName, UsageError
 from copydesk.model import CandleRequest, OrderChange, OrderRef, OrderType, Side, Terms
+from copydesk.plans import KillOrder, MissingOrder
 from copydesk.view import LimitChange, LogQuery, Ticket
 
 TERMS = Terms(symbol="BTCUSDT", side=Side.SELL, type=OrderType.LIMIT, quantity=Decimal("0.5"), price=Decimal(50_000))
@@ -61,6 +62,15 @@ def everything(client: ControlClient, desk, bot) -> None:
     assert client.tickets() == [*desk.left.values()]
     assert client.send_ticket("t1", "me") == desk.left["t1"]
     assert client.dismiss_ticket("t2").status == "dismissed"
+    missing = MissingOrder(child="real", symbol="BTCUSDT")
+    digest = client.plan_missing(bot.name, missing).digest
+    client.copy_missing(bot.name, msgspec.structs.replace(missing, digest=digest))
+    assert client.kill(KillOrder(policy="flatten", confirm="STOP")).policy == "flatten"
+    assert "rounding" in {policy.name for policy in client.policies()}
+    assert client.connections() == [*desk.connections()]
+    client.reconnect("demo")
+    with pytest.raises(UnknownName, match="no line 7"):
+        client.story(7)
     assert client.instruments("demo/parent")[0].symbol == "BTCUSDT"
     assert len(client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=7))) == 7
     placed = client.place("demo/parent", TERMS)
@@ -98,6 +108,15 @@ async def test_the_asynchronous_client_does_everything(folder, desk, new_bot):
         assert (await client.send_ticket("t1", "me")).client_id == "me"
         assert (await client.dismiss_ticket("t2")).status == "dismissed"
         assert await client.tickets() == [*desk.left.values()]
+        missing = MissingOrder(child="real", symbol="BTCUSDT")
+        assert (await client.plan_missing("grid", missing)).digest == "of it"
+        await client.copy_missing("grid", msgspec.structs.replace(missing, digest="of it"))
+        assert (await client.kill(KillOrder(confirm="STOP"))).policy == "cancel_entries"
+        assert len(await client.policies()) > 20
+        assert len(await client.connections()) == 1
+        await client.reconnect("demo")
+        with pytest.raises(UnknownName, match="no line 7"):
+            await client.story(7)
         assert await client.instruments("demo/parent") == list(desk.instruments("demo/parent"))
         assert len(await client.candles("demo/parent", CandleRequest(symbol="BTCUSDT", limit=2))) == 2
         placed = await client.place("demo/parent", TERMS)

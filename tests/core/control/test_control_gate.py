@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 import pytest
+from copydesk.client import DIRECT
 from copydesk.control import create_app
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -138,7 +139,7 @@ async def test_the_websockets_handshake_passes_the_same_gate(running, token):
         (403, {"additional_headers": bearer(token), "origin": "http://evil.example"}),
     ):
         with pytest.raises(InvalidStatus) as refused:
-            await connect(url, proxy=None, **options)
+            await connect(url, **DIRECT, **options)
         assert refused.value.response.status_code == status
         assert b'{"error":' in refused.value.response.body
         assert refused.value.response.headers["x-content-type-options"] == "nosniff"
@@ -146,5 +147,5 @@ async def test_the_websockets_handshake_passes_the_same_gate(running, token):
 
 async def test_a_browser_sends_the_token_as_subprotocol(running, token):
     url = f"ws://127.0.0.1:{running.port}/api/v1/stream?after=0"
-    async with connect(url, proxy=None, subprotocols=[f"bearer.{token}"], origin=running.url) as connection:
+    async with connect(url, **DIRECT, subprotocols=[f"bearer.{token}"], origin=running.url) as connection:
         assert connection.subprotocol == f"bearer.{token}"

@@ -8,7 +8,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from copydesk.client import AsyncControlClient
+from copydesk.client import DIRECT, AsyncControlClient
 from copydesk.control import GONE, TOO_SLOW, StreamLimits
 from copydesk.errors import EventsGone, UsageError
 from copydesk.model import PriceEvent
@@ -31,7 +31,7 @@ def raw(running, token, after: int | None, **options):
         f"ws://127.0.0.1:{running.port}/api/v1/stream{query}",
         additional_headers=headers,
         compression=None,
-        proxy=None,
+        **DIRECT,
         **options,
     )
 

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from copydesk.pytest_contract import BEGIN, END, Results, write_table
+from copydesk.pytest_contract import BEGIN, END, Results, number_of, write_table
 from copydesk.testing import numbered_tests
 
 DOCS = Path(__file__).parents[3] / "docs/contract.md"
 
 AUTHOR = """
-import copydesk_paper
+from copydesk_paper import plugin
 import pytest_asyncio
 from copydesk.testing import RehearsalRig, VenueContract
 
@@ -24,7 +24,7 @@ class TestPaper(VenueContract):
 
     @pytest_asyncio.fixture
     async def rig(self):
-        async with RehearsalRig(copydesk_paper, self.kind) as rig:
+        async with RehearsalRig(plugin, self.kind) as rig:
             yield rig
 
 
@@ -59,7 +59,7 @@ def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_every_numbered_test() -> None:
-    rows = dict(re.findall(r"^\| (C\d\d) \| (.*) \|$", DOCS.read_text(), re.MULTILINE))
+    rows = dict(re.findall(r"^\| (C\d{2,}) \| (.*) \|$", DOCS.read_text(), re.MULTILINE))
     assert rows == numbered_tests()
 
 
@@ -67,6 +67,20 @@ def test_each_number_is_used_once() -> None:
     from copydesk.testing.contract import FAMILIES
 
     names = [name for family in FAMILIES for name in vars(family) if name.startswith("test_")]
-    numbers = [name[5:8] for name in names]
+    numbers = [int(re.fullmatch(r"test_c(\d{2,})_[a-z_]+", name)[1]) for name in names]
     assert len(set(numbers)) == len(numbers)
-    assert all(re.match(r"test_c\d\d_[a-z_]+$", name) for name in names)
+    assert [f"C{number:02}" for number in sorted(numbers)] == sorted(numbered_tests(), key=lambda word: int(word[1:]))
+
+
+def test_numbers_may_have_more_than_two_digits() -> None:
+    assert [number_of(name) for name in ("test_c07_a", "test_c101_b", "test_c1_c", "test_case_d")] == [
+        "C07",
+        "C101",
+        "",
+        "",
+    ]
+    results = Results()
+    for number in ("C101", "C99", "C07"):
+        report = pytest.TestReport(number, (number, 0, number), {}, "passed", None, "call")
+        results.add(number, f"Sentence {number}.", "paper", report)
+    assert re.findall(r"^\| (C\d+) ", results.table(), re.MULTILINE) == ["C07", "C99", "C101"]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import copydesk_paper
 import pytest
 from copydesk.testing import RehearsalRig, VenueContract, numbered_tests
 from copydesk.testing import bench as bench_module
 from copydesk.testing.bench import Bench
+from copydesk_paper import plugin as paper
 
 from .wrong import WRONG, Honest
 
 NOT_BROKEN_HERE = {
-    "C03": "looks at a module, in an interpreter of its own",
+    "C03": "looks at the installed plugin, in an interpreter of its own",
     "C45": "a modify that changes nothing may be accepted; the venue decides",
     "C59": "a plugin may read more than it was asked for",
     "C69": "the session's own deadline, not the hook's answer",
     "C70": "the paper exchange has no such answer",
     "C71": "the paper exchange has no such answer",
+    "C92": "the paper exchange has no order for a whole position",
 }
 """Numbered tests that no wrong plugin over the paper exchange can fail, and why."""
 
@@ -43,7 +44,7 @@ def functions(number: str) -> list[tuple[Any, dict[str, Any]]]:
 async def failure(plugin: Honest, number: str) -> str:
     """What the numbered test says of the plugin; empty where it has nothing to say."""
     for function, arguments in functions(number):
-        async with RehearsalRig(plugin, "paper", hand=copydesk_paper, connect_options={"deadline_s": "0.4"}) as rig:
+        async with RehearsalRig(plugin, "paper", hand=paper, connect_options={"deadline_s": "0.4"}) as rig:
             try:
                 async with Bench(rig) as bench:
                     await function(VenueContract(), bench, **arguments)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
-import copydesk_paper as paper
 from copydesk.errors import AuthFailed, NotReady, VenueError
 from copydesk.hookspecs import hookimpl
 from copydesk.model import (
@@ -44,6 +43,7 @@ from copydesk.model import (
     Unknown,
     VenueEvent,
 )
+from copydesk_paper import plugin as paper
 from msgspec.structs import replace
 
 

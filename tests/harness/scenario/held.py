@@ -12,22 +12,21 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from copydesk.handwork import child_book
 from copydesk.ids import is_own
-from copydesk.inputs import Cancel, Decision, Input, LookUp, Place, Snapped
-from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, OrderType, PositionSide, Side, Snapshot, to_json
-from copydesk.protecting import is_stop
+from copydesk.inputs import Decision, Input, LookUp, Place, PlaceGroup, Snapped
+from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, PositionSide, Side, Snapshot, to_json
+from copydesk.starting import unsettled
 from copydesk.state import Book
 from copydesk_paper.records import OrderReport, Report
 
 from harness.closed_loop import Reported
-from harness.scenario.promises import PROMISES, Broken
+from harness.scenario.promises import PROMISES, Broken, copied
 from harness.scenario.pure import EVER_MS, Loop, PureStage
 from harness.scenario.reading import PARENT, Scenario
-from harness.scenario.stage import PLENTY, ScenarioFailed
-from harness.scenario.words import SYMBOL
-
-PROMPT_MS = 3_000
-"""As `following.PROMPT_MS`: a market order this young is still copied as one."""
+from harness.scenario.stage import BOT, PLENTY, ScenarioFailed
+from harness.scenario.watching import Watch
+from harness.scenario.words import SYMBOL, OrderWords
 
 
 class HeldLoop(Loop):
@@ -40,13 +39,13 @@ class HeldLoop(Loop):
         self.concealed: set[str] = set()  # orders of the parent that neither stream nor history tells of
         self.dead: set[str] = set()  # children that are sent to and never answer
         self.decided: list[bytes] = []  # what followed from each input
-        self.stripped: list[str] = []  # stops that were taken away from a child that held on
-        self.trimmed: list[str] = []  # trims beside others that were on their way
-        self.thawed: list[str] = []  # ratios that changed within an episode
-        self.opened: list[str] = []  # exits that did not only close
-        self.crossings: list[str] = []  # orders through flat where the venue does not net
+        self.opened: list[tuple[str, str]] = []  # by account: exits that did not only close
         self.misled = False  # something of the parent was lost, and nobody noticed
-        self.too_late: list[str] = []  # risk that was added outside the window
+        self.by_hand: set[str] = set()  # where people traded,
+        self.refused: set[str] = set()  # the venue refused for good,
+        self.resized: set[str] = set()  # the size was set anew,
+        self.changed: set[str] = set()  # or any setting was; a person sent a ticket; the bot was started once more
+        self.watch = Watch(self)
         super().__post_init__()
 
     # --- what is lost ---------------------------------------------------------------------------------------------
@@ -83,65 +82,19 @@ class HeldLoop(Loop):
 
     def feed(self, given: Input) -> None:
         self.inputs.append(to_json(given))
-        before = self._ratios()
+        before = self.watch.ratios()
         decisions = self.copier.apply(given)
-        for place, (ratio, moves) in self._ratios().items():
-            first, moved = before.get(place, (ratio, moves))
-            if first != ratio and moves <= moved + 1:  # after more it may be another episode
-                self.thawed.append(f"{place[0]}: the ratio {first} became {ratio}")
+        self.watch.look(given, decisions, before)
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
 
-    def _ratios(self) -> dict[tuple[str, Book, int], tuple[Decimal, int]]:
-        """The ratio of each episode in which parent and child are on their sides, by child, book and the parent's side;
-        and how often the parent's position has moved."""
-        found = {}
-        for bot in self.copier.desk.bots.values():
-            for (account, book), link in bot.links.items():
-                followed = bot.book(book).followed
-                sign = 1 if followed > 0 else -1
-                ratio = link.ratios.get(sign)
-                if ratio is not None and followed * ratio * link.attributed > 0:
-                    found[account, book, sign] = (ratio, bot.book(book).moves)
-        return found
-
     def _take(self, decisions: list[Decision]) -> None:
         super()._take(decisions)
-        for decision in decisions:
-            if isinstance(decision, Place):
-                self._check_order(decision)
-            elif isinstance(decision, Cancel):
-                self._check_cancel(decision)
         self.queue = [intent for intent in self.queue if intent.account not in self.dead]
 
-    def _check_cancel(self, intent: Cancel) -> None:
-        """Rule 11: the stop of a child that holds on is not taken away because a flat parent has none any more."""
-        tracked = self.copier.desk.child_orders[intent.account, intent.client_id]
-        link, order = tracked.link, tracked.order
-        flat = not tracked.bot.book(link.book).followed
-        closes = order.exit and -order.terms.side.sign * link.attributed > 0
-        others = [other for other in link.orders if other is not order and other.state.is_open and other.exit]
-        if flat and closes and is_stop(order.terms) and order.cancelled_for == "parent" and not others:
-            self.stripped.append(f"{intent.account} holds {link.attributed} without {intent.client_id}")
-
-    def _check_order(self, intent: Place) -> None:
-        """I7: risk is added for an order that has ended only inside the window of its age. And see `crossings`."""
-        tracked = self.copier.desk.child_orders[intent.account, intent.client_id]
-        terms = intent.order.terms
-        others = [one for one in tracked.link.corrections if one.client_id != intent.client_id and one.state.is_open]
-        if intent.why == "trim" and others:
-            self.trimmed.append(f"{intent.account} trims {terms.quantity} beside {others[0].client_id}")
-        closing = max(ZERO, -terms.side.sign * tracked.link.attributed)
-        if closing and terms.quantity > closing and not self.nets:
-            self.crossings.append(f"{intent.account} holds {tracked.link.attributed}: {terms}")
-        if intent.why == "catch-up" and terms.quantity > closing and tracked.pair is not None:
-            parent = tracked.pair.parent.order
-            prompt_ms = PROMPT_MS if parent.terms.type is OrderType.MARKET else 0
-            age_ms = self.now_ms - parent.updated_ms
-            child = tracked.link.child
-            rested_ms = child.unfilled_entry.after_ms if len(tracked.pair.orders) > 1 else 0  # rule 6 begins after that
-            if age_ms > max(child.catch_up_max_age_ms + rested_ms, prompt_ms):
-                self.too_late.append(f"{intent.account} followed {intent.cause} after {age_ms} ms")
+    def touched(self, account: str) -> bool:
+        """A person had a hand in what the child holds, or in how much it should."""
+        return account in self.by_hand | self.changed
 
 
 @dataclass(frozen=True)
@@ -164,7 +117,10 @@ class HeldStage(PureStage):
         self.meant: dict[str, Meant] = {}  # by the parent's order
         self.copied: Counter[tuple[str, PositionSide]] = Counter()  # the sum of our own fills, by account and book
         self.actions = 0
-        self.refused = self.by_hand = self.resized = False
+        self.past: frozenset[str] = frozenset()  # ids of what an earlier run of the bot sent and this one does not follow
+        self.taken: dict[tuple[str, Book], Decimal] = {}  # what counted as copied at the last start, by the parent's book
+        self.runs = 1
+        self.stopped_by = ""  # the policy of the last stop, while nobody has started the bot again
         self._opened = False
 
     async def open(self) -> None:
@@ -181,23 +137,27 @@ class HeldStage(PureStage):
     async def close(self) -> None: ...
 
     def _measure(self, report: Report) -> None:
-        if isinstance(report, OrderReport) and report.account == PARENT:
+        if isinstance(report, OrderReport) and report.account == PARENT and not is_own(report.order.client_id):
             order = report.order
+            if order.filled:
+                self.loop.watch.first_fills.setdefault(order.venue_id, order.updated_ms)
             known = self.meant.get(order.venue_id)
             largest = max(known.largest if known is not None else ZERO, order.terms.quantity, order.filled)
             self.meant[order.venue_id] = Meant(order.terms.position_side, order.terms.side, largest)
-
-        elif isinstance(report, OrderReport) and report.fill is not None and is_own(report.fill.client_id):
+        elif isinstance(report, OrderReport) and report.account != PARENT and report.fill is not None:
             self._measure_fill(report.fill)
 
     def _measure_fill(self, fill: Fill) -> None:
+        if not is_own(fill.client_id):
+            return
         key = (fill.account, fill.position_side)
         before = self.copied[key]
         after = self.copied[key] = before + fill.side.sign * fill.quantity  # type: ignore[assignment]
         if after * before < 0 or (after and not before):
             why = [i.why for i in self.loop.intents if isinstance(i, Place) and i.client_id == fill.client_id]
             if set(why) & {"exit", "trim"}:
-                self.loop.opened.append(f"{fill.account} held {before}, and {after} after {why[0]} {fill.client_id}")
+                text = f"{fill.account} held {before}, and {after} after {why[0]} {fill.client_id}"
+                self.loop.opened.append((fill.account, text))
 
     def most_meant(self, book: PositionSide, side: Side) -> Decimal:
         """The most that the parent's orders of one direction could ever have moved it."""
@@ -238,7 +198,7 @@ class HeldStage(PureStage):
     # --- trouble ------------------------------------------------------------------------------------------------------
 
     async def venue_refuses(self, account: str, reason: Any, count: int = 1) -> None:
-        self.refused = True
+        self.loop.refused.add(account)
         await super().venue_refuses(account, reason, count)
 
     async def reports_are_lost(self, account: str, count: int) -> None:
@@ -289,25 +249,72 @@ class HeldStage(PureStage):
 
     # --- people -------------------------------------------------------------------------------------------------------
 
-    async def hand_places(self, account: str, order: Any) -> None:
-        self.by_hand = True
+    async def hand_places(self, account: str, order: OrderWords) -> None:
+        self.loop.by_hand.add(account)
         await super().hand_places(account, order)
 
     async def hand_cancels(self, account: str, name: str) -> None:
-        self.by_hand = self.by_hand or account != PARENT
+        if account != PARENT:
+            self.loop.by_hand.add(account)
         await super().hand_cancels(account, name)
 
     async def settings_become(self, account: str, settings: str) -> None:
-        self.resized = True
+        if settings[0] in "x0123456789":
+            self.loop.resized.add(account)
         if not self.loop.killed:
+            self.loop.changed.add(account)
             await super().settings_become(account, settings)
+
+    async def sends_ticket(self, account: str) -> None:
+        if not self.loop.killed:
+            self.loop.changed.add(account)
+            await super().sends_ticket(account)
+
+    async def trading_becomes(self, account: str, state: str) -> None:
+        if not self.loop.killed:
+            await super().trading_becomes(account, state)
+
+    # --- the bot --------------------------------------------------------------------------------------------------------
+
+    async def bot_starts(self, policy: str = "") -> None:
+        """As a person can start it: the parent is read, and every child where what it holds counts."""
+        loop, first = self.loop, not self._opened
+        away = loop.down & set(self.scenario.accounts if policy == "adopt" else (PARENT,))
+        if loop.killed or away or (not first and self.desk.bots[BOT].working):
+            return
+        for account in [] if first else self.scenario.children:
+            await self.is_read(account)
+        if policy != "ignore" and not first and unsettled(self.desk.bots[BOT]):
+            return
+        sent = {intent.client_id for intent in loop.intents if isinstance(intent, Place)}
+        sent |= {leg.client_id for intent in loop.intents if isinstance(intent, PlaceGroup) for leg in intent.group.legs}
+        await super().bot_starts(policy)
+        if first:
+            return
+        self.runs += 1
+        self.stopped_by = ""
+        self.taken.clear()
+        loop.changed.update(self.scenario.children)
+        followed = {client_id for _, client_id in self.desk.child_orders}
+        self.past = frozenset(sent - followed)
+        for account in self.scenario.children:  # what an earlier run left there is a person's
+            if any(order.client_id in self.past for order in self.exchange.open_orders(account)):
+                loop.by_hand.add(account)
+        for (account, book), link in self.desk.bots[BOT].links.items():
+            before = copied(self, account, child_book(link)[1], self.past)
+            self.taken[account, book] = link.attributed - before
+
+    async def bot_stops(self, policy: str = "") -> None:
+        if not self.loop.killed and self.desk.bots[BOT].working:
+            self.stopped_by = policy
+            await super().bot_stops(policy)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     async def all_comes_to_rest(self) -> None:
-        """The trouble is over: everybody is connected, all is told and done."""
+        """The trouble is over: everybody is connected, all is told and done. What was concealed, positions tell."""
         loop = self.loop
-        for trouble in (loop.trouble, loop.deaf, loop.blind, loop.kept, loop.concealed, loop.hidden):
+        for trouble in (loop.trouble, loop.deaf, loop.blind, loop.kept, loop.hidden):
             trouble.clear()
         loop.reveal()
         self.depth, self.price = PLENTY, self.exchange.last_price(SYMBOL)

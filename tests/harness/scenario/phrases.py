@@ -13,11 +13,21 @@ from typing import Any
 
 from copydesk.model import RejectReason
 
-from harness.scenario.words import NAME, Unreadable, read_decimal, read_holding, read_order, read_orders, read_time
+from harness.scenario.words import (
+    NAME,
+    Unreadable,
+    read_decimal,
+    read_group,
+    read_holding,
+    read_order,
+    read_orders,
+    read_time,
+)
 
 ACTIONS = {
     # the parent, and people
     "parent {order}": "parent_places",
+    "parent places as one {group}": "parent_places_as_one",
     "parent moves {name} to {price}": "parent_moves",
     "parent resizes {name} to {quantity}": "parent_resizes",
     "parent drags {name} to {price} in {count} steps within {time}": "parent_drags",
@@ -26,6 +36,7 @@ ACTIONS = {
     "parent places {count} orders, each {order}": "parent_places_many",
     "by hand {account} {order}": "hand_places",
     "by hand {account} cancels {name}": "hand_cancels",
+    "another bot on {account} {order}": "another_bot_trades",
     "{account} deposits {amount}": "deposits",
     "{account} withdraws {amount}": "withdraws",
     # the market and the venue
@@ -68,6 +79,13 @@ ACTIONS = {
     "bot stops": "bot_stops",
     "bot stops with {policy}": "bot_stops",
     "settings of {account} become {settings}": "settings_become",
+    "{account} is taken out of the bot": "taken_out",
+    'another bot that copies {account} to {name} is refused: "{words}"': "another_is_refused",
+    "a person sends the ticket of {account}": "sends_ticket",
+    'a person cannot send the ticket of {account}: "{words}"': "cannot_send_ticket",
+    "a person dismisses the ticket of {account}": "dismisses_ticket",
+    "preview of {account} has {quantity} as the smallest order of the parent": "preview_has_smallest",
+    'preview of {account} skips {count} trades of the parent: "{words}"': "preview_skips",
     "trading of {account} becomes {state}": "trading_becomes",
     "time passes: {time}": "time_passes",
 }
@@ -90,6 +108,7 @@ CHECKS = {
     "{account} shall drift by {holding} because {cause}": "shall_drift",
     "{account} shall have the ticket {order}": "shall_have_ticket",
     "{account} shall have no ticket": "shall_have_no_ticket",
+    "ticket of {account} shall be {ticket}": "ticket_shall_be",
     "{account} shall have been without a stop for {time} at most": "shall_have_been_naked",
     "promises shall hold": "promises_shall_hold",
     "{account} shall be {health}": "shall_be",
@@ -110,6 +129,7 @@ _KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "name": (NAME, str),
     "order": (r"(?:buys|sells|buy|sell) .+", read_order),
     "orders": (r"(?:buy|sell) .+", read_orders),
+    "group": (r"(?:buys|sells) .+; (?:buys|sells) .+", read_group),
     "price": (r"[\d.,]+", read_decimal),
     "quantity": (r"[\d.,]+", read_decimal),
     "amount": (r"[\d.,]+", read_decimal),
@@ -123,6 +143,7 @@ _KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "policy": (r"[a-z_]+", str),
     "state": (r"all|close_only|none", str),
     "status": (r"Working|Stopped", str),
+    "ticket": (r"open|sent|dismissed|expired|replaced", str),
     "settings": (r"\S+=\S+", str),
     "words": (r"[^\"]+", str),
 }

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 import msgspec
 from copydesk.budget import may_read
 from copydesk.copier import Copier
+from copydesk.errors import Conflict
+from copydesk.families import check_family
+from copydesk.feasibility import ChildPreview, preview_child, trades_of
 from copydesk.inputs import (
     BotStarted,
     BotStopped,
@@ -22,9 +25,10 @@ from copydesk.inputs import (
     Place,
     PlaceGroup,
     Reported,
+    TicketDismissed,
+    TicketSent,
 )
 from copydesk.model import (
-    BudgetScope,
     FillEvent,
     Order,
     OrderEvent,
@@ -43,9 +47,11 @@ from copydesk.state import Desk
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import OrderReport, Report
 
+from harness import decided
 from harness.closed_loop import KIND, ClosedLoop
-from harness.scenario.reading import PARENT, Scenario
+from harness.scenario.reading import PARENT, OtherBot, Scenario
 from harness.scenario.stage import BOT, CASH, Said, ScenarioFailed, Stage, child_rules, instrument_of
+from harness.scenario.words import SYMBOL
 
 REST_MS = 20_000
 """Nothing that is uncertain is waited for any longer than this."""
@@ -59,6 +65,7 @@ class Loop(ClosedLoop):
 
     trouble: dict[str, deque[Outcome | str]] = field(default_factory=dict)
     hidden: dict[str, int] = field(default_factory=dict)  # account: until when its orders are not to be seen, in ms
+    seen: dict[str, Snapshot] = field(default_factory=dict)  # what was to be seen before that
     withheld: list[Reported] = field(default_factory=list)
     killed: bool = False
 
@@ -80,11 +87,15 @@ class Loop(ClosedLoop):
         seen = super().snapshot(account, look_up, since_ms)
         if self.now_ms >= self.hidden.get(account, 0):
             return seen
-        withheld = {report.event.order.venue_id for report in self.withheld if isinstance(report.event, OrderEvent)}
+        before = self.seen[account]
+        told = [report.event.order for report in self.withheld if isinstance(report.event, OrderEvent)]
+        withheld = {order.venue_id for order in told if order.created_ms >= before.time_ms}
         orders = tuple(order for order in seen.orders if order.venue_id not in withheld)
         absent = tuple(ref.client_id for ref in look_up if ref.client_id not in {order.client_id for order in orders})
         fills = tuple(fill for fill in seen.fills if fill.venue_id not in withheld)
-        return msgspec.structs.replace(seen, orders=orders, absent=absent, fills=fills, positions=(), balance=None)
+        return msgspec.structs.replace(
+            seen, orders=orders, absent=absent, fills=fills, positions=before.positions, balance=before.balance
+        )
 
     def reveal(self) -> None:
         """Tell what was withheld, once its time has come."""
@@ -97,6 +108,9 @@ class Loop(ClosedLoop):
         return waiting.popleft() if waiting else None
 
 
+TARGETS = (OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT)
+
+
 class PureStage(Stage):
     """Runner A."""
 
@@ -107,14 +121,19 @@ class PureStage(Stage):
         market = scenario.market
         self.loop = loop_type(
             children=child_rules(self.settings, KIND),
-            instrument=instrument_of(market),
+            instrument=instrument_of(market, spot=scenario.spot),
             cash={name: scenario.cash.get(name, CASH) for name in scenario.accounts},
             hedge=scenario.hedge,
             amendable=frozenset(OrderType(word) for word in scenario.amends),
             price=market.price,
             nets=scenario.nets,
             oco=scenario.oco,
-            budget=_budget(scenario.requests_per_minute),
+            bots=tuple(rules_of(bot.settings(), KIND) for bot in scenario.others),
+            binds=scenario.spot,
+            reduce_only=not scenario.spot,
+            free=scenario.spot and not scenario.fees,
+            types=frozenset(type_ for type_ in OrderType if scenario.targets or type_ not in TARGETS),
+            budget=scenario.budget,
         )
         self.loop.fault = self._count
         self.loop.exchange.listen(self.hear)
@@ -144,10 +163,12 @@ class PureStage(Stage):
             self.loop.reread(name)
         if not self.scenario.stopped:
             await self.bot_starts()
+        for bot in self.loop.bots:
+            self.loop.feed(BotStarted(at_ns=self.loop.now_ns, bot=bot.name, snapshot=self.loop.snapshot(bot.parent)))
 
     async def close(self) -> None:
-        """What was decided follows from the journalled inputs alone (I5)."""
-        again = Copier()
+        """What was decided follows from the journalled inputs alone (I5), and not from the short cuts taken."""
+        again = Copier(shortcuts=False)
         kinds = Place | PlaceGroup | Modify | Cancel | LookUp
         decode = msgspec.json.Decoder(Input).decode
         decided = [decision for given in self.loop.inputs for decision in again.apply(decode(given))]
@@ -161,6 +182,7 @@ class PureStage(Stage):
         self._flow()
         while self._uncertain() and 0 < (due_ms := self._next_ms()) <= end_ms:
             self._advance(due_ms)
+        decided.check_words(self.desk)
 
     async def time_passes(self, time: int) -> None:
         self._flow()
@@ -239,6 +261,7 @@ class PureStage(Stage):
         self._trouble(account, Unknown(message="no answer"))
 
     async def venue_hides(self, account: str, time: int) -> None:
+        self.loop.seen[account] = self.loop.snapshot(account)
         self.loop.hidden[account] = self.loop.now_ms + time
         self._trouble(account, "lose-reply")
 
@@ -279,8 +302,8 @@ class PureStage(Stage):
             self.loop.copier.apply(decode(given))
         can = self.desk.capabilities
         self.loop.feed(EngineStarted(at_ns=self.loop.now_ns))
-        rules = rules_of(self.settings, KIND)
-        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities=can))
+        rules = (rules_of(self.settings, KIND), *self.loop.bots)
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=rules, capabilities=can))
         for name in self.scenario.accounts:
             if name not in self.loop.down:
                 self.loop.reread(name, since_ms=EVER_MS)
@@ -310,16 +333,32 @@ class PureStage(Stage):
         self.loop.feed(LimitSet(at_ns=self.loop.now_ns, account=account, state=state, actor="a person"))
 
     async def configure(self) -> None:
-        rules = rules_of(self.settings, KIND)
-        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=(rules,), capabilities={KIND: self.loop.can}))
+        rules = (rules_of(self.settings, KIND), *self.loop.bots)
+        self.loop.feed(Configured(at_ns=self.loop.now_ns, bots=rules, capabilities={KIND: self.loop.can}))
+
+    async def another_is_refused(self, account: str, name: str, words: str) -> None:
+        bot = OtherBot("another", account, name, "x1").settings()
+        try:
+            check_family(bot, [self.settings, *(other.settings() for other in self.scenario.others)])
+        except Conflict as refusal:
+            if words in str(refusal):
+                return
+            raise
+        raise ScenarioFailed("it is taken")
+
+    async def sends_ticket(self, account: str) -> None:
+        self.loop.feed(TicketSent(at_ns=self.loop.now_ns, ticket=self.ticket(account).id, actor="a person"))
+
+    async def dismisses_ticket(self, account: str) -> None:
+        self.loop.feed(TicketDismissed(at_ns=self.loop.now_ns, ticket=self.ticket(account).id, actor="a person"))
+
+    async def preview(self, account: str) -> ChildPreview:
+        rules = next(child for child in rules_of(self.settings, KIND).children if child.account == account)
+        accounts = self.desk.accounts
+        trades = trades_of(self.exchange.fills(PARENT), 20)
+        instruments, prices = {SYMBOL: self.loop.instrument}, {SYMBOL: self.price}
+        return preview_child(rules, accounts[PARENT], accounts[account], instruments, prices, trades, {}, self.now_ns)
 
     @property
     def now_ns(self) -> int:
         return self.loop.now_ns
-
-
-def _budget(requests_per_minute: int) -> dict[str, object]:
-    """Of all accounts together."""
-    if not requests_per_minute:
-        return {}
-    return {"requests_per_minute": requests_per_minute, "requests_scope": BudgetScope.MACHINE}

@@ -27,6 +27,7 @@ from typing import Any
 from copydesk.cli.bots import child_table, settings_table
 from copydesk.config import BotSettings, check_bot
 from copydesk.errors import UsageError
+from copydesk.model import BudgetScope
 
 from harness.scenario.phrases import Phrase, read_step
 from harness.scenario.words import NAME, Unreadable, read_decimal
@@ -57,6 +58,19 @@ class Market:
     notional: Decimal = Decimal(0)  # smallest value of an order
 
 
+@dataclass(frozen=True)
+class OtherBot:
+    """A second bot on the same accounts, with one child."""
+
+    name: str
+    parent: str
+    child: str
+    text: str  # the child's settings
+
+    def settings(self) -> BotSettings:
+        return check_bot({"name": self.name, "parent": self.parent, "children": [child_table(f"{self.child}={self.text}")]})
+
+
 @dataclass
 class Scenario:
     path: Path
@@ -71,7 +85,11 @@ class Scenario:
     leverage: dict[str, int] = field(default_factory=dict)
     hedge: bool = False
     oco: bool = False  # one cancels the other at the venue itself
-    requests_per_minute: int = 0  # that all children together may send; 0 is any number
+    targets: bool = True  # there are take-profit orders
+    spot: bool = False  # what is traded are coins: no reduce-only orders, and an exit binds what it would sell
+    fees: bool = False  # of what is bought there, some goes as the fee
+    others: list[OtherBot] = field(default_factory=list)
+    budget: dict[str, Any] = field(default_factory=dict)  # what may be sent: fields of `Capabilities`
     stopped: bool = False  # the bot is not started before the story begins
     nets: bool = True  # else a flip is two orders: close, confirm, open
     held: bool = False  # messages move only when the story says so
@@ -86,7 +104,7 @@ class Scenario:
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        return (PARENT, *self.children)
+        return (PARENT, *self.children, *dict.fromkeys(bot.child for bot in self.others if bot.child not in self.children))
 
     def settings(self) -> BotSettings:
         """The bot, checked as everywhere. Raises `UsageError`."""
@@ -142,15 +160,20 @@ def _take(scenario: Scenario, part: str, words: str, line: int) -> str:
 _DESK = {
     "rule": re.compile(r"rules? (?P<rules>\d+(?:, \d+)*)"),
     "market": re.compile(r"market (?P<market>.+)"),
-    "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S+)"),
+    "child": re.compile(rf"child (?P<child>{NAME}) (?P<settings>\S.*)"),
     "many": re.compile(r"(?P<many>\d+) children (?P<settings>\S+)"),
-    "budget": re.compile(r"venue allows (?P<budget>\d+) requests a minute"),
+    "budget": re.compile(r"venue allows (?P<budget>\d+) requests a minute(?P<each> to each account)?"),
+    "pace": re.compile(r"venue takes (?P<pace>\d+) orders? a second of each account"),
     "accounts": re.compile(rf"(?P<account>{NAME}) has (?P<cash>[\d.,]+)(?: and (?P<leverage>\d+)x leverage)?"),
     "bot": re.compile(r"bot (?P<bot>[\w.]+)=(?P<value>.+)"),
     "engine": re.compile(r"engine (?P<engine>\w+)=(?P<value>.+)"),
     "stopped": re.compile(r"bot is (?P<stopped>stopped)"),
     "oco": re.compile(r"venue has (?P<oco>native OCO)"),
+    "targetless": re.compile(r"venue has (?P<targetless>no take-profit orders)"),
+    "spot": re.compile(r"venue is (?P<spot>spot)"),
     "hedge": re.compile(r"all accounts are in (?P<hedge>hedge mode)"),
+    "fees": re.compile(r"venue takes (?P<fees>its fee in coins)"),
+    "another": re.compile(rf"another bot copies (?P<follows>{NAME}) to (?P<onto>{NAME}) (?P<text>\S+)"),
     "nets": re.compile(r"venue (?P<nets>does not net)"),
     "held": re.compile(r"messages are (?P<held>held)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
@@ -169,9 +192,15 @@ _DESK_HELP = "expected one of: " + " | ".join(
         "all accounts are in hedge mode",
         "venue amends nothing",
         "venue allows 80 requests a minute",
+        "venue allows 80 requests a minute to each account",
+        "venue takes 5 orders a second of each account",
         "venue does not net",
         "messages are held",
         "venue has native OCO",
+        "venue is spot",
+        "venue has no take-profit orders",
+        "venue takes its fee in coins",
+        "another bot copies NAME to NAME x1",
         "not on binance-futures: REASON",
     )
 )
@@ -200,8 +229,12 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.children[name] = settings
         case {"many": count, "settings": settings}:
             scenario.children.update({f"c{n}": settings for n in range(1, int(count) + 1)})
-        case {"budget": count}:
-            scenario.requests_per_minute = int(count)
+        case {"budget": count, "each": each}:
+            scope = BudgetScope.CONNECTION if each else BudgetScope.MACHINE
+            scenario.budget |= {"requests_per_minute": int(count), "requests_scope": scope}
+            scenario.skips["binance-futures"] = "its limits are others"
+        case {"pace": count}:
+            scenario.budget |= {"orders_per_second": int(count)}
             scenario.skips["binance-futures"] = "its limits are others"
         case {"account": name, "cash": cash}:
             scenario.cash[name] = read_decimal(cash)
@@ -215,6 +248,17 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
             scenario.stopped = True
         case {"oco": _}:
             scenario.oco = True
+            scenario.skips["binance-futures"] = "it has no orders of which one cancels the other"
+        case {"targetless": _}:
+            scenario.targets = False
+            scenario.skips["binance-futures"] = "it has take-profit orders"
+        case {"follows": parent, "onto": child, "text": text}:
+            scenario.others.append(OtherBot(f"bot {len(scenario.others) + 2}", parent, child, text))
+        case {"fees": _}:
+            scenario.fees = True
+        case {"spot": _}:
+            scenario.spot = scenario.oco = True
+            scenario.skips["binance-futures"] = "it has no coins, and links no orders"
         case {"hedge": _}:
             scenario.hedge = True
         case {"nets": _}:

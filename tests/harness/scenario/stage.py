@@ -12,13 +12,15 @@ import msgspec
 from copydesk.cli.bots import changed_children
 from copydesk.config import BotSettings, check_bot
 from copydesk.drifting import drift
-from copydesk.ids import is_own
+from copydesk.feasibility import ChildPreview
+from copydesk.ids import client_order_id, is_own
 from copydesk.inputs import ChildRules
 from copydesk.model import Contract, Instrument, Order, RejectReason, Terms, from_json
 from copydesk.rules import rules_of
 from copydesk.state import Desk
+from copydesk.tickets import standing_of, why_not
 from copydesk.tracking import State
-from copydesk.view import DriftView
+from copydesk.view import DriftView, Ticket
 from copydesk.views import health
 from copydesk.wording import number
 from copydesk_paper.exchange import Exchange
@@ -57,13 +59,13 @@ class Named:
     venue_id: str
 
 
-def instrument_of(market: Market) -> Instrument:
+def instrument_of(market: Market, *, spot: bool = False) -> Instrument:
     return Instrument(
         symbol=SYMBOL,
         base="BTC",
         quote="USDT",
         settle="USDT",
-        contract=Contract.LINEAR,
+        contract=Contract.SPOT if spot else Contract.LINEAR,
         price_tick=market.tick,
         quantity_step=market.step,
         min_quantity=market.minimum or market.step,
@@ -92,6 +94,7 @@ class Stage(ABC):
         self.fills: list[OrderReport] = []
         self.price = scenario.market.price
         self.depth = PLENTY
+        self._others = 0
 
     # --- what a runner does ---------------------------------------------------------------------------------------
 
@@ -165,6 +168,20 @@ class Stage(ABC):
     async def configure(self) -> None:
         """Give the engine the settings as they are now."""
 
+    @abstractmethod
+    async def another_is_refused(self, account: str, name: str, words: str) -> None:
+        """Try to make a bot that copies one account to the other; it must be refused with these words."""
+
+    @abstractmethod
+    async def sends_ticket(self, account: str) -> None: ...
+
+    @abstractmethod
+    async def dismisses_ticket(self, account: str) -> None: ...
+
+    @abstractmethod
+    async def preview(self, account: str) -> ChildPreview:
+        """What the child could follow, from all trades of the parent so far."""
+
     @property
     @abstractmethod
     def desk(self) -> Desk:
@@ -179,10 +196,22 @@ class Stage(ABC):
     async def parent_places(self, order: OrderWords) -> None:
         await self._places(PARENT, order)
 
+    async def parent_places_as_one(self, group: list[OrderWords]) -> None:
+        legs = self.exchange.place_group(PARENT, [(order.terms, "") for order in group])
+        for order, placed in zip(group, legs, strict=True):
+            if order.name:
+                self.names[order.name] = Named(PARENT, placed.venue_id)
+
     async def _places(self, account: str, order: OrderWords) -> None:
         placed = await self.place(account, order.terms)
         if order.name:
             self.names[order.name] = Named(account, placed.venue_id)
+
+    async def another_bot_trades(self, account: str, order: OrderWords) -> None:
+        """An order that a copydesk sent: nobody copies it."""
+        self._others += 1
+        client_id = client_order_id("another-bot", account, str(self._others))
+        self.exchange.place(account, order.terms, client_id)
 
     async def parent_places_many(self, count: int, order: OrderWords) -> None:
         for _ in range(count):
@@ -294,6 +323,36 @@ class Stage(ABC):
         table = self.settings.model_dump(exclude_unset=True)
         self.settings = check_bot(table | {"children": changed_children(self.settings, [f"{account}={text}"], [])})
         await self.configure()
+
+    async def taken_out(self, account: str) -> None:
+        table = self.settings.model_dump(exclude_unset=True)
+        self.settings = check_bot(table | {"children": changed_children(self.settings, [], [account])})
+        await self.configure()
+
+    # --- tickets and previews -----------------------------------------------------------------------------------------
+
+    def ticket(self, account: str) -> Ticket:
+        """The newest one of the account, as it stands."""
+        found = [ticket for ticket in self.desk.tickets.values() if ticket.child == account]
+        if not found:
+            raise ScenarioFailed(f"{account} has no ticket")
+        return standing_of(found[-1], self.now_ns)
+
+    async def cannot_send_ticket(self, account: str, words: str) -> None:
+        fault = why_not(self.desk, self.ticket(account).id, self.now_ns)
+        if words not in fault:
+            raise ScenarioFailed(f"it may be sent: {fault or 'nothing stands against it'}")
+        await self.sends_ticket(account)
+
+    async def preview_has_smallest(self, account: str, quantity: Decimal) -> None:
+        found = await self.preview(account)
+        _same([one.smallest_parent_order for one in found.symbols], [quantity], f"{found.problem} the preview has")
+
+    async def preview_skips(self, account: str, count: int, words: str) -> None:
+        skipped = (await self.preview(account)).skipped
+        reasons = " | ".join(one.reason for one in skipped)
+        if len(skipped) != count or not all(words in one.reason for one in skipped):
+            raise ScenarioFailed(f"it skips {len(skipped)}: {reasons}")
 
     def uncertain(self) -> bool:
         """Something of ours is on its way, or its fate is not known."""
@@ -414,6 +473,9 @@ class Stage(ABC):
 
     def shall_have_no_ticket(self, account: str) -> None:
         _same(self.tickets(account), [], f"{account}'s tickets are")
+
+    def ticket_shall_be(self, account: str, ticket: str) -> None:
+        _same(self.ticket(account).status, ticket, f"the ticket of {account} is")
 
     def shall_be(self, account: str, health: str) -> None:
         _same(_health(self.desk, account), health, f"{account} is")

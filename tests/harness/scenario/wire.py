@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from copydesk.bots import BotStore
 from copydesk.config import Config
 from copydesk.engine import Engine
 from copydesk.errors import Conflict
+from copydesk.feasibility import ChildPreview
 from copydesk.journal import Journal
 from copydesk.livedesk import LiveDesk
 from copydesk.model import (
@@ -38,7 +39,7 @@ from copydesk.plugins import describe_kind, load_plugin
 from copydesk.secrets import SealedFile, variable_of
 from copydesk.state import Desk
 from copydesk.venue import Venue, open_venue
-from copydesk.view import ConnectionState, LimitChange, LogQuery
+from copydesk.view import ConnectionState, LimitChange, TicketAction
 from copydesk_binance.rehearsal import Options, Rehearsal
 from copydesk_binance.rehearsal.wire import client_id
 from copydesk_paper.exchange import Exchange, ExchangeRefusal
@@ -47,7 +48,7 @@ from copydesk_paper.records import MarketDepth
 from copydesk_paper.serving.faults import Fault
 
 from harness.scenario.lapse import Lapse
-from harness.scenario.reading import Scenario
+from harness.scenario.reading import OtherBot, Scenario
 from harness.scenario.stage import BOT, CASH, Named, Said, ScenarioFailed, Stage, instrument_of
 
 KIND = "binance-futures"
@@ -102,6 +103,9 @@ class WireStage(Stage):
         await self.live.add_bot(self.settings)
         if not self.scenario.stopped:
             await self.bot_starts()
+        for other in self.scenario.others:
+            await self.live.add_bot(other.settings())
+            await self.live.start_bot(other.name)
 
     async def _open_venue(self) -> None:
         accounts = {name: self.scenario.cash.get(name, CASH) for name in self.scenario.accounts}
@@ -179,7 +183,7 @@ class WireStage(Stage):
         return self.engine.state
 
     def log(self) -> Sequence[Said]:
-        entries = reversed(self.live.log(LogQuery(limit=2000)))
+        entries = reversed(self.live.latest_lines(2000))
         return [Said(entry.kind, entry.text, entry.account, entry.data) for entry in entries]
 
     async def engine_starts(self) -> None:
@@ -216,6 +220,26 @@ class WireStage(Stage):
                 return
             raise
         raise ScenarioFailed("it was started")
+
+    async def another_is_refused(self, account: str, name: str, words: str) -> None:
+        try:
+            await self.live.add_bot(OtherBot("another", account, name, "x1").settings())
+        except Conflict as refusal:
+            if words in str(refusal):
+                return
+            raise
+        raise ScenarioFailed("it is taken")
+
+    async def sends_ticket(self, account: str) -> None:
+        with suppress(Conflict):  # whoever expects it to go sees what became of it
+            await self.live.send_ticket(self.ticket(account).id, TicketAction(actor="a person"))
+
+    async def dismisses_ticket(self, account: str) -> None:
+        await self.live.dismiss_ticket(self.ticket(account).id, TicketAction(actor="a person"))
+
+    async def preview(self, account: str) -> ChildPreview:
+        preview = await self.live.preview(self.settings, 20)
+        return next(child for child in preview.children if child.account == account)
 
     async def bot_stops(self, policy: str = "") -> None:
         plan = await self.live.plan_stop(BOT, StopOrder(policy=policy))

@@ -117,6 +117,11 @@ def read_orders(text: str) -> list[Terms]:
     return [read_order(part.strip()).terms for part in text.split(";")]
 
 
+def read_group(text: str) -> list[OrderWords]:
+    """A stop and a target of which one cancels the other, with `;` between them."""
+    return [read_order(part.strip()) for part in text.split(";")]
+
+
 def words_of(terms: Terms) -> str:
     """As `read_order` reads it: `sell 2 stop 95 reduce-only`."""
     words = [str(terms.side), "all" if terms.close_position else number(terms.quantity)]

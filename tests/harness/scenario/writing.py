@@ -19,6 +19,7 @@ def write_order(order: OrderWords) -> str:
 
 _WRITERS: Mapping[str, Callable[[Any], str]] = {
     "order": write_order,
+    "group": lambda legs: "; ".join(map(write_order, legs)),
     "price": number,
     "quantity": number,
     "amount": number,

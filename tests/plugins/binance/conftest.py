@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
-import copydesk_binance as plugin
 import pytest
 from copydesk.model import (
     Accepted,
@@ -26,6 +25,7 @@ from copydesk.model import (
     Terms,
     VenueEvent,
 )
+from copydesk_binance import futures_plugin as plugin
 from copydesk_binance.session import Session
 from copydesk_paper.records import MarketTrade
 
@@ -92,7 +92,7 @@ class Rig:
     def settings(self, account: str = "parent", **secrets: str) -> ConnectionSettings:
         account_ = next(one for one in self.rehearsal.ready.accounts if one.name == account)
         return ConnectionSettings(
-            name=account, kind=plugin.KIND, options=account_.options, secrets=account_.secrets | secrets
+            name=account, kind=plugin.info.kind, options=account_.options, secrets=account_.secrets | secrets
         )
 
     async def connect(self, account: str = "parent") -> Session:
@@ -167,7 +167,7 @@ async def make_rig() -> AsyncIterator[Callable[..., Any]]:
         from copydesk_binance.rehearsal import start
 
         accounts = {"parent": Decimal(100_000), "child": Decimal(50_000)}
-        settings = RehearsalSettings(kind=plugin.KIND, accounts=accounts, speed=Decimal(0), options=options)
+        settings = RehearsalSettings(kind=plugin.info.kind, accounts=accounts, speed=Decimal(0), options=options)
         rig = Rig(await start(settings))
         rigs.append(rig)
         rig.trade_at(Decimal("60000.0"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from copydesk.model import OrderStatus, OrderType, PositionSide, RejectReason, TimeInForce
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields, translate
 from copydesk_binance.errors import Reply, meaning, read_reply, refusal
 from copydesk_binance.spot import translate as spot
 from copydesk_wire.errors import Unreadable
@@ -22,16 +22,16 @@ SAMPLES = Path(__file__).parents[3].parent / "shared" / "venue-samples" / "binan
 READERS: tuple[Callable[[Any], Any], ...] = (
     translate.order_update,
     translate.algo_update,
-    translate.account_update,
-    translate.position_update,
-    translate.leverage_change,
+    account.account_update,
+    account.position_update,
+    account.leverage_change,
     translate.order,
     translate.algo_order,
     translate.trade,
-    translate.position,
-    translate.balance,
-    translate.asset_balance,
-    translate.instrument,
+    account.position,
+    account.balance,
+    account.asset_balance,
+    account.instrument,
     fields.server_time,
     fields.candle,
     fields.market_event,

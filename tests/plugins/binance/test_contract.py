@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import copydesk_binance
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+from copydesk_binance import futures_plugin, spot_plugin
 
 NO_FEES = {"maker-fee": "0", "taker-fee": "0"}
 """The suite counts in whole quantities; what a fee takes from what is bought has tests of its own."""
@@ -18,7 +18,7 @@ class TestBinanceSpot(VenueContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         libraries = ("ccxt", "aiohttp")
-        async with RehearsalRig(copydesk_binance, self.kind, libraries=libraries, options=NO_FEES) as rig:
+        async with RehearsalRig(spot_plugin, self.kind, libraries=libraries, options=NO_FEES) as rig:
             yield rig
 
 
@@ -27,5 +27,5 @@ class TestBinanceFutures(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(copydesk_binance, self.kind, libraries=("ccxt", "aiohttp")) as rig:
+        async with RehearsalRig(futures_plugin, self.kind, libraries=("ccxt", "aiohttp")) as rig:
             yield rig

@@ -6,7 +6,6 @@ import asyncio
 import random
 from typing import Any
 
-import copydesk_binance as plugin
 import pytest
 from copydesk.model import (
     Fill,
@@ -23,6 +22,7 @@ from copydesk.model import (
     StreamLost,
     Subscription,
 )
+from copydesk_binance import futures_plugin as plugin
 from copydesk_binance.session import Session
 from msgspec.structs import replace
 

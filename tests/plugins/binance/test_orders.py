@@ -6,7 +6,6 @@ import functools
 from decimal import Decimal
 from typing import Any
 
-import copydesk_binance as plugin
 import pytest
 from copydesk.model import (
     Accepted,
@@ -26,6 +25,7 @@ from copydesk.model import (
     TriggerBy,
     Unknown,
 )
+from copydesk_binance import futures_plugin as plugin
 
 from .conftest import SYMBOL, Rig
 

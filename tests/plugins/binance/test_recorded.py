@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from copydesk.model import Order, Record
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields, translate
 from copydesk_binance.errors import meaning, read_reply
 from copydesk_wire.errors import Unreadable
 
@@ -57,8 +57,8 @@ NOT_OURS = {
 EVENTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "ORDER_TRADE_UPDATE": translate.order_update,
     "ALGO_UPDATE": translate.algo_update,
-    "ACCOUNT_UPDATE": translate.account_update,
-    "ACCOUNT_CONFIG_UPDATE": translate.leverage_change,
+    "ACCOUNT_UPDATE": account.account_update,
+    "ACCOUNT_CONFIG_UPDATE": account.leverage_change,
     "aggTrade": fields.market_event,
     "trade": fields.market_event,
     "bookTicker": fields.market_event,
@@ -69,16 +69,16 @@ SHAPES: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (
     (frozenset({"aid"}), translate.algo_update),
     (frozenset({"algoStatus"}), translate.algo_order),
     (frozenset({"s", "x", "i"}), translate.order_update),
-    (frozenset({"s", "pa"}), translate.position_update),
+    (frozenset({"s", "pa"}), account.position_update),
     (frozenset({"orderId", "status"}), translate.order),
     (frozenset({"commission"}), translate.trade),
     (frozenset({"commissionAsset", "qty"}), translate.trade),
-    (frozenset({"positionAmt"}), translate.position),
-    (frozenset({"entryPrice"}), translate.position),
-    (frozenset({"totalWalletBalance"}), translate.balance),
-    (frozenset({"assets", "positions"}), translate.balance),
-    (frozenset({"accountAlias"}), translate.asset_balance),
-    (frozenset({"filters"}), translate.instrument),
+    (frozenset({"positionAmt"}), account.position),
+    (frozenset({"entryPrice"}), account.position),
+    (frozenset({"totalWalletBalance"}), account.balance),
+    (frozenset({"assets", "positions"}), account.balance),
+    (frozenset({"accountAlias"}), account.asset_balance),
+    (frozenset({"filters"}), account.instrument),
     (frozenset({"serverTime"}), fields.server_time),
 )
 
@@ -202,5 +202,5 @@ def test_recorded_symbol_settings_are_read(name: str, margins: dict[str, tuple[D
     path = SAMPLES / "account-config" / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    found = translate.margins(json.loads(path.read_text()))
+    found = account.margins(json.loads(path.read_text()))
     assert {margin.symbol: (margin.leverage, margin.mode) for margin in found} == margins

@@ -9,7 +9,6 @@ import traceback
 from decimal import Decimal
 from typing import Any
 
-import copydesk_binance as plugin
 import pluggy
 import pytest
 from copydesk.errors import AuthFailed, NotReady, Refused, UsageError, VenueError
@@ -28,14 +27,16 @@ from copydesk.model import (
     Subscription,
     Unknown,
 )
+from copydesk_binance import futures_plugin as plugin
 
 from .conftest import SYMBOL, Rig
 
 
 def test_importing_and_describing_import_no_venue_library() -> None:
     code = (
-        "import sys, copydesk_binance as p; kinds = {one.kind for one in p.describe().kinds};"
-        "assert kinds == {'binance', 'binance-futures'}, kinds;"
+        "import sys; from copydesk.plugins import describe_kind;"
+        "titles = [describe_kind(kind).title for kind in ('binance', 'binance-futures')];"
+        "assert titles == ['Binance spot', 'Binance USD-M futures'], titles;"
         "bad = {'ccxt', 'aiohttp', 'copydesk_paper'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
@@ -91,13 +92,15 @@ async def test_a_wrong_login_needs_a_person(rig: Rig, wrong: dict[str, str]) -> 
 
 async def test_a_venue_that_does_not_answer_is_not_ready() -> None:
     settings = ConnectionSettings(
-        name="nowhere", kind=plugin.KIND, options={"url": "http://127.0.0.1:9"}, secrets={"key": "k", "secret": "s"}
+        name="nowhere", kind=plugin.info.kind, options={"url": "http://127.0.0.1:9"}, secrets={"key": "k", "secret": "s"}
     )
     with pytest.raises(NotReady, match="nothing was sent"):
         await plugin.connect(settings)
     with pytest.raises(UsageError, match="http://"):
         await plugin.connect(
-            ConnectionSettings(name="x", kind=plugin.KIND, options={"url": "ftp://x"}, secrets={"key": "k", "secret": "s"})
+            ConnectionSettings(
+                name="x", kind=plugin.info.kind, options={"url": "ftp://x"}, secrets={"key": "k", "secret": "s"}
+            )
         )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import copydesk_binance as plugin
 import pytest
 from copydesk.model import (
     FillEvent,
@@ -25,7 +24,9 @@ from copydesk.model import (
     Scope,
     Side,
     StreamLost,
+    Subscription,
 )
+from copydesk_binance import futures_plugin as plugin
 from copydesk_binance import stream
 from copydesk_binance.stream import Timing
 from copydesk_wire.streaming import Feed
@@ -422,7 +423,7 @@ async def test_closing_ends_every_iterator_and_task(rig: Rig) -> None:
 
 async def test_leaving_the_iterator_ends_its_tasks(rig: Rig) -> None:
     session = await rig.connect()
-    events = plugin.subscribe(session, plugin.Subscription())
+    events = plugin.subscribe(session, Subscription())
     assert isinstance(await anext(events), Gap)
     await events.aclose()  # type: ignore[attr-defined]
     assert not session.feeds

@@ -19,7 +19,7 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields, sending, translate
 from copydesk_binance.fields import Untranslatable
 from copydesk_wire.errors import Unreadable
 from hypothesis import given
@@ -57,7 +57,7 @@ def test_what_is_sent_reads_back_as_the_same_terms(
         trigger_by=terms.trigger_by,
         **{name: value for name, value in values.items() if getattr(terms, name) is not None},
     )
-    path, params = translate.place_params("id-1", terms, hedge_mode=False)
+    path, params = sending.place_params("id-1", terms, hedge_mode=False)
     sent = json.loads(json.dumps(params))
     if path == "algoOrder":
         echo = sent | {"algoId": 7, "algoStatus": "NEW", "orderType": sent["type"]}
@@ -115,7 +115,7 @@ CASES = [
 
 @pytest.mark.parametrize(("terms", "hedge_mode", "expected"), CASES)
 def test_orders_become_the_documented_parameters(terms: Terms, hedge_mode: bool, expected: dict[str, str | None]) -> None:
-    path, params = translate.place_params("my-id", terms, hedge_mode=hedge_mode)
+    path, params = sending.place_params("my-id", terms, hedge_mode=hedge_mode)
     assert path == ("algoOrder" if terms.type.is_conditional else "order")
     assert params["clientAlgoId" if terms.type.is_conditional else "newClientOrderId"] == "my-id"
     assert {name: params.get(name) for name in expected} == expected
@@ -134,21 +134,21 @@ def test_orders_become_the_documented_parameters(terms: Terms, hedge_mode: bool,
 )
 def test_what_the_venue_cannot_carry_is_refused_before_sending(terms: Terms, hedge_mode: bool, words: str) -> None:
     with pytest.raises(Untranslatable, match=words):
-        translate.place_params("my-id", terms, hedge_mode=hedge_mode)
+        sending.place_params("my-id", terms, hedge_mode=hedge_mode)
 
 
 def test_orders_are_named_by_the_service_that_holds_them() -> None:
     plain = OrderRef(symbol="BTCUSDT", type=OrderType.LIMIT, client_id="a", venue_id="12")
-    assert translate.ref_params(plain) == ("order", {"symbol": "BTCUSDT", "orderId": "12"})
+    assert sending.ref_params(plain) == ("order", {"symbol": "BTCUSDT", "orderId": "12"})
     named = OrderRef(symbol="BTCUSDT", type=OrderType.LIMIT, client_id="a")
-    assert translate.ref_params(named) == ("order", {"symbol": "BTCUSDT", "origClientOrderId": "a"})
+    assert sending.ref_params(named) == ("order", {"symbol": "BTCUSDT", "origClientOrderId": "a"})
     algo = OrderRef(symbol="BTCUSDT", type=OrderType.STOP_MARKET, venue_id="algo:9")
-    assert translate.ref_params(algo) == ("algoOrder", {"algoId": "9"})
+    assert sending.ref_params(algo) == ("algoOrder", {"algoId": "9"})
     with pytest.raises(Untranslatable):
-        translate.ref_params(OrderRef(symbol="BTCUSDT", type=OrderType.STOP_MARKET))
+        sending.ref_params(OrderRef(symbol="BTCUSDT", type=OrderType.STOP_MARKET))
     change = OrderChange(ref=plain, terms=terms_of(OrderType.STOP_LIMIT))
     with pytest.raises(Untranslatable, match="limit orders only"):
-        translate.modify_params(change)
+        sending.modify_params(change)
 
 
 def test_a_trade_is_a_fill_and_a_forced_order_is_told_as_it_ended() -> None:
@@ -229,7 +229,7 @@ async def test_requests_are_the_ones_that_ccxt_would_make() -> None:
         (terms_of(OrderType.TAKE_PROFIT_LIMIT), {"takeProfitPrice": "61000.0", "timeInForce": "GTC"}),
         (terms_of(OrderType.TRAILING_STOP), {"trailingPercent": "1.5"}),
     ):
-        _, ours = translate.place_params("my-id", terms, hedge_mode=False)
+        _, ours = sending.place_params("my-id", terms, hedge_mode=False)
         kind = "limit" if terms.type.has_price else "market"
         price = float(terms.price) if terms.price else None
         extra = extra | {"clientOrderId": "my-id", "isAlgoOrder": terms.type.is_conditional}
@@ -305,9 +305,9 @@ FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
             "rm": "",
         },
     ),
-    "position": (translate.position_update, {"s": "BTCUSDT", "pa": "1", "ep": "5", "up": "0.1", "ps": "BOTH"}),
+    "position": (account.position_update, {"s": "BTCUSDT", "pa": "1", "ep": "5", "up": "0.1", "ps": "BOTH"}),
     "account": (
-        lambda body: translate.account_update({"e": "ACCOUNT_UPDATE", "a": body}),
+        lambda body: account.account_update({"e": "ACCOUNT_UPDATE", "a": body}),
         {"m": "ORDER", "B": [{"a": "USDT", "wb": "1"}], "P": []},
     ),
     "order": (
@@ -369,7 +369,7 @@ FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
         },
     ),
     "instrument": (
-        translate.instrument,
+        account.instrument,
         {"symbol": "A", "status": "TRADING", "filters": [{"filterType": "LOT_SIZE", "stepSize": "1"}]},
     ),
     "bookTicker": (lambda body: fields.market_event(body | {"e": "bookTicker"}), {"s": "A", "b": "1", "a": "2", "T": 1}),

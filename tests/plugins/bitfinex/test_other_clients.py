@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -154,14 +155,14 @@ class Bare:
             return await answer.json()
 
     @contextlib.asynccontextmanager
-    async def login(self, nonce: int, *, flags: int = 0) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async def login(self, nonce: int, *, flags: int = 0, **more: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with self.http.ws_connect(self.urls["ws"]) as socket:
             if flags:
                 await socket.send_json({"event": "conf", "flags": flags})
             payload = f"AUTH{nonce}"
             frame = {"event": "auth", "apiKey": self.account.secrets["key"], "authNonce": nonce, "authPayload": payload}
             signature = sign(self.account.secrets["secret"].encode(), payload, "sha384")
-            await socket.send_json({**frame, "authSig": signature})
+            await socket.send_json({**frame, **more, "authSig": signature})
             yield socket
 
 
@@ -266,3 +267,49 @@ async def test_what_cannot_be_filled_is_taken_and_cancelled(bare: Bare) -> None:
         6
     ] == "SUCCESS"
     assert (await bare.post("r/orders/hist", 4))[0][13] == "POSTONLY CANCELED"
+
+
+async def test_the_past_of_an_account_is_kept(bare: Bare) -> None:
+    """Ledger entries, and positions that have ended."""
+    order = {"symbol": "tBTCF0:USTF0", "type": "MARKET", "price": "0"}
+    await bare.post("w/order/submit", 1, {**order, "amount": "0.01"})
+    await bare.post("w/order/submit", 2, {**order, "amount": "-0.01"})
+    assert await bare.post("r/positions", 3) == []
+    [ended] = await bare.post("r/positions/hist", 4)
+    assert ended[:2] == ["tBTCF0:USTF0", "CLOSED"]
+    assert await bare.post("r/positions/audit", 5, {"id": [ended[11]]}) == [ended]
+    entries = await bare.post("r/ledgers/USTF0/hist", 6)
+    assert len(entries) == 2
+    assert all(row[1:3] == ["USTF0", "margin"] and row[5] < 0 and "on wallet margin" in row[8] for row in entries)
+    wallets = await bare.post("r/wallets", 7)
+    assert entries[0][6] == next(row[2] for row in wallets if row[:2] == ["margin", "USTF0"])
+    assert await bare.post("r/ledgers/BTC/hist", 8) == []
+    assert await bare.post("r/funding/offers/fUSD/hist", 9) == []
+
+
+async def test_orders_of_a_dead_man_are_cancelled(bare: Bare) -> None:
+    """`dms`: once the connection is gone, so are the account's orders."""
+    await bare.post(
+        "w/order/submit", 1, {"symbol": "tBTCUST", "type": "EXCHANGE LIMIT", "amount": "0.01", "price": "50000"}
+    )
+    nonces = itertools.count(2)
+    async with bare.login(next(nonces)) as socket:
+        await heard(socket, lambda frame: isinstance(frame, list) and frame[1] == "os")
+    assert len(await bare.post("r/orders", next(nonces))) == 1
+    async with bare.login(next(nonces)) as watching:
+        await heard(watching, lambda frame: isinstance(frame, list) and frame[1] == "os")
+        async with bare.login(next(nonces), dms=4) as socket:
+            await heard(socket, lambda frame: isinstance(frame, list) and frame[1] == "os")
+        await heard(watching, lambda frame: isinstance(frame, list) and frame[1] == "oc")
+    assert await bare.post("r/orders", next(nonces)) == []
+
+
+async def test_what_a_trade_would_cost(bare: Bare) -> None:
+    asked = {"symbol": "tBTCUST", "amount": "0.5"}
+    async with bare.http.post(f"{bare.urls['rest']}/v2/calc/trade/avg", json=asked) as response:
+        price, amount = await response.json()
+    async with bare.http.get(f"{bare.urls['rest']}/v2/ticker/tBTCUST") as response:
+        ticker = await response.json()
+    assert (amount, price >= ticker[2]) == (0.5, True)
+    async with bare.http.post(f"{bare.urls['rest']}/v2/calc/fx", json={"ccy1": "BTC", "ccy2": "UST"}) as response:
+        assert await response.json() == [ticker[6]]

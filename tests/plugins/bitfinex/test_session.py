@@ -14,6 +14,7 @@ from copydesk.model import (
     ConnectionSettings,
     NewOrder,
     OrderChange,
+    OrderGroup,
     OrderRef,
     OrderStatus,
     OrderType,
@@ -31,11 +32,11 @@ from copydesk.model import (
 from copydesk_bitfinex import session as sessions
 from copydesk_bitfinex import translate
 from copydesk_bitfinex.entry import Entry
-from copydesk_bitfinex.reading import read_snapshot
 from copydesk_bitfinex.rehearsal import Rehearsal, start
 from copydesk_bitfinex.session import Session
-from copydesk_bitfinex.stream import Sequence, events
+from copydesk_bitfinex.stream import Sequence
 from copydesk_bitfinex.symbols import currencies, name_of, of_position, ours
+from msgspec.structs import replace
 
 PERPETUAL, MARGIN, PAIR = "tBTCF0:USTF0", "tBTCUST-MARGIN", "tBTCUST"
 OWN = "cdk-abcdefghijklmnopqrst-c0"
@@ -107,7 +108,7 @@ async def test_an_order_is_found_by_its_client_id_alone(rehearsal: Rehearsal, se
     try:
         ref = OrderRef(symbol=PERPETUAL, type=OrderType.LIMIT, client_id=OWN, sent_ms=session.venue.now_ms())
         for after in (OrderStatus.NEW, OrderStatus.CANCELLED):
-            snapshot = await read_snapshot(other, SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
+            snapshot = await other.snapshot(SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
             assert [(one.client_id, one.status) for one in snapshot.orders] == [(OWN, after)]
             await session.cancel(ref)
     finally:
@@ -128,7 +129,7 @@ def test_a_hole_in_the_numbers_is_seen() -> None:
 
 
 async def test_a_missing_frame_becomes_a_gap(rehearsal: Rehearsal, session: Session) -> None:
-    told = events(session, Subscription())
+    told = session.subscribe(Subscription())
     try:
         async with asyncio.timeout(DEADLINE_S):
             assert type(await anext(told)).__name__ == "Gap"
@@ -145,7 +146,7 @@ async def test_a_missing_frame_becomes_a_gap(rehearsal: Rehearsal, session: Sess
 
 
 async def test_orders_go_over_the_websocket_while_it_is_up(rehearsal: Rehearsal, session: Session) -> None:
-    told = events(session, Subscription())
+    told = session.subscribe(Subscription())
     try:
         async with asyncio.timeout(DEADLINE_S):
             await anext(told)
@@ -191,7 +192,7 @@ async def test_a_pair_is_traded_in_two_ways(session: Session) -> None:
     for symbol in (PAIR, MARGIN, PERPETUAL):
         terms = Terms(symbol=symbol, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.01"))
         assert isinstance(await session.place(NewOrder(client_id=f"buy-{symbol}", terms=terms)), Accepted)
-    snapshot = await read_snapshot(session, SnapshotRequest(since_ms=1))
+    snapshot = await session.snapshot(SnapshotRequest(since_ms=1))
     held = {position.symbol: position.quantity for position in snapshot.positions}
     assert held[MARGIN] == held[PERPETUAL] == Decimal("0.01")
     assert Decimal("0.0099") < held[PAIR] <= Decimal("0.01")
@@ -231,6 +232,50 @@ def test_words_of_the_venue(terms: Terms, word: str) -> None:
     assert params.get("flags", 0) == (4096 if terms.post_only else 0)
 
 
+# --- one cancels the other --------------------------------------------------------------------------------------------
+
+
+def oco(**stop: Any) -> OrderGroup:
+    target = NewOrder(client_id="target", terms=limit(PERPETUAL, "150000", side=Side.SELL))
+    values: dict[str, Any] = {"type": OrderType.STOP_MARKET, "trigger_price": Decimal(10000), "price": None}
+    below = replace(limit(PERPETUAL, side=Side.SELL), **(values | stop))
+    return OrderGroup(legs=(NewOrder(client_id="stop", terms=below), target))
+
+
+async def test_both_orders_of_an_oco_are_known_by_their_client_ids_to_whoever_reads_them(
+    rehearsal: Rehearsal, session: Session
+) -> None:
+    """One request has one place for a text: both ids travel in it."""
+    placed = await session.place_group(oco())
+    assert isinstance(placed, Accepted), placed
+    assert [leg.client_id for leg in placed.legs] == ["stop", "target"]
+    other = await log_in(rehearsal)
+    try:
+        read = await other.snapshot(SnapshotRequest(scope=Scope.ACCOUNT))
+    finally:
+        await other.close()
+    assert {order.client_id: order.terms.type for order in read.orders} == {
+        "stop": OrderType.STOP_MARKET,
+        "target": OrderType.LIMIT,
+    }
+    assert {order.group for order in read.orders} == {placed.legs[0].group} != {""}
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"),
+    [
+        ({"type": OrderType.STOP_LIMIT, "price": Decimal(9900)}, "a limit order and a stop"),
+        ({"quantity": Decimal("0.02")}, "one quantity"),
+        ({"reduce_only": True}, "one quantity"),
+        ({"trigger_price": Decimal("10000.1")}, "five digits"),
+    ],
+)
+async def test_what_the_venue_cannot_link_is_refused_here(session: Session, stop: dict[str, Any], words: str) -> None:
+    answer = await session.place_group(oco(**stop))
+    assert isinstance(answer, Rejected)
+    assert words in answer.message
+
+
 def test_an_update_sends_the_difference_of_the_totals() -> None:
     before = limit(PERPETUAL, side=Side.SELL, quantity=Decimal("0.5"))
     after = limit(PERPETUAL, "50001", side=Side.SELL, quantity=Decimal("0.3"))
@@ -268,7 +313,7 @@ async def test_an_update_goes_by_totals_that_are_sure(session: Session, rehearsa
         assert rehearsal.exchange.open_orders("main")[0].terms.quantity == Decimal(quantity)
 
     await ask("0.03")
-    told = events(session, Subscription())
+    told = session.subscribe(Subscription())
     try:
         async with asyncio.timeout(DEADLINE_S):
             await anext(told)

@@ -5,17 +5,13 @@ It runs in an environment of its own, which this test builds.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from copydesk.model import RehearsalSettings
 from copydesk_bitfinex.rehearsal import start
+from harness.environments import python_with, told_by
 
 NEEDS = ("bitfinex-api-py==4.0.0",)
 PROGRAM = Path(__file__).with_name("with_vendor.py")
@@ -24,12 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("vendor") / "venv"
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, env=environment, timeout=120)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *NEEDS]
-    subprocess.run(pip, check=True, env=environment, timeout=400)
-    return folder / "bin" / "python"
+    return python_with(tmp_path_factory.mktemp("vendor") / "venv", *NEEDS)
 
 
 async def test_the_venues_own_client_trades_here(python: Path) -> None:
@@ -38,14 +29,9 @@ async def test_the_venues_own_client_trades_here(python: Path) -> None:
     try:
         ready = rehearsal.ready
         given = {"url": ready.urls["rest"], "ws": ready.urls["ws"], **ready.accounts[0].secrets}
-        ran = await asyncio.create_subprocess_exec(
-            python, PROGRAM, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, complaint = await asyncio.wait_for(ran.communicate(json.dumps(given).encode()), 60)
-        assert ran.returncode == 0, complaint.decode()[-3000:]
+        told = await told_by(python, PROGRAM, given, within_s=60)
     finally:
         await rehearsal.stop()
-    told = json.loads(out)
     rest = told["rest"]
     assert (rest["status"], rest["last"]) == (1, 60_000)
     assert rest["market"] == [100, 40]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import copydesk_bitmex
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+from copydesk_bitmex import plugin
 
 
 class TestBitmex(VenueContract):
@@ -14,5 +14,5 @@ class TestBitmex(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(copydesk_bitmex, self.kind, libraries=("aiohttp",)) as rig:
+        async with RehearsalRig(plugin, self.kind, libraries=("aiohttp",)) as rig:
             yield rig

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
-import copydesk_bitmex
 import pytest
 from copydesk.errors import VenueClosed
 from copydesk.model import (
@@ -19,6 +18,7 @@ from copydesk.model import (
     Side,
     Terms,
 )
+from copydesk_bitmex import plugin
 from copydesk_bitmex.rehearsal import Rehearsal, start
 from copydesk_bitmex.session import Session, connect
 from copydesk_bitmex.tables import Table
@@ -48,8 +48,8 @@ async def session(venue: Rehearsal) -> AsyncIterator[Session]:
 async def test_without_an_address_the_venue_is_closed() -> None:
     secrets = {"key": "k", "secret": "s"}
     with pytest.raises(VenueClosed, match="BitMEX closed on 23 September 2026"):
-        await copydesk_bitmex.connect(ConnectionSettings(name="main", kind="bitmex", secrets=secrets))
-    (kind,) = copydesk_bitmex.describe().kinds
+        await plugin.connect(ConnectionSettings(name="main", kind="bitmex", secrets=secrets))
+    (kind,) = plugin.describe().kinds
     assert kind.closed_on == "2026-09-23"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import copydesk_bybit
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+from copydesk_bybit import plugin
 
 
 class TestBybit(VenueContract):
@@ -14,5 +14,5 @@ class TestBybit(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(copydesk_bybit, self.kind, libraries=("ccxt", "aiohttp")) as rig:
+        async with RehearsalRig(plugin, self.kind, libraries=("ccxt", "aiohttp")) as rig:
             yield rig

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
-import copydesk_bybit
-import httpx
 import pytest
 from copydesk.model import (
     Accepted,
@@ -29,21 +24,10 @@ from copydesk.model import (
 )
 from copydesk.testing import RehearsalRig
 from copydesk.testing.bench import Bench, rejected
-from copydesk_paper.serving.signatures import sign
+
+from .conftest import by_hand
 
 LINEAR, INVERSE, SPOT = "BTCUSDT", "BTCUSD", "BTCUSDT-SPOT"
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[RehearsalRig]:
-    async with RehearsalRig(copydesk_bybit, "bybit", options={"coins": "BTC=1"}) as rig:
-        yield rig
-
-
-@pytest.fixture
-async def bench(rig: RehearsalRig) -> AsyncIterator[Bench]:
-    async with Bench(rig) as bench:
-        yield bench
 
 
 def market(symbol: str, quantity: str, side: Side = Side.BUY, **more: Any) -> Terms:
@@ -198,19 +182,11 @@ async def test_an_order_that_ended_long_ago_is_found_by_its_name(bench: Bench) -
     assert found.status is OrderStatus.CANCELLED
 
 
-async def by_hand(rig: RehearsalRig, path: str, **params: Any) -> Any:
-    """A request that the plugin never makes, from the owner's hand."""
-
-    settings = rig.settings()
-    key, secret = settings.secrets["key"], settings.secrets["secret"]
-    body, stamp = json.dumps(params), str(time.time_ns() // 10**6)
-    headers = {
-        "X-BAPI-API-KEY": key,
-        "X-BAPI-TIMESTAMP": stamp,
-        "X-BAPI-SIGN": sign(secret.encode(), f"{stamp}{key}{body}"),
-    }
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{settings.options['url']}/v5/{path}", content=body, headers=headers)
-    told = answer.json()
-    assert told["retCode"] == 0, told
-    return told
+async def test_what_the_key_may_do_is_told(bench: Bench) -> None:
+    venue = await bench.open()
+    assert venue.permissions == (
+        "ContractTrade: Order",
+        "ContractTrade: Position",
+        "Spot: SpotTrade",
+        "Derivatives: DerivativesTrade",
+    )

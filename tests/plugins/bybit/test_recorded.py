@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from copydesk.model import Fill, Order, Record
-from copydesk_bybit import translate
+from copydesk_bybit import listing, translate
 from copydesk_bybit.errors import Reply, meaning
 from copydesk_bybit.markets import category_of_row
 from copydesk_wire.errors import Unreadable
@@ -146,9 +146,9 @@ def read(payload: Any) -> list[Any]:
             return [translate.placed_id(payload)]
         rows = result.get("list") if isinstance(result, dict) else None
         if isinstance(rows, list) and rows and isinstance(rows[0], list):
-            return [translate.candle(row) for row in rows]
+            return [listing.candle(row) for row in rows]
         if str(payload.get("topic", "")).startswith(("publicTrade.", "tickers.", "orderbook.1.")):
-            return list(translate.quotes(payload, "spot" if "usdIndexPrice" in str(payload) else "linear"))
+            return list(listing.quotes(payload, "spot" if "usdIndexPrice" in str(payload) else "linear"))
     category = result.get("category", "") if isinstance(payload, dict) and isinstance(result, dict) else ""
     rows = [row for row in _rows(payload) if not isinstance(row, str)]  # a test's list of frames may end with a word
     return [record for row in rows for record in _read_row(row, category)]
@@ -160,9 +160,9 @@ SHAPES: tuple[tuple[frozenset[str], Callable[[Any, str], Any]], ...] = (
     (frozenset({"execId", "execPrice"}), lambda row, category: translate.execution(row, category)),
     (frozenset({"positionIdx", "size"}), lambda row, category: translate.position(row, category)),
     (frozenset({"totalEquity", "coin"}), lambda row, _: translate.wallet(row)),
-    (frozenset({"priceFilter", "lotSizeFilter"}), lambda row, category: translate.instrument(row, category)),
-    (frozenset({"symbol", "lastPrice"}), lambda row, category: translate.ticker(row, category)),
-    (frozenset({"timeSecond", "timeNano"}), lambda row, _: translate.server_time({"result": row})),
+    (frozenset({"priceFilter", "lotSizeFilter"}), lambda row, category: listing.instrument(row, category)),
+    (frozenset({"symbol", "lastPrice"}), lambda row, category: listing.ticker(row, category)),
+    (frozenset({"timeSecond", "timeNano"}), lambda row, _: listing.server_time({"result": row})),
 )
 
 

@@ -19,9 +19,9 @@ from copydesk.model import (
     TimeInForce,
     TriggerBy,
 )
-from copydesk_bybit import translate
+from copydesk_bybit import sending, translate
+from copydesk_bybit.sending import Untranslatable
 from copydesk_bybit.symbols import category_of, name_of, ours
-from copydesk_bybit.translate import Untranslatable
 from copydesk_wire.errors import Unreadable
 
 ROW = {
@@ -175,7 +175,7 @@ def terms(type_: OrderType = OrderType.LIMIT, symbol: str = "BTCUSDT", **more: A
 
 
 def place(wanted: Terms) -> dict[str, Any]:
-    return translate.place_params(NewOrder(client_id="a-1", terms=wanted))
+    return sending.place_params(NewOrder(client_id="a-1", terms=wanted))
 
 
 BASE = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.010", "orderLinkId": "a-1", "positionIdx": 0}
@@ -245,7 +245,7 @@ def test_what_bybit_cannot_carry_is_not_sent(wanted: Terms, reason: RejectReason
 
 def test_amends_and_references() -> None:
     ref = OrderRef(symbol="BTCUSDT", type=OrderType.STOP_LIMIT, client_id="a-1")
-    assert translate.modify_params(OrderChange(ref=ref, terms=terms(OrderType.STOP_LIMIT))) == {
+    assert sending.modify_params(OrderChange(ref=ref, terms=terms(OrderType.STOP_LIMIT))) == {
         "category": "linear",
         "symbol": "BTCUSDT",
         "orderLinkId": "a-1",
@@ -255,11 +255,11 @@ def test_amends_and_references() -> None:
         "triggerBy": "LastPrice",
     }
     by_both = OrderRef(symbol="BTCUSD", type=OrderType.LIMIT, client_id="a-1", venue_id="v-1")
-    assert translate.ref_params(by_both) == {"category": "inverse", "symbol": "BTCUSD", "orderId": "v-1"}
+    assert sending.ref_params(by_both) == {"category": "inverse", "symbol": "BTCUSD", "orderId": "v-1"}
     with pytest.raises(Untranslatable):
-        translate.ref_params(OrderRef(symbol="BTCUSD", type=OrderType.LIMIT))
+        sending.ref_params(OrderRef(symbol="BTCUSD", type=OrderType.LIMIT))
     with pytest.raises(Untranslatable):
-        translate.modify_params(OrderChange(ref=ref, terms=terms(OrderType.MARKET)))
+        sending.modify_params(OrderChange(ref=ref, terms=terms(OrderType.MARKET)))
 
 
 def test_a_wallet_in_isolated_margin_has_what_its_coins_have_free() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import copydesk_ftx
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+from copydesk_ftx import plugin
 
 
 class TestFtx(VenueContract):
@@ -14,5 +14,5 @@ class TestFtx(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(copydesk_ftx, self.kind, libraries=("aiohttp",)) as rig:
+        async with RehearsalRig(plugin, self.kind, libraries=("aiohttp",)) as rig:
             yield rig

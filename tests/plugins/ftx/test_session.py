@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import aiohttp
-import copydesk_ftx
 import pytest
 from copydesk.errors import AuthFailed, VenueClosed
 from copydesk.model import (
@@ -23,6 +22,7 @@ from copydesk.model import (
     SnapshotRequest,
     Terms,
 )
+from copydesk_ftx import plugin
 from copydesk_ftx.rehearsal import Rehearsal, start
 from copydesk_ftx.session import Session, connect
 from copydesk_ftx.venue import Signer
@@ -59,8 +59,8 @@ async def log_in(venue: Rehearsal, number: int = 0) -> Session:
 async def test_without_an_address_the_venue_is_closed() -> None:
     secrets = {"key": "k", "secret": "s"}
     with pytest.raises(VenueClosed, match="FTX closed in November 2022"):
-        await copydesk_ftx.connect(ConnectionSettings(name="main", kind="ftx", secrets=secrets))
-    (kind,) = copydesk_ftx.describe().kinds
+        await plugin.connect(ConnectionSettings(name="main", kind="ftx", secrets=secrets))
+    (kind,) = plugin.describe().kinds
     assert kind.closed_on == "2022-11-11"
 
 
@@ -81,7 +81,7 @@ async def place(session: Session, terms: Terms, name: str) -> Order:
 
 
 async def looked_up(session: Session, ref: OrderRef) -> Order | None:
-    found = await copydesk_ftx.snapshot(session, SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
+    found = await plugin.snapshot(session, SnapshotRequest(scope=Scope.ORDERS, look_up=(ref,)))
     return found.orders[0] if found.orders else None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import copydesk_paper
 import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
+from copydesk_paper import plugin
 
 
 class TestPaper(VenueContract):
@@ -14,7 +14,5 @@ class TestPaper(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(
-            copydesk_paper, self.kind, connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)
-        ) as rig:
+        async with RehearsalRig(plugin, self.kind, connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)) as rig:
             yield rig

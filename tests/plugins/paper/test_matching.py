@@ -5,10 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from copydesk.model import OrderStatus, RejectReason, TimeInForce
-from copydesk_paper.exchange import ExchangeRefusal
+from copydesk.model import Contract, Instrument, OrderStatus, OrderType, RejectReason, Side, Terms, TimeInForce
+from copydesk_paper.exchange import Exchange, ExchangeRefusal, MarketDepth
 
 D = Decimal
+LINEAR = Instrument(
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    settle="USDT",
+    contract=Contract.LINEAR,
+    price_tick=D("0.5"),
+    quantity_step=D("0.001"),
+)
 
 
 def test_market_order_walks_the_levels_and_reports_in_order(bench):
@@ -231,3 +240,21 @@ def test_listener_that_trades_is_told_afterwards(bench):
     bench.exchange.listen(copy)
     bench.place("a", "buy", 1, client_id="m")
     assert bench.told() == ["a new m", "a trade m", "a account order", "b new copy", "b trade copy", "b account order"]
+
+
+def test_a_venues_commission_takes_the_place_of_the_fees():
+    """It is told what the order had filled before: a minimum for the order as a whole is paid once."""
+    asked = []
+
+    def commission(instrument, before, quantity, price):
+        asked.append((instrument.symbol, before, quantity, price))
+        return D(5) if not before else D(0)
+
+    exchange = Exchange((LINEAR,), now_ms=lambda: 1, commission=commission)
+    exchange.open_account("a", D(10_000))
+    asks = ((D(1001), D(1)), (D(1002), D(2)))
+    exchange.apply(MarketDepth(symbol="BTCUSDT", bids=((D(1000), D(1)),), asks=asks, snapshot=True))
+    exchange.place("a", Terms(symbol="BTCUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=D(2)))
+    assert asked == [("BTCUSDT", D(0), D(1), D(1001)), ("BTCUSDT", D(1), D(1), D(1002))]
+    assert [fill.fee for fill in exchange.fills("a")] == [D(5), D(0)]
+    assert exchange.wallets("a") == {"USDT": D(9_995)}

@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import partial
 
 import aiohttp
-import copydesk_paper as plugin
 import pytest
 from copydesk.errors import AuthFailed, NotReady, OutcomeUnknown, UsageError
 from copydesk.hookspecs import OPTIONAL, REQUIRED, VenuePlugin
@@ -38,6 +37,7 @@ from copydesk.model import (
     Terms,
     Unknown,
 )
+from copydesk_paper import plugin
 
 D = Decimal
 SYMBOL = "BTCUSDT"

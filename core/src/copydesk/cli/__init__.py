@@ -23,6 +23,7 @@ from copydesk.cli import (
     init,
     journal,
     limits,
+    notify,
     plugins,
     rehearse,
     run,
@@ -55,6 +56,7 @@ def _register() -> None:
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
     app.command("boot-report")(bootreport.boot_report)
+    app.command("notify")(notify.notify)
     app.command("rehearse")(rehearse.rehearse)
     app.add_typer(bots.app, name="bots")
     app.add_typer(limits.app, name="limits")

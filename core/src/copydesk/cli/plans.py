@@ -51,12 +51,18 @@ def start_bots(
     import msgspec
 
     from copydesk.botdesk import open_desk
+    from copydesk.errors import UsageError
     from copydesk.plans import StartOrder
 
     order = StartOrder(policy=policy, max_adverse_percent=_number(percent))
     with open_desk(folder_of(context)) as desk:
         desk.check_names(names)
         for name in names:
+            if not plan and desk.get(name).working:
+                if policy:
+                    raise UsageError(f"{name} works already: a policy is for a start; stop it first")
+                _tell(f"{name} works already.", as_json)
+                continue
             confirmed = order
             if plan or desk.start_sends(name, order):
                 found = desk.plan_start(name, order)

@@ -87,8 +87,11 @@ def _check_field(context: typer.Context, connection: str, field: str) -> None:
     from copydesk.config import CONFIG_NAME, load_config
     from copydesk.errors import UsageError
     from copydesk.plugins import describe_kind
+    from copydesk.secrets import NOTIFY
 
     config = load_config(folder_of(context))
+    if (connection, field) == NOTIFY:
+        return
     info = describe_kind(config.kind_of(connection))
     names = [known.name for known in info.fields if known.secret]
     if field not in names:

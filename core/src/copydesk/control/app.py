@@ -15,6 +15,8 @@ from copydesk import __version__
 from copydesk.control.describe import describe
 from copydesk.control.desk import Desk
 from copydesk.control.gate import SECURITY_HEADERS, Gate, failure
+from copydesk.control.handroutes import plain_router
+from copydesk.control.handroutes import router as hand_router
 from copydesk.control.routes import router
 from copydesk.control.stream import StreamLimits
 from copydesk.errors import (
@@ -61,6 +63,8 @@ def create_app(desk: Desk, *, token: str, host: str = "127.0.0.1", limits: Strea
     app.state.desk = desk
     app.state.limits = limits or StreamLimits()
     app.include_router(router)
+    app.include_router(hand_router)
+    app.include_router(plain_router)
     app.add_middleware(Gate, token=token, host=host)
     for kind, status in STATUS.items():
         app.add_exception_handler(kind, _refuse_with(status))

@@ -9,9 +9,11 @@ from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings
 from copydesk.feasibility import Preview
 from copydesk.model import Candle, CandleRequest, Instrument, KindInfo, OrderChange, OrderRef, Outcome, Terms
-from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.plans import KillOrder, KillReport, MissingOrder, MissingPlan, StartOrder, StartPlan, StopOrder, StopPlan
+from copydesk.story import Story
 from copydesk.view import (
     AccountView,
+    ConnectionView,
     DeskEvent,
     DeskView,
     DriftView,
@@ -54,7 +56,7 @@ class Desk(Protocol):
         """Call `sink` for each event once `events_after` has it, and for each price (`seq` 0). Returns "stop listening"."""
         ...
 
-    def log(self, query: LogQuery) -> list[LogEntry]:
+    async def log(self, query: LogQuery) -> list[LogEntry]:
         """The lines of the log that fit, the newest first."""
         ...
 
@@ -84,6 +86,28 @@ class Desk(Protocol):
 
     async def stop_bot(self, name: str, order: StopOrder) -> None:
         """Raises `Conflict` for what was not confirmed by the digest of its plan."""
+        ...
+
+    async def plan_missing(self, name: str, order: MissingOrder) -> MissingPlan:
+        """What would be sent now to bring a child to its target."""
+        ...
+
+    async def copy_missing(self, name: str, order: MissingOrder) -> None:
+        """Raises `Conflict` for what was not confirmed by the digest of its plan, or is refused."""
+        ...
+
+    async def kill(self, order: KillOrder) -> KillReport:
+        """Stop every bot. Waits for no venue."""
+        ...
+
+    async def story(self, seq: int) -> Story:
+        """The whole story of the copy that a line of the log is part of. Raises `UnknownName` where it is of none."""
+        ...
+
+    def connections(self) -> tuple[ConnectionView, ...]: ...
+
+    async def reconnect(self, name: str) -> None:
+        """Leave a venue and log in anew; how that goes is told as it happens."""
         ...
 
     def boot_report(self) -> BootReport:

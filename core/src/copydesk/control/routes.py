@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-import msgspec
 from fastapi import APIRouter, Depends, Query
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
@@ -15,6 +14,9 @@ from copydesk.bootreport import BootReport
 from copydesk.config import BotSettings, check_bot
 from copydesk.control.describe import answers
 from copydesk.control.desk import Desk
+from copydesk.control.reading import TheDesk
+from copydesk.control.reading import body_of as _body
+from copydesk.control.reading import json_of as _json
 from copydesk.control.stream import AHEAD, OLDER, StreamLimits, serve_stream
 from copydesk.errors import Conflict, EventsGone, NotAllowed, UnknownName, UsageError
 from copydesk.feasibility import Preview
@@ -27,8 +29,6 @@ from copydesk.model import (
     OrderRef,
     OrderType,
     Terms,
-    from_json,
-    to_json,
 )
 from copydesk.plans import StartOrder, StartPlan, StopOrder, StopPlan
 from copydesk.view import (
@@ -50,33 +50,8 @@ router = APIRouter(prefix="/api/v1")
 T = TypeVar("T")
 
 
-# Dependencies are `async` for a reason: FastAPI runs others in threads, and the engine lives on one.
-
-
-async def _desk(connection: HTTPConnection) -> Desk:
-    desk: Desk = connection.app.state.desk
-    return desk
-
-
-TheDesk = Annotated[Desk, Depends(_desk)]
 Count = Annotated[int, Query(ge=0)]
 Last = Annotated[int, Query(ge=1, le=1000)]
-
-
-def _json(record: Any, status: int = 200) -> Response:
-    return Response(to_json(record), status, media_type="application/json")
-
-
-async def _body(request: Request, shape: type[T]) -> T:
-    data = await request.body()
-    if not data.strip():
-        raise UsageError(f"{request.method} {request.url.path} needs a body: send it as JSON")
-    try:
-        return from_json(data, shape)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the body does not fit: {error}") from None
-    except msgspec.DecodeError as error:
-        raise UsageError(f"the body is not JSON: {error}") from None
 
 
 # --- the picture and what changes in it -----------------------------------------------------------------------
@@ -138,7 +113,7 @@ async def _log_query(
 @router.get("/log", **answers(list[LogEntry]))
 async def log(desk: TheDesk, query: Annotated[LogQuery, Depends(_log_query)]) -> Response:
     """The lines of the log that fit, the newest first. `before_seq` goes on where the last page ended."""
-    return _json(desk.log(query))
+    return _json(await desk.log(query))
 
 
 @router.get("/boot-report", **answers(BootReport))

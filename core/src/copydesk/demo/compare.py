@@ -75,6 +75,7 @@ class Following:
     away: Away
     said: frozenset[str] = frozenset()
     even: bool = True  # so far the child held exactly its share
+    held: Decimal = ZERO  # the most that it held just before its newest copy stood
 
     @property
     def order(self) -> Order:
@@ -155,6 +156,8 @@ def _other_prices(it: Following) -> str:
         return f"the copy's trigger is {copy.trigger_price}, not {wanted.trigger_price}"
     if copy.trail_percent != wanted.trail_percent:
         return f"the copy trails by {copy.trail_percent} %, not {wanted.trail_percent} %"
+    if copy.native != wanted.native:
+        return f"the copy says {copy.native or 'nothing'} beside, not {wanted.native or 'nothing'}"
     if (copy.time_in_force, copy.post_only) != (wanted.time_in_force, wanted.post_only):
         return f"the copy is {copy.time_in_force}{' post-only' if copy.post_only else ''}"
     return ""
@@ -164,6 +167,8 @@ def _other_quantity(it: Following) -> str:
     quantity = it.order.terms.quantity
     if it.is_late or not it.had_time or not quantity:
         return ""
+    if is_stop(it.order.terms) and not it.original.opens and it.total <= it.held:
+        return ""  # the child had an exit still to come: its stop is for all that it holds
     beyond = it.total - it.share.of(quantity)
     slack = it.share.slack(quantity)
     # An exit covers what the child holds, which may be less than the parent's order would close.
@@ -284,7 +289,7 @@ def compare(
 ) -> Findings:
     """Set a child's copies beside the parent's orders, oldest first. `orders` and `fills`: those of copydesk's ids on the
     child, without corrections; `said`: the kinds of log lines by the parent's order, or by `stem` of a copy's id."""
-    found = Findings()
+    found, fills = Findings(), list(fills)
     by_stem: dict[str, list[Order]] = {}
     for order in orders:
         by_stem.setdefault(stem_of(order.client_id), []).append(order)
@@ -298,7 +303,8 @@ def compare(
         copies = sorted(by_stem.pop(stem, ()), key=lambda order: int(order.client_id.rpartition("-")[2][1:], 36))
         why = said.get(venue_id, frozenset()) | said.get(stem, frozenset())
         if copies:
-            it = Following(original, copies, by_id.get(stem, []), share, away, why, even)
+            held = _held_lately(fills, copies[-1].created_ms)
+            it = Following(original, copies, by_id.get(stem, []), share, away, why, even, held)
             _check(it, found)
             even = even and abs(it.filled - share.of(original.order.filled)) <= share.slack(original.order.filled)
         else:
@@ -310,6 +316,18 @@ def compare(
     for strays in by_stem.values():
         found.sentences.append(f"{strays[0].client_id} ({terms(strays[0].terms)}): a copy of nothing that the parent has")
     return found
+
+
+def _held_lately(fills: Iterable[Fill], at_ms: int) -> Decimal:
+    """The most that a child held within a second before: a fill of that second may not have been told yet."""
+    held, most = ZERO, ZERO
+    for fill in sorted(fills, key=lambda fill: fill.time_ms):
+        if fill.time_ms > at_ms:
+            break
+        if fill.time_ms > at_ms - LIVED_MS:
+            most = max(most, abs(held))
+        held += fill.side.sign * fill.quantity
+    return max(most, abs(held))
 
 
 def _check(it: Following, found: Findings) -> None:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
+from pluggy import PluginManager
+
 from copydesk.client import AsyncControlClient
 from copydesk.config import BotSettings, ChildSettings
 from copydesk.demo.stage import Stage
@@ -31,6 +33,7 @@ CASH = {PARENT: Decimal(100_000), "child1": Decimal(100_000), "child2": Decimal(
 NOTIONAL = Decimal(1500)
 CONNECT_S = 60.0
 QUIET_S = 90.0
+REACH_TIMES = 4
 READ_TIMES = 10
 LOG_PAGE = 5000
 
@@ -74,7 +77,7 @@ class Show:
         """Let the parent trade for `seconds`, and until the engine was killed at each of the moments (seconds of its work);
         then wait until things are quiet."""
         manager = load_plugin(self.kind)
-        venue = self._venues[PARENT] = await open_venue(manager, self.stage.settings_of(PARENT))
+        venue = self._venues[PARENT] = await self._reach(manager, PARENT)
         assert self.stage.ready is not None
         trader = self.trader = Trader(
             venue=venue,
@@ -108,12 +111,19 @@ class Show:
         with suppress(NotReady):  # the verdict says what is not
             await self._until(self._quiet, QUIET_S, "not quiet")
 
+    async def _reach(self, manager: PluginManager, account: str) -> Venue:
+        """Connect as the engine does, more than once: a venue that misbehaves may not answer the first time."""
+        for _ in range(REACH_TIMES - 1):
+            with suppress(NotReady):
+                return await open_venue(manager, self.stage.settings_of(account))
+        return await open_venue(manager, self.stage.settings_of(account))
+
     async def verdict(self, seconds: float) -> Verdict:
         """Ask the venue for everything since the start, the engine for what it knows, and compare."""
         assert self.client is not None
         manager = load_plugin(self.kind)
         for child in CHILDREN:
-            self._venues[child.account] = await open_venue(manager, self.stage.settings_of(child.account))
+            self._venues[child.account] = await self._reach(manager, child.account)
         snapshots = {name: await self._read(venue) for name, venue in self._venues.items()}
         evening = Evening(
             bot=BOT,

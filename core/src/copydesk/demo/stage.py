@@ -76,10 +76,12 @@ class Stage:
         (self.folder / CONFIG_NAME).write_text(tomlkit.dumps(document), encoding="utf-8")
 
     def settings_of(self, name: str) -> ConnectionSettings:
-        """How to log in to an account of the venue."""
+        """How somebody beside the engine logs in to an account of the venue."""
         assert self.ready is not None
         account = next(account for account in self.ready.accounts if account.name == name)
-        return ConnectionSettings(name=name, kind=self.kind, options=account.options, secrets=account.secrets)
+        return ConnectionSettings(
+            name=name, kind=self.kind, options=account.options | account.by_hand, secrets=account.secrets
+        )
 
     # --- the engine and the panel -----------------------------------------------------------------------------------
 

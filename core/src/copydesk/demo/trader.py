@@ -181,10 +181,17 @@ class Trader:
             (OrderType.TRAILING_STOP, None, None, Decimal(2)),
         ]
         for type_, trigger, price, trail in rest:
-            order = await self.place(away, type_, half, trigger=trigger, price=price, trail=trail, reduce_only=True)
+            quantity = half if type_ not in self.can.whole_position else await self._position()
+            order = await self.place(away, type_, quantity, trigger=trigger, price=price, trail=trail, reduce_only=True)
             yield
             await self.cancel(order)
             yield
+
+    async def _position(self) -> Decimal:
+        """How much of the symbol the account holds, whoever traded it."""
+        request = SnapshotRequest(scope=Scope.SYMBOLS, symbols=(self.symbol,))
+        positions = (await self.venue.snapshot(request)).positions
+        return sum((abs(position.quantity) for position in positions if position.symbol == self.symbol), Decimal(0))
 
     # --- single actions -------------------------------------------------------------------------------------------
 
@@ -202,7 +209,7 @@ class Trader:
         reduce_only: bool = False,
     ) -> Order | None:
         """Place an order; `None` where the venue will not have it or does not know the type."""
-        if type_ not in self.can.order_types:
+        if type_ not in self.can.order_types or (post_only and not self.can.post_only):
             return None
         terms = Terms(
             symbol=self.symbol,

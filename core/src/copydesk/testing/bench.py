@@ -48,6 +48,8 @@ SENT_WITHIN_MS = 5_000
 """What a test looks up was sent at most so long ago."""
 PARTS = 4
 """An ordinary order of a test is so many smallest orders, so that it can be filled in parts."""
+FORTUNE = Decimal(1_000_000_000)
+"""More than an account of a rig has, in any currency."""
 _LOUD = ("httpx", "httpcore")
 """Loggers of the rig's own requests."""
 T = TypeVar("T")
@@ -58,7 +60,7 @@ class Bench:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
-        self.manager = check_plugin(rig.plugin, rig.kind, "the plugin under test")  # type: ignore[arg-type]
+        self.manager = check_plugin(rig.plugin, rig.kind, "the plugin under test")
         self.info: KindInfo = kind_info(self.manager, rig.kind, "the plugin under test")
         self.capabilities: Capabilities = self.info.capabilities
         self.log = _Log()
@@ -134,6 +136,13 @@ class Bench:
     def quantity(self) -> Decimal:
         return self.part * PARTS
 
+    @property
+    def far_too_much(self) -> Decimal:
+        """The largest quantity that an order may have here, or one that no account of the rig could pay."""
+        rules = self.instrument
+        worth = _to_step(FORTUNE / (self.last * rules.contract_size), rules.quantity_step, ROUND_CEILING)
+        return rules.max_quantity or max(self.quantity * 1_000_000, worth)
+
     def near(self, factor: str) -> Decimal:
         """A price on the tick, the last one times `factor`."""
         return _to_step(self.last * Decimal(factor), self.instrument.price_tick, ROUND_HALF_EVEN)
@@ -147,6 +156,8 @@ class Bench:
         """An order of this type that waits, unless it is a market order. Skips the test where the venue lacks the type."""
         if type_ not in self.capabilities.order_types:
             self.lacks(f"no {type_} orders")
+        if type_ in self.capabilities.whole_position and "quantity" not in more:
+            self.lacks(f"{type_} orders are for a whole position")
         buys, stops = side is Side.BUY, type_ in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
         behind, beyond = ("0.97", "1.02") if buys else ("1.03", "0.98")
         values: dict[str, Any] = {"symbol": self.rig.symbol, "side": side, "type": type_, "quantity": self.quantity}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
-from types import ModuleType
 
 import pytest
 
 from copydesk.errors import AuthFailed, CopydeskError, NotReady
 from copydesk.hookspecs import API
 from copydesk.model import ConnectionSettings, Contract, OrderType
+from copydesk.plugins import installed_kinds
 from copydesk.testing.bench import Bench
 
 NEEDED_ID_LENGTH = 29
@@ -45,12 +45,15 @@ class Connecting:
 
     async def test_c03_listing_imports_no_venue_library(self, bench: Bench) -> None:
         """Importing the plugin and asking describe imports no library of the venue."""
-        plugin = bench.rig.plugin
-        if not bench.rig.libraries or not isinstance(plugin, ModuleType):
+        kind, libraries = bench.rig.kind, list(bench.rig.libraries)
+        if not libraries:
             bench.lacks("the rig names no venue library")
+        entry = installed_kinds().get(kind)
+        if entry is None or entry.load() is not bench.rig.plugin:
+            bench.lacks("the plugin under test is not the one that is installed for its kind")
         code = (
-            f"import sys, {plugin.__name__} as plugin; plugin.describe(); "
-            f"print([name for name in {list(bench.rig.libraries)!r} if name in sys.modules])"
+            f"import sys; from copydesk.plugins import describe_kind; describe_kind({kind!r}); "
+            f"print([name for name in {libraries!r} if name in sys.modules])"
         )
         process = await create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE, stderr=PIPE)
         told, errors = await process.communicate()

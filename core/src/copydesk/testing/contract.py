@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from copydesk.pytest_contract import number_of
 from copydesk.testing.bench import Bench
 from copydesk.testing.changing import Changing
 from copydesk.testing.connecting import Connecting
@@ -20,7 +20,6 @@ from copydesk.testing.rig import Rig
 from copydesk.testing.streaming import Streaming
 
 FAMILIES = (Connecting, Streaming, Placing, Changing, Reading, Doubting, Gaps, Ending)
-_NAME = re.compile(r"test_(c\d\d)_")
 
 
 @pytest.mark.asyncio
@@ -57,6 +56,6 @@ def numbered_tests() -> dict[str, str]:
     tests = {}
     for family in FAMILIES:
         for name, function in vars(family).items():
-            if match := _NAME.match(name):
-                tests[match.group(1).upper()] = " ".join((function.__doc__ or "").split())
+            if number := number_of(name):
+                tests[number] = " ".join((function.__doc__ or "").split())
     return tests

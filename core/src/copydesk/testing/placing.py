@@ -132,6 +132,7 @@ class Placing:
 
     async def test_c29_post_only_rests(self, bench: Bench) -> None:
         """A post-only order that takes nothing rests, and is told as post-only."""
+        bench.needs(bench.capabilities.post_only, "no post-only orders")
         venue, listener = await bench.both()
         placed = await bench.place(venue, bench.terms(post_only=True))
         assert placed.terms.post_only
@@ -140,6 +141,7 @@ class Placing:
 
     async def test_c30_post_only_never_takes(self, bench: Bench) -> None:
         """A post-only order that would take is Rejected(post-only), or ends at once without a fill."""
+        bench.needs(bench.capabilities.post_only, "no post-only orders")
         venue, listener = await bench.both()
         terms = bench.terms(price=bench.near("1.01"), post_only=True)
         name = bench.client_id()
@@ -225,8 +227,7 @@ class Placing:
     async def test_c38_too_little_margin(self, bench: Bench) -> None:
         """An order that the account cannot pay is Rejected(margin), or Rejected(quantity) where it is too large as such."""
         venue = await bench.open()
-        most = bench.instrument.max_quantity or bench.quantity * 1_000_000
-        outcome = await _refused(bench, venue, bench.terms(quantity=most))
+        outcome = await _refused(bench, venue, bench.terms(quantity=bench.far_too_much))
         rejected(outcome, RejectReason.MARGIN, RejectReason.QUANTITY)
 
     async def test_c39_would_trigger_at_once(self, bench: Bench) -> None:
@@ -310,6 +311,28 @@ class Placing:
         for name in names:
             await listener.order(name, lambda order: order.status is OrderStatus.CANCELLED)
         assert not await bench.rig.orders()
+
+    async def test_c92_whole_position(self, bench: Bench) -> None:
+        """A type for a whole position is refused without one; with one it stands under its id until it is cancelled."""
+        types = sorted(bench.capabilities.whole_position)
+        bench.needs(types, "no order is for a whole position")
+        venue, listener = await bench.both()
+        for type_ in types:
+            terms = bench.terms(type_, Side.SELL, quantity=bench.quantity, reduce_only=bench.capabilities.reduce_only)
+            new = NewOrder(account=venue.accounts[0], client_id=bench.client_id(), terms=terms)
+            rejected(await venue.place(new), RejectReason.NOTHING_TO_REDUCE)
+            await bench.buy(venue, listener)
+            assert isinstance(await venue.place(new), Accepted)
+            told = await listener.order(new.client_id, lambda order: order.is_working)
+            assert (told.terms.type, told.terms.side, told.terms.quantity) == (type_, Side.SELL, bench.quantity)
+            whole = await bench.snapshot(venue)
+            assert [(order.client_id, order.terms) for order in whole.orders] == [(new.client_id, told.terms)]
+            await bench.buy(venue, listener)
+            await listener.order(new.client_id, lambda order: order.terms.quantity == 2 * bench.quantity)
+            assert isinstance(await venue.cancel(bench.ref(venue, told)), Accepted)
+            await listener.order(new.client_id, lambda order: order.status is OrderStatus.CANCELLED)
+            rejected(await venue.cancel(bench.ref(venue, told)), RejectReason.NOT_FOUND)
+            await bench.place(venue, bench.terms(OrderType.MARKET, Side.SELL, quantity=2 * bench.quantity))
 
 
 async def _refused(bench: Bench, venue: Venue, terms: Terms) -> object:

@@ -32,7 +32,8 @@ class Reading:
         """Every working order of every type, and the position, as the stream has told them."""
         venue, listener = await bench.both()
         await bench.buy(venue, listener)
-        types = [type_ for type_ in OrderType if type_ in bench.capabilities.order_types and type_ is not OrderType.MARKET]
+        can = bench.capabilities
+        types = [type_ for type_ in OrderType if type_ in can.order_types - can.whole_position - {OrderType.MARKET}]
         placed = [await bench.place(venue, bench.terms(type_)) for type_ in types]
         for order in placed:
             await listener.order(order.client_id, bool)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 
 from copydesk.hookspecs import RunningRehearsal, VenuePlugin
 from copydesk.model import (
@@ -98,6 +99,12 @@ class RehearsalRig(Rig):
         options = known.options | self._connect_options
         return ConnectionSettings(name=account, kind=self.kind, options=options, secrets=known.secrets)
 
+    def hand_settings(self, account: str = PARENT) -> ConnectionSettings:
+        """What the owner's hand logs in with."""
+        known = next(one for one in self._running.ready.accounts if one.name == account)
+        settings = self.settings(account)
+        return replace(settings, options=settings.options | known.by_hand)
+
     def unreachable_settings(self) -> ConnectionSettings:
         """All addresses of the login moved to port 9 (discard) of this machine, where nobody listens."""
         right = self.settings()
@@ -109,8 +116,8 @@ class RehearsalRig(Rig):
     async def hand(self, account: str = PARENT) -> Venue:
         """The owner's own login, opened on first use."""
         if account not in self._hands:
-            manager = check_plugin(self._hand_plugin, self.kind, "the hand's plugin")  # type: ignore[arg-type]
-            self._hands[account] = await open_venue(manager, self.settings(account))
+            manager = check_plugin(self._hand_plugin, self.kind, "the hand's plugin")
+            self._hands[account] = await open_venue(manager, self.hand_settings(account))
         return self._hands[account]
 
     # --- by hand ---

@@ -66,10 +66,34 @@ export const api = {
   changeBot: (name, settings) => send("PUT", bot(name), settings),
   /** @param {string} name */
   removeBot: (name) => send("DELETE", bot(name)),
+  policies: async () => (await send("GET", "/policies")).data,
+  /** @param {import("./types.js").BotSettings} settings */
+  previewOf: async (settings) => (await send("POST", "/preview", settings)).data,
+  /** @param {string} name @param {{policy: string}} order */
+  planStart: async (name, order) => (await send("POST", `${bot(name)}/plan`, order)).data,
+  /** @param {string} name @param {{policy: string, digest: string}} order */
+  startBot: (name, order) => send("POST", `${bot(name)}/start`, order),
+  /** @param {string} name @param {{policy: string}} order */
+  planStop: async (name, order) => (await send("POST", `${bot(name)}/stop-plan`, order)).data,
+  /** @param {string} name @param {{policy: string, digest: string}} order */
+  stopBot: (name, order) => send("POST", `${bot(name)}/stop`, order),
+  /** @param {string} name @param {import("./types.js").MissingOrder} order */
+  planMissing: async (name, order) => (await send("POST", `${bot(name)}/missing-plan`, order)).data,
+  /** @param {string} name @param {import("./types.js").MissingOrder} order */
+  copyMissing: (name, order) => send("POST", `${bot(name)}/copy-missing`, order),
+  /** @param {{policy: string, confirm: string}} order */
+  kill: async (order) => (await send("POST", "/kill", order)).data,
+  /** @param {number} seq */
+  story: async (seq) => (await send("GET", `/story${query({ seq })}`)).data,
+  connections: async () => (await send("GET", "/connections")).data,
   /** @param {string} name */
-  startBot: (name) => send("POST", `${bot(name)}/start`),
-  /** @param {string} name */
-  stopBot: (name) => send("POST", `${bot(name)}/stop`),
+  reconnect: (name) => send("POST", `/connections/${encodeURIComponent(name)}/reconnect`),
+  /** @param {string} id */
+  sendTicket: async (id) => (await send("POST", `/tickets/${encodeURIComponent(id)}/send`)).data,
+  /** @param {string} id */
+  dismissTicket: async (id) => (await send("POST", `/tickets/${encodeURIComponent(id)}/dismiss`)).data,
+  /** @param {string} key @param {{ref: object, terms: import("./types.js").Terms}} change */
+  modify: async (key, change) => (await send("PATCH", `${account(key)}/orders`, change)).data,
   /** @param {string} key */
   instruments: async (key) => (await send("GET", `${account(key)}/instruments`)).data,
   /** @param {string} key @param {string} symbol @param {string} interval @param {number} limit */

@@ -1,21 +1,23 @@
-// The table of bots. One row per bot, kept and updated in place; the chosen bot shows its children line by line beneath it.
+// The table of bots: one row per bot, its children beneath it. Grouped, filtered, and only what one sees is in the document,
+// so that it is as quick with five hundred children as with five.
 
 import { api } from "./api.js";
-import { confirmDialog, failureDialog } from "./dialog.js";
+import { failureDialog } from "./dialog.js";
 import { h, icon, setText } from "./dom.js";
-import { count, latency, plain } from "./format.js";
+import { count, latency } from "./format.js";
+import { deleteDialog, startDialog, stopDialog } from "./plan.js";
+import { maySend } from "./session.js";
 import { text } from "./text.js";
+import { VirtualRows } from "./virtual.js";
 
 const COLUMNS = /** @type {const} */ (["name", "parent", "children", "mode", "counts", "latency", "status", "action", "settings", "remove"]);
 const HEALTH_GOOD = new Set(["in sync", "in-sync", "ok", ""]);
+const ROW = 27;
+const MANY = 12; // with more rows than this there is a bar to find some of them
 
 /** @typedef {{bot: string, child: string}} Choice */
-
-/** The words for how much a child copies. @param {{mode: string, value: string}} child */
-export function modeText(child) {
-  const value = plain(child.value);
-  return child.mode === "percentage" ? text.bots.percentage(value) : text.bots.multiplier(value);
-}
+/** @typedef {import("./types.js").BotView} BotView @typedef {import("./types.js").ChildView} ChildView */
+/** @typedef {{bot: BotView, child: ChildView | null}} Item */
 
 export class BotsTable {
   /**
@@ -28,15 +30,22 @@ export class BotsTable {
     this.actions = actions;
     /** @type {Choice} */
     this.choice = { bot: "", child: "" };
-    /** @type {Map<string, BotRow>} */
-    this.rows = new Map();
-    this.body = h("tbody");
+    /** Bots that were opened or closed by hand; else the chosen one is open. @type {Map<string, boolean>} */
+    this.open = new Map();
+    /** @type {Set<string>} */
+    this.busy = new Set();
     this.empty = h("div", { class: "empty" });
-    const heads = COLUMNS.map((column) => h("th", { scope: "col", class: `c-${column}` }, text.bots.columns[column]));
-    this.table = h("table", { class: "bots", "aria-label": text.bots.title }, h("thead", {}, h("tr", {}, ...heads)), this.body);
+    this.search = h("input", { type: "search", placeholder: text.bots.filter, "aria-label": text.bots.filter, spellcheck: "false", on: { input: () => this.render() } });
+    this.trouble = h("input", { type: "checkbox", on: { change: () => this.render() } });
+    this.summary = h("span", { class: "dim", role: "status" });
+    this.bar = h("div", { class: "bar", hidden: true }, h("h2", {}, text.bots.title), this.summary, h("span", { class: "push" }), this.search, h("label", { class: "check" }, this.trouble, text.bots.onlyTrouble));
+    const head = h("div", { class: "bots-row rows-head", role: "row" }, ...COLUMNS.map((column) => h("span", { role: "columnheader", class: `c-${column}` }, text.bots.columns[column])));
+    this.list = new VirtualRows({ height: ROW, make: () => new Row(this), write: (row, item) => row.write(item) }, head,
+      { class: "rows-scroll bots", role: "treegrid", "aria-label": text.bots.title });
+    this.list.scroller.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
     root.setAttribute("aria-label", text.bots.title);
-    root.append(h("div", { class: "scroll" }, this.table, this.empty));
-    store.on(["bots", "accounts"], () => this.render());
+    root.append(this.bar, this.list.scroller, this.empty);
+    store.on(["bots", "accounts", "connection", "view"], () => this.render());
   }
 
   /** @param {Choice} choice */
@@ -45,184 +54,216 @@ export class BotsTable {
     this.render();
   }
 
+  /** @param {string} name */
+  isOpen(name) {
+    return this.open.get(name) ?? name === this.choice.bot;
+  }
+
+  /** @param {string} name @param {boolean} [wanted] */
+  toggle(name, wanted = !this.isOpen(name)) {
+    this.open.set(name, wanted);
+    this.render();
+  }
+
+  /** The rows as they are to be seen. @returns {Item[]} */
+  items() {
+    const wanted = this.search.value.trim().toLowerCase();
+    const onlyTrouble = this.trouble.checked;
+    const items = /** @type {Item[]} */ ([]);
+    for (const bot of this.store.bots.values()) {
+      const named = !wanted || `${bot.name} ${bot.parent}`.toLowerCase().includes(wanted);
+      const fitting = bot.children.filter((child) => (named || child.account.toLowerCase().includes(wanted)) && (!onlyTrouble || !isWell(child)));
+      if ((wanted || onlyTrouble) && fitting.length === 0 && !(named && !onlyTrouble)) continue;
+      items.push({ bot, child: null });
+      if (this.isOpen(bot.name) || ((wanted || onlyTrouble) && !named)) for (const child of fitting) items.push({ bot, child });
+    }
+    return items;
+  }
+
   render() {
     const { bots } = this.store;
-    for (const [name, row] of this.rows) {
-      if (bots.has(name)) continue;
-      row.remove();
-      this.rows.delete(name);
-    }
-    for (const bot of bots.values()) {
-      let row = this.rows.get(bot.name);
-      if (!row) {
-        row = new BotRow(this, bot.name);
-        this.rows.set(bot.name, row);
-        this.body.append(row.group);
-      }
-      row.update(bot, bot.name === this.choice.bot ? this.choice.child : null);
-    }
-    this.renderEmpty(bots.size === 0);
+    const children = [...bots.values()].reduce((total, bot) => total + bot.children.length, 0);
+    this.bar.hidden = bots.size + children <= MANY;
+    setText(this.summary, text.bots.summary(bots.size, children));
+    this.list.show(this.items());
+    this.empty.hidden = bots.size > 0;
+    this.list.scroller.hidden = bots.size === 0;
+    if (bots.size === 0) this.renderEmpty();
   }
 
-  /** @param {boolean} isEmpty */
-  renderEmpty(isEmpty) {
-    this.empty.hidden = !isEmpty;
-    this.table.hidden = isEmpty;
-    if (!isEmpty) return;
+  renderEmpty() {
     const hasAccounts = this.store.accounts.size > 0;
-    const add = h("button", { class: "go", type: "button", on: { click: () => this.actions.add() } }, icon("plus"), text.bots.emptyAction);
+    const state = `${hasAccounts} ${maySend()}`;
+    if (this.empty.dataset.state === state) return;
+    this.empty.dataset.state = state;
+    const add = h("button", { class: "go trades", type: "button", on: { click: () => this.actions.add() } }, icon("plus"), text.bots.emptyAction);
     this.empty.replaceChildren(h("p", {}, hasAccounts ? text.bots.empty : text.bots.noAccounts), hasAccounts ? add : "");
   }
-}
 
-class BotRow {
-  /** @param {BotsTable} table @param {string} name */
-  constructor(table, name) {
-    this.table = table;
-    this.name = name;
-    this.busy = false;
-    /** @type {ChildRow[]} */
-    this.children = [];
-    this.cells = Object.fromEntries(COLUMNS.map((column) => [column, h("td", { class: `c-${column}` })]));
-    this.status = h("span", { class: "status" });
-    this.action = h("button", { type: "button", class: "small", on: { click: (/** @type {Event} */ event) => this.toggle(event) } });
-    this.pick = h("button", { type: "button", class: "plain name", on: { click: () => this.choose() } });
-    this.line = h("tr", { class: "bot", data: { bot: name }, on: { click: () => this.choose() } }, ...Object.values(this.cells));
-    this.group = document.createDocumentFragment();
-    this.fill();
-    this.group.append(this.line);
-  }
-
-  fill() {
-    const { cells, name } = this;
-    const stopped = (/** @type {() => void} */ action) => (/** @type {Event} */ event) => {
-      event.stopPropagation();
-      action();
-    };
-    cells.name.append(this.pick);
-    cells.status.append(this.status);
-    cells.action.append(this.action);
-    cells.settings.append(
-      h("button", { type: "button", class: "plain sign", "aria-label": text.bots.settingsOf(name), title: text.bots.settingsOf(name),
-        data: { act: "settings" }, on: { click: stopped(() => this.table.actions.settings(name)) } }, icon("gear")),
-    );
-    cells.remove.append(
-      h("button", { type: "button", class: "plain sign danger", "aria-label": text.bots.removeBot(name), title: text.bots.removeBot(name),
-        data: { act: "delete" }, on: { click: stopped(() => this.remove_()) } }, icon("bin")),
-    );
-    this.action.dataset.act = "toggle";
-    setText(this.pick, name);
-  }
-
-  remove() {
-    this.line.remove();
-    for (const child of this.children) child.line.remove();
-  }
-
-  choose() {
-    const bot = this.table.store.bots.get(this.name);
-    if (!bot) return;
-    const { choice } = this.table;
-    this.table.actions.choose({ bot: this.name, child: choice.bot === this.name ? choice.child : (bot.children[0]?.account ?? "") });
-  }
-
-  /** @param {import("./types.js").BotView} bot @param {string | null} chosenChild null where another bot is chosen */
-  update(bot, chosenChild) {
-    const { store } = this.table;
-    const working = bot.status === "Working";
-    this.line.classList.toggle("chosen", chosenChild !== null);
-    this.line.dataset.status = bot.status;
-    this.pick.setAttribute("aria-pressed", String(chosenChild !== null));
-    setText(this.cells.parent, accountText(store, bot.parent));
-    setText(this.cells.children, bot.children.length === 1 || chosenChild === null ? bot.children.map((child) => child.account).join(", ") : text.bots.several(bot.children.length));
-    setText(this.cells.mode, bot.children.length === 1 || chosenChild === null ? modesText(bot.children) : "");
-    showCounts(this.cells.counts, bot);
-    setText(this.cells.latency, latency(bot.latency_us));
-    setText(this.status, bot.status);
-    this.status.className = `status ${working ? "working" : "stopped"}`;
-    setText(this.action, working ? text.bots.stop : text.bots.start);
-    this.action.className = `small ${working ? "halt" : "go"}`;
-    this.action.setAttribute("aria-label", working ? text.bots.stopBot(bot.name) : text.bots.startBot(bot.name));
-    this.action.disabled = this.busy;
-    this.updateChildren(bot, chosenChild);
-  }
-
-  /** @param {import("./types.js").BotView} bot @param {string | null} chosenChild */
-  updateChildren(bot, chosenChild) {
-    const wanted = chosenChild === null ? [] : bot.children;
-    while (this.children.length > wanted.length) this.children.pop()?.line.remove();
-    wanted.forEach((child, index) => {
-      if (!this.children[index]) {
-        const row = new ChildRow(this.table, this.name);
-        (this.children[index - 1]?.line ?? this.line).after(row.line);
-        this.children.push(row);
+  /** Up and down choose, left and right close and open. @param {KeyboardEvent} event */
+  key(event) {
+    if (event.target !== this.list.scroller) return;
+    const { items } = this.list;
+    const at = items.findIndex(({ bot, child }) => bot.name === this.choice.bot && (child === null ? !this.isOpen(bot.name) || this.choice.child === "" : child.account === this.choice.child));
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      const next = items[Math.min(items.length - 1, Math.max(0, at + step))];
+      if (next) {
+        this.actions.choose({ bot: next.bot.name, child: next.child?.account ?? next.bot.children[0]?.account ?? "" });
+        this.list.scroller.scrollTop = Math.max(0, items.indexOf(next) * ROW - this.list.scroller.clientHeight / 2);
       }
-      this.children[index].update(child, child.account === chosenChild);
-    });
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.toggle(this.choice.bot, event.key === "ArrowRight");
+    else return;
+    event.preventDefault();
   }
 
-  /** @param {Event} event */
-  async toggle(event) {
-    event.stopPropagation();
-    const bot = this.table.store.bots.get(this.name);
-    if (!bot || this.busy) return;
-    this.busy = true;
-    this.action.disabled = true;
+  /** Start or stop, with its plan. @param {string} name */
+  async startOrStop(name) {
+    const bot = this.store.bots.get(name);
+    if (!bot || this.busy.has(name)) return;
+    this.busy.add(name);
+    this.render();
     try {
-      await (bot.status === "Working" ? api.stopBot(this.name) : api.startBot(this.name));
+      const settings = /** @type {import("./types.js").BotSettings[]} */ (await api.bots()).find((one) => one.name === name);
+      if (settings) await (bot.status === "Working" ? stopDialog(name, settings) : startDialog(name, settings));
     } catch (error) {
       void failureDialog(/** @type {Error} */ (error).message);
     } finally {
-      this.busy = false;
-      this.action.disabled = false;
+      this.busy.delete(name);
+      this.render();
     }
-  }
-
-  async remove_() {
-    const working = this.table.store.bots.get(this.name)?.status === "Working";
-    await confirmDialog({
-      title: text.confirm.deleteTitle(this.name),
-      body: [text.confirm.deleteBody, working ? text.confirm.deleteWorking : ""].filter(Boolean),
-      action: text.confirm.delete,
-      run: async () => {
-        if (this.table.store.bots.get(this.name)?.status === "Working") await api.stopBot(this.name);
-        await api.removeBot(this.name);
-      },
-    });
   }
 }
 
-class ChildRow {
-  /** @param {BotsTable} table @param {string} bot */
-  constructor(table, bot) {
-    this.account = "";
-    this.pick = h("button", { type: "button", class: "plain child" });
+/** @param {ChildView} child */
+const isWell = (child) => HEALTH_GOOD.has(child.health);
+
+/** One row: of a bot, or of one of its children, as it is needed. */
+class Row {
+  /** @param {BotsTable} table */
+  constructor(table) {
+    this.table = table;
+    /** @type {Item | null} */
+    this.item = null;
+    const button = (/** @type {string} */ kind, /** @type {(name: string) => void} */ act, /** @type {any[]} */ ...content) =>
+      h("button", { type: "button", class: kind, on: { click: (/** @type {Event} */ event) => { event.stopPropagation(); if (this.item) act(this.item.bot.name); } } }, ...content);
+    this.cells = Object.fromEntries(COLUMNS.map((column) => [column, h("span", { role: "gridcell", class: `c-${column}` })]));
+    this.twisty = button("plain twisty", (name) => table.toggle(name), icon("chevron"));
+    this.pick = button("plain name", () => this.choose());
+    this.pickChild = button("plain child", () => this.choose());
+    this.branch = h("span", { class: "branch", "aria-hidden": "true" });
     this.health = h("span", { class: "health" });
-    this.message = h("td", { class: "c-message", colspan: "4" });
-    this.mode = h("td", { class: "c-mode" });
-    this.counts = h("td", { class: "c-counts" });
-    this.latency = h("td", { class: "c-latency" });
-    this.line = h("tr", { class: "child", on: { click: () => table.actions.choose({ bot, child: this.account }) } },
-      h("td", { colspan: "2" }), h("td", { class: "c-children" }, h("span", { class: "branch", "aria-hidden": "true" }), this.pick, this.health),
-      this.mode, this.counts, this.latency, this.message);
+    this.words = h("span", { class: "words" });
+    this.status = h("span", { class: "status" });
+    this.message = h("span", { class: "message" });
+    this.action = button("small", (name) => void table.startOrStop(name));
+    this.action.dataset.act = "toggle";
+    this.settings = button("plain sign", (name) => table.actions.settings(name), icon("gear"));
+    this.settings.dataset.act = "settings";
+    this.remove = button("plain sign danger trades", (name) => void deleteDialog(name, table.store.bots.get(name)?.status === "Working"), icon("bin"));
+    this.remove.dataset.act = "delete";
+    this.line = h("div", { class: "bots-row", role: "row", on: { click: () => this.choose() } }, ...Object.values(this.cells));
+    const { cells } = this;
+    cells.name.append(this.twisty, this.pick);
+    cells.children.append(this.branch, this.pickChild, this.words, this.health);
+    cells.status.append(this.status, this.message);
+    cells.action.append(this.action);
+    cells.settings.append(this.settings);
+    cells.remove.append(this.remove);
   }
 
-  /** @param {import("./types.js").ChildView} child @param {boolean} chosen */
-  update(child, chosen) {
-    this.account = child.account;
+  choose() {
+    if (!this.item) return;
+    const { bot, child } = this.item;
+    const { choice } = this.table;
+    this.table.actions.choose({ bot: bot.name, child: child?.account ?? (choice.bot === bot.name ? choice.child : (bot.children[0]?.account ?? "")) });
+  }
+
+  /** @param {Item} item */
+  write(item) {
+    this.item = item;
+    const { bot, child } = item;
+    const isChild = child !== null;
+    this.line.classList.toggle("row-bot", !isChild);
+    this.line.classList.toggle("row-child", isChild);
+    this.line.setAttribute("aria-level", isChild ? "2" : "1");
+    for (const part of [this.twisty, this.pick, this.status, this.action, this.settings, this.remove, this.words]) part.hidden = isChild;
+    for (const part of [this.branch, this.pickChild, this.message]) part.hidden = !isChild;
+    if (child) this.writeChild(bot, child);
+    else this.writeBot(bot);
+  }
+
+  /** @param {BotView} bot */
+  writeBot(bot) {
+    const { table, cells } = this;
+    const working = bot.status === "Working";
+    const open = table.isOpen(bot.name);
+    const { name } = bot;
+    this.line.dataset.bot = name;
+    this.line.dataset.status = bot.status;
+    delete this.line.dataset.child;
+    this.line.classList.toggle("chosen", table.choice.bot === name);
+    this.line.setAttribute("aria-expanded", String(open));
+    this.twisty.setAttribute("aria-label", open ? text.bots.close(name) : text.bots.open(name));
+    this.twisty.classList.toggle("open", open);
+    setText(this.pick, name);
+    this.pick.setAttribute("aria-pressed", String(table.choice.bot === name));
+    setText(cells.parent, accountText(table.store, bot.parent));
+    const many = bot.children.length > 1;
+    setText(this.words, many && open ? text.bots.several(bot.children.length) : bot.children.map((child) => child.account).join(", "));
+    const ill = bot.children.filter((child) => !isWell(child));
+    showHealth(this.health, many ? healthWords(bot.children.length, ill) : (bot.children[0]?.health ?? ""), ill.length === 0);
+    setText(cells.mode, many && open ? "" : modesText(bot.children));
+    showCounts(cells.counts, bot);
+    setText(cells.latency, latency(bot.latency_us));
+    setText(this.status, bot.status);
+    this.status.className = `status ${working ? "working" : "stopped"}`;
+    setText(this.action, working ? text.bots.stop : text.bots.start);
+    this.action.className = `small trades ${working ? "halt" : "go"}`;
+    this.action.setAttribute("aria-label", working ? text.bots.stopBot(name) : text.bots.startBot(name));
+    this.action.disabled = table.busy.has(name) || table.store.connection !== "connected";
+    for (const [part, words] of [[this.settings, text.bots.settingsOf(name)], [this.remove, text.bots.removeBot(name)]]) {
+      part.setAttribute("aria-label", words);
+      part.title = words;
+    }
+  }
+
+  /** @param {BotView} bot @param {ChildView} child */
+  writeChild(bot, child) {
+    const { table, cells } = this;
+    const chosen = table.choice.bot === bot.name && table.choice.child === child.account;
+    this.line.dataset.bot = bot.name;
     this.line.dataset.child = child.account;
+    delete this.line.dataset.status;
+    this.line.removeAttribute("aria-expanded");
     this.line.classList.toggle("chosen", chosen);
-    this.pick.setAttribute("aria-pressed", String(chosen));
-    this.pick.setAttribute("aria-label", text.bots.pickChild(child.account));
-    setText(this.pick, child.account);
-    setText(this.health, child.health);
-    this.health.className = `health ${HEALTH_GOOD.has(child.health) ? "good" : "attention"}`;
-    setText(this.mode, modeText(child));
-    showCounts(this.counts, child);
-    setText(this.latency, latency(child.latency_us));
+    setText(this.pickChild, child.account);
+    this.pickChild.setAttribute("aria-pressed", String(chosen));
+    this.pickChild.setAttribute("aria-label", text.bots.pickChild(child.account));
+    setText(cells.parent, "");
+    showHealth(this.health, child.health, isWell(child));
+    setText(cells.mode, text.mode(child));
+    showCounts(cells.counts, child);
+    setText(cells.latency, latency(child.latency_us));
     setText(this.message, child.message ?? "");
     this.message.title = child.message ?? "";
   }
+}
+
+/** @param {HTMLElement} element @param {string} words @param {boolean} well */
+function showHealth(element, words, well) {
+  setText(element, words);
+  element.className = `health ${well ? "good" : "attention"}`;
+  element.hidden = words === "";
+}
+
+/** @param {number} all @param {ChildView[]} ill */
+function healthWords(all, ill) {
+  if (ill.length === 0) return all === 0 ? "" : text.bots.allWell;
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const child of ill) counts.set(child.health, (counts.get(child.health) ?? 0) + 1);
+  return [...counts].map(([health, times]) => `${times} ${health}`).join(", ");
 }
 
 /** @param {HTMLElement} cell @param {{copied?: number, missed?: number}} counts */
@@ -240,8 +281,8 @@ function accountText(store, key) {
   return account ? `${key} (${store.kindTitle(account.kind)})` : key;
 }
 
-/** @param {import("./types.js").ChildView[]} children */
+/** @param {ChildView[]} children */
 function modesText(children) {
-  const modes = children.map(modeText);
-  return new Set(modes).size === 1 ? modes[0] : modes.map((mode) => mode.replace(/^Multiplier |^Percentage /, "")).join(" · ");
+  const modes = [...new Set(children.map(text.mode))];
+  return modes.length === 1 ? modes[0] : modes.map((mode) => mode.replace(/^Multiplier |^Percentage /, "")).join(" · ");
 }

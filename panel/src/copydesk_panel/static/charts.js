@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { h, setText } from "./dom.js";
+import { LineDrag } from "./drag.js";
 import { INTERVALS, link, Pane } from "./pane.js";
 import { text } from "./text.js";
 
@@ -34,6 +35,7 @@ export class Charts {
       [this.symbolPicker, this.segments]);
     this.child = new Frame(roots.child, text.charts.child, store, [this.childPicker]);
     link(this.parent.pane, this.child.pane);
+    this.drag = new LineDrag(this.parent.pane, store, (sentence) => this.parent.tell(sentence));
     store.on(["accounts", "fills", "view"], () => this.draw());
     store.on(["accounts"], () => this.connected());
     store.on(["prices"], () => this.live());

@@ -8,11 +8,13 @@ import { text } from "./text.js";
  * @param {string} title
  * @param {(close: () => void) => Node[]} fill
  * @param {string} [kind] class of the dialog
+ * @param {{held?: boolean}} [options] `held`: it does not close by Escape
  * @returns {Promise<void>}
  */
-export function showDialog(title, fill, kind = "") {
+export function showDialog(title, fill, kind = "", { held = false } = {}) {
   const dialog = h("dialog", { class: kind, "aria-label": title });
   const close = () => dialog.close();
+  if (held) dialog.addEventListener("cancel", (/** @type {Event} */ event) => event.preventDefault());
   dialog.append(h("h2", {}, title), ...fill(close));
   const before = document.activeElement;
   document.body.append(dialog);

@@ -23,6 +23,17 @@ export function placesOf(step) {
   return (plain(step).split(".")[1] ?? "").length;
 }
 
+const FIGURE = "\u2007"; // as wide as a digit,
+const POINT = "\u2008"; // and as the point
+
+/** The decimal with its point where that of others with at most `places` places is, filled with blanks, not with zeros. @param {string | undefined} value @param {number} places */
+export function aligned(value, places) {
+  const [integer, fraction = ""] = plain(value ?? "0").split(".");
+  const sign = integer.replace("-", "\u2212");
+  if (!places) return sign;
+  return sign + (fraction ? `.${fraction}` : POINT) + FIGURE.repeat(Math.max(0, places - fraction.length));
+}
+
 /** With thousands separated and at most `places` places. @param {string} value @param {number} [places] */
 export function grouped(value, places = 2) {
   const negative = value.startsWith("-");
@@ -55,6 +66,15 @@ export function fullTime(ns) {
   return new Date(ns / 1e6).toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
 }
 
+/** `now`, `12 s`, `3 min`, `2 h`, `4 d`. @param {number} ns how long, in nanoseconds */
+export function duration(ns) {
+  const seconds = Math.max(0, ns / 1e9);
+  if (seconds < 1) return "now";
+  if (seconds < 120) return `${Math.floor(seconds)} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
 /** Greater than zero and a plain decimal. @param {string} value */
 export const isPositive = (value) => /^\d*\.?\d+$/.test(value) && Number(value) > 0;
 
@@ -73,6 +93,17 @@ export function remaining(total, filled) {
 export function sum(values) {
   const places = Math.max(0, ...values.map(placesOf));
   return unscaled(values.reduce((total, value) => total + BigInt(fixed(value, places).replace(".", "")), 0n), places);
+}
+
+/** The decimal rounded half up to at most `places` places, as a string; nothing is calculated in floating point. @param {string} value @param {number} places */
+export function rounded(value, places) {
+  const cut = plain(value);
+  const [, fraction = ""] = cut.split(".");
+  if (fraction.length <= places) return cut;
+  const negative = cut.startsWith("-");
+  const digits = BigInt(fixed(negative ? cut.slice(1) : cut, places + 1).replace(".", ""));
+  const up = (digits + 5n) / 10n;
+  return unscaled(negative ? -up : up, places);
 }
 
 /** @param {bigint} value @param {number} places */

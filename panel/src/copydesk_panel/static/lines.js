@@ -18,7 +18,7 @@ export const COLOURS = {
 const SOLID = 0;
 const DOTTED = 1;
 const DASHED = 2;
-const MANY = 3;
+const MANY = 1;
 
 /** @typedef {{id: string, price: number, title: string, color: string, lineStyle: number, textColor: string}} Line */
 /** @typedef {{time: number, position: "belowBar" | "aboveBar", shape: "arrowUp" | "arrowDown", color: string, text: string, id: string}} Marker */
@@ -123,4 +123,22 @@ function markerOf(time, side, id, quantity) {
     text: `${buys ? text.charts.buyMark : text.charts.sellMark} ${quantity}`,
     id: `${time} ${side} ${id}`,
   };
+}
+
+/**
+ * Take the words from markers that stand so close to the next one of their side that both could not be read.
+ * @param {Marker[]} markers in order of time
+ * @param {number} nearest seconds that two markers with words have to be apart
+ * @returns {Marker[]}
+ */
+export function thinned(markers, nearest) {
+  /** @type {Record<string, number>} */
+  const next = {};
+  return markers.toReversed().map((marker) => {
+    const after = next[marker.position];
+    const reads = after === undefined || after === marker.time || after - marker.time >= nearest;
+    if (!reads) return { ...marker, text: "" };
+    next[marker.position] = marker.time;
+    return marker;
+  }).reverse();
 }

@@ -1,15 +1,21 @@
 // The log of all actions: newest on top, only the visible rows are in the document, at most one update per frame.
 
+import { failureDialog } from "./dialog.js";
 import { h, setText } from "./dom.js";
+import { exportLog } from "./export.js";
 import { count, fullTime, logTime } from "./format.js";
 import { LogBook } from "./logbook.js";
+import { storyDialog } from "./story.js";
 import { text } from "./text.js";
 
 const ROW = 20;
+const HEAD = 24;
 const SPARE = 8;
 const TYPING_MS = 200;
 const KEPT_HELD = 20_000;
 const CELLS = /** @type {const} */ (["time", "level", "bot", "account", "text"]);
+const KINDS = ["bot", "connection", "copy", "fill", "parent", "ticket"];
+const LEARNED = 500;
 const PERIODS = /** @type {const} */ (["15m", "1h", "today", "all", "custom"]);
 
 export class LogView {
@@ -27,12 +33,18 @@ export class LogView {
     this.refetch = false;
     /** True where scrolling ended the following: scrolling back to the top begins it again. */
     this.scrolledAway = false;
+    this.kinds = new Set(KINDS);
+    /** @type {any[]} */
+    this.exports = [];
+    /** The line that the keyboard stands on, by its number; 0 for none. */
+    this.selected = 0;
     /** @type {Map<number, any>} */
     this.rows = new Map();
     /** @type {any[]} */
     this.spare = [];
     this.build();
     store.on(["log"], () => this.take());
+    store.on(["bots", "accounts", "view"], () => this.offer());
     store.on(["view"], () => void this.resume());
     new ResizeObserver(() => this.draw()).observe(this.scroller);
   }
@@ -48,19 +60,57 @@ export class LogView {
     this.to = h("input", { type: "datetime-local", step: "1", "aria-label": text.log.to, title: text.log.to, on: { change: () => void this.refilter() } });
     this.range = h("span", { class: "range", hidden: true }, this.from, "–", this.to);
     this.search = h("input", { type: "search", placeholder: text.log.filter, "aria-label": text.log.filterLabel, spellcheck: "false", on: { input: () => this.typed() } });
+    this.bot = this.picker("bot");
+    this.account = this.picker("account");
+    this.kind = this.picker("kind");
+    this.exports = /** @type {("csv" | "jsonl")[]} */ (["csv", "jsonl"]).map((format) => h("button", { type: "button", class: "small", title: text.log.exportAs[format], "aria-label": text.log.exportAs[format],
+      on: { click: () => void this.export(format) } }, text.log.exports[format]));
     this.followBox = h("input", { type: "checkbox", checked: true, on: { change: () => this.setFollow(this.followBox.checked) } });
-    const bar = h("div", { class: "bar" }, h("h2", {}, text.log.title), this.counter, this.fresh, h("span", { class: "push" }),
-      this.range, this.periodPicker, this.search, h("label", { class: "check" }, this.followBox, text.log.follow));
+    const bar = h("div", { class: "bar" }, this.counter, this.fresh, h("span", { class: "push" }),
+      this.range, this.periodPicker, this.bot, this.account, this.kind, this.search, ...this.exports, h("label", { class: "check" }, this.followBox, text.log.follow));
     const head = h("div", { class: "log-head log-row", role: "row" }, ...CELLS.map((cell) => h("span", { role: "columnheader", class: `l-${cell}` }, columns[cell])));
     this.inner = h("div", { class: "log-inner", role: "rowgroup" });
     this.note = h("div", { class: "empty", hidden: true });
-    this.scroller = h("div", { class: "log-scroll", tabindex: "0", role: "table", "aria-label": text.log.title, on: { scroll: () => this.scrolled() } }, this.inner, this.note);
+    this.scroller = h("div", { class: "log-scroll", tabindex: "0", role: "grid", "aria-label": text.log.title, "aria-readonly": "true",
+      on: { scroll: () => this.scrolled(), keydown: (/** @type {KeyboardEvent} */ event) => this.key(event) } }, head, this.inner, this.note);
     this.root.setAttribute("aria-label", text.log.title);
-    this.root.append(bar, head, this.scroller);
+    this.root.append(bar, this.scroller);
+  }
+
+  /** @param {"bot" | "account" | "kind"} name */
+  picker(name) {
+    return h("select", { name: `log-${name}`, "aria-label": text.log.only[name], on: { change: () => void this.refilter() } }, h("option", { value: "" }, text.log.any[name]));
+  }
+
+  /** Offer what there is to filter by; what is chosen stays. */
+  offer() {
+    const { bots, accounts } = this.store;
+    fillPicker(this.bot, text.log.any.bot, [...bots.keys()], (value) => value);
+    fillPicker(this.account, text.log.any.account, [...accounts.keys()].sort((one, other) => one.localeCompare(other, undefined, { numeric: true })), (value) => value);
+    fillPicker(this.kind, text.log.any.kind, [...this.kinds].sort(), text.log.kind);
+  }
+
+  /** @param {"csv" | "jsonl"} format */
+  async export(format) {
+    for (const button of this.exports) button.disabled = true;
+    try {
+      const count_ = await exportLog(format, this.filter(), (so) => setText(this.counter, text.log.exporting(count(so))));
+      setText(this.counter, text.log.exported(count(count_)));
+    } catch (error) {
+      void failureDialog(/** @type {Error} */ (error).message);
+    } finally {
+      for (const button of this.exports) button.disabled = false;
+    }
   }
 
   /** The filter as the API takes it. @returns {import("./logbook.js").Filter} */
   filter() {
+    const only = { bot: this.bot.value || undefined, account: this.account.value || undefined, kind: this.kind.value || undefined };
+    return { ...this.when(), ...only };
+  }
+
+  /** @returns {import("./logbook.js").Filter} */
+  when() {
     const now = Date.now();
     const wanted = this.search.value.trim() || undefined;
     const at = (/** @type {string} */ value) => (value ? new Date(value).getTime() : undefined);
@@ -97,6 +147,7 @@ export class LogView {
       return;
     }
     this.scroller.scrollTop = 0;
+    this.learn();
     this.redraw();
   }
 
@@ -134,7 +185,15 @@ export class LogView {
   /** @param {number} lines how many rows came on top */
   added(lines) {
     if (lines === 0) return;
+    this.learn();
     this.redraw();
+  }
+
+  /** Kinds of lines that were seen can be filtered by. */
+  learn() {
+    const before = this.kinds.size;
+    for (const entry of this.book.entries.slice(-LEARNED)) this.kinds.add(entry.kind);
+    if (this.kinds.size !== before) this.offer();
   }
 
   /** @param {boolean} follow */
@@ -221,10 +280,49 @@ export class LogView {
   }
 
   newRow() {
-    const cells = CELLS.map((cell) => h("span", { role: "cell", class: `l-${cell}` }));
+    const cells = CELLS.map((cell) => h("span", { role: "gridcell", class: `l-${cell}` }));
     const line = h("div", { class: "log-row", role: "row" }, ...cells);
+    const row = { line, cells, entry: /** @type {import("./types.js").LogEntry | null} */ (null) };
+    line.addEventListener("click", () => row.entry && this.open(row.entry));
     this.inner.append(line);
-    return { line, cells, entry: null };
+    return row;
+  }
+
+  /** The whole story of a line. @param {import("./types.js").LogEntry} entry */
+  open(entry) {
+    this.select(entry);
+    void storyDialog(this.store, entry);
+  }
+
+  /** @param {import("./types.js").LogEntry} entry */
+  select(entry) {
+    if (this.follow) this.setFollow(false); // one stays where one reads
+    this.selected = entry.seq ?? 0;
+    for (const row of this.rows.values()) this.mark(row);
+  }
+
+  /** @param {any} row */
+  mark(row) {
+    const isSelected = this.selected !== 0 && row.entry?.seq === this.selected;
+    row.line.classList.toggle("selected", isSelected);
+    if (isSelected) this.scroller.setAttribute("aria-activedescendant", row.line.id);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const steps = /** @type {Record<string, number>} */ ({ ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 });
+    const { entries } = this.book;
+    const at = this.selected ? entries.findLastIndex((entry) => entry.seq === this.selected) : -1;
+    if (event.key === "Enter" && at >= 0) this.open(entries[at]);
+    else if (event.key in steps && entries.length) {
+      const from = at >= 0 ? entries.length - 1 - at : Math.floor(this.scroller.scrollTop / ROW) - steps[event.key];
+      const index = Math.min(entries.length - 1, Math.max(0, from + steps[event.key]));
+      this.select(entries[entries.length - 1 - index]);
+      const top = index * ROW;
+      if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
+      else if (top + ROW + HEAD > this.scroller.scrollTop + this.scroller.clientHeight) this.scroller.scrollTop = top + ROW + HEAD - this.scroller.clientHeight;
+    } else return;
+    event.preventDefault();
   }
 
   /** @param {any} row @param {number} index counted from the newest */
@@ -243,5 +341,17 @@ export class LogView {
     row.line.dataset.level = entry.level;
     row.line.dataset.seq = String(entry.seq ?? 0);
     row.line.dataset.kind = entry.kind;
+    row.line.id = `log-${entry.seq ?? 0}`;
+    this.mark(row);
   }
+}
+
+/** @param {any} select @param {string} any @param {string[]} values @param {(value: string) => string} words */
+function fillPicker(select, any, values, words) {
+  const state = values.join("\n");
+  if (select.dataset.filled === state) return;
+  select.dataset.filled = state;
+  const chosen = select.value;
+  select.replaceChildren(h("option", { value: "" }, any), ...values.map((value) => h("option", { value }, words(value))));
+  select.value = values.includes(chosen) ? chosen : "";
 }

@@ -8,7 +8,7 @@ import { api } from "./api.js";
 const PAGE = 500;
 const KEPT = 200_000;
 
-/** @typedef {{from_ms?: number, to_ms?: number, text?: string}} Filter */
+/** @typedef {{from_ms?: number, to_ms?: number, text?: string, bot?: string, account?: string, kind?: string}} Filter */
 /** @typedef {import("./types.js").LogEntry} LogEntry */
 
 /** @param {LogEntry} entry @param {Filter} filter */
@@ -16,6 +16,8 @@ export function fits(entry, filter) {
   const milliseconds = entry.at_ns / 1e6;
   if (filter.from_ms && milliseconds < filter.from_ms) return false;
   if (filter.to_ms && milliseconds > filter.to_ms) return false;
+  if ((filter.bot && filter.bot !== entry.bot) || (filter.account && filter.account !== entry.account)) return false;
+  if (filter.kind && filter.kind !== entry.kind) return false;
   return !filter.text || contains(entry, filter.text.toLowerCase());
 }
 

@@ -5,7 +5,7 @@ import { CandlestickSeries, createChart, createSeriesMarkers } from "./vendor/li
 import { api } from "./api.js";
 import { h } from "./dom.js";
 import { fixed, placesOf } from "./format.js";
-import { COLOURS, linesOf, markersOf } from "./lines.js";
+import { COLOURS, linesOf, markersOf, thinned } from "./lines.js";
 
 const BARS = 500;
 const REFRESH_MS = 15_000;
@@ -14,6 +14,7 @@ const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d
 export const INTERVALS = /** @type {(keyof typeof SECONDS)[]} */ (Object.keys(SECONDS));
 // The library knows no zones: every time it is given is moved by the zone's offset of now, so that its axis shows local time.
 const ZONE_S = -new Date().getTimezoneOffset() * 60;
+const MARKER_WIDTH = 52; // pixels that a marker's words take
 const NEAR = 2; // lines up to this many times the candles' height away are kept in view
 
 /** @typedef {{account: string, symbol: string, interval: keyof typeof SECONDS, tick: string}} Subject */
@@ -46,7 +47,10 @@ export class Pane {
     this.markers = createSeriesMarkers(this.series, []);
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
       element.dataset.range = range ? `${range.from.toFixed(1)} ${range.to.toFixed(1)}` : "";
-      requestAnimationFrame(() => this.drawEdges());
+      requestAnimationFrame(() => {
+        this.drawEdges();
+        this.drawMarkers(); // more of their words can be read where bars are wider
+      });
     });
     this.chart.subscribeCrosshairMove((move) => (element.dataset.crosshair = String(move.time ?? "")));
     this.refreshed = 0;
@@ -173,6 +177,8 @@ export class Pane {
   /** Name the lines that are out of view at the edge beyond which they are, the nearest first. */
   drawEdges() {
     const height = this.chart.paneSize().height;
+    const order = this.wanted.find((line) => line.id.startsWith("order "));
+    this.element.dataset.orderY = order ? String(Math.round(this.series.priceToCoordinate(order.price) ?? -1)) : "";
     const placed = this.wanted.map((line) => ({ line, y: this.series.priceToCoordinate(line.price) ?? 0 }));
     const above = placed.filter(({ y }) => y < 0).sort((one, other) => other.y - one.y);
     const below = placed.filter(({ y }) => y > height).sort((one, other) => one.y - other.y);
@@ -202,10 +208,11 @@ export class Pane {
       const time = /** @type {Time} */ (Math.min(bucket(ms, interval), latest));
       return time >= first ? time : null;
     });
-    const state = JSON.stringify(markers);
+    const shown = thinned(markers, (SECONDS[interval] * MARKER_WIDTH) / this.chart.timeScale().options().barSpacing);
+    const state = JSON.stringify(shown);
     if (state === this.markerState) return;
     this.markerState = state;
-    this.markers.setMarkers(/** @type {any} */ (markers));
+    this.markers.setMarkers(/** @type {any} */ (shown));
   }
 
   /** Keep the lines that are near the candles in view. @param {any} info */

@@ -11,7 +11,7 @@ const LAST_RETRY_MS = 5000;
 const KEPT_FILLS = 3000;
 const CLOSED_GONE = 4010;
 
-/** @typedef {"connection" | "bots" | "accounts" | "fills" | "prices" | "log" | "view"} Topic */
+/** @typedef {"connection" | "bots" | "accounts" | "fills" | "prices" | "log" | "drift" | "tickets" | "view"} Topic */
 /** @typedef {"connecting" | "connected" | "absent" | "offline" | "signedOut"} ConnectionState */
 
 export class Store {
@@ -30,6 +30,10 @@ export class Store {
     this.prices = new Map();
     /** Log lines that came since the log listener last took them, oldest first. @type {import("./types.js").LogEntry[]} */
     this.newLog = [];
+    /** What each child should hold and holds. @type {Map<string, import("./types.js").Drift>} */
+    this.drift = new Map();
+    /** @type {Map<string, import("./types.js").ManualTicket>} */
+    this.tickets = new Map();
     this.eventCount = 0;
     this.seq = 0;
     this.engine = "";
@@ -128,7 +132,9 @@ export class Store {
     this.executions = new Map();
     for (const [key, fill] of view.fills ?? []) this.addFill(key, fill);
     this.newLog = [];
-    for (const topic of /** @type {Topic[]} */ (["bots", "accounts", "fills", "prices", "view"])) this.touch(topic);
+    this.drift = new Map((view.drift ?? []).map((row) => [driftKey(row), row]));
+    this.tickets = new Map((view.tickets ?? []).map((ticket) => [ticket.id, ticket]));
+    for (const topic of /** @type {Topic[]} */ (["bots", "accounts", "fills", "prices", "drift", "tickets", "view"])) this.touch(topic);
   }
 
   /** @param {import("./types.js").DeskEvent} event */
@@ -207,6 +213,9 @@ export const orderKey = (order) => `${order.terms.symbol} ${order.venue_id || or
 /** @param {import("./types.js").Order} order */
 export const isWorking = (order) => order.status === "new" || order.status === "partially-filled";
 
+/** @param {import("./types.js").Drift} row */
+const driftKey = (row) => [row.bot, row.child, row.symbol, row.position_side].join("\n");
+
 /** What each kind of event does to the store. @type {Record<string, (store: Store, body: any, key: string) => void>} */
 const APPLY = {
   log(store, body) {
@@ -239,6 +248,16 @@ const APPLY = {
   position(store, body, key) {
     store.accounts.get(key)?.positions.set(positionKey(body), body);
     store.touch("accounts");
+  },
+  drift(store, body) {
+    if (Number(body.target) || Number(body.attributed) || Number(body.difference)) store.drift.set(driftKey(body), body);
+    else store.drift.delete(driftKey(body));
+    store.touch("drift");
+  },
+  ticket(store, body) {
+    if ((body.status ?? "open") === "open") store.tickets.set(body.id, body);
+    else store.tickets.delete(body.id);
+    store.touch("tickets");
   },
   balance(store, body, key) {
     const account = store.accounts.get(key);

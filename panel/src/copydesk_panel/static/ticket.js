@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { h, icon, setText } from "./dom.js";
+import { moveOrder } from "./drag.js";
 import { grouped, isPositive, plain, remaining } from "./format.js";
 import { text } from "./text.js";
 
@@ -19,6 +20,8 @@ export class Ticket {
     this.root = root;
     this.store = store;
     this.account = "";
+    /** @type {import("./types.js").Instrument[] | undefined} */
+    this.instruments = undefined;
     this.side = "buy";
     /** @type {Map<string, {line: any, what: any, price: any, button: any}>} */
     this.rows = new Map();
@@ -147,9 +150,41 @@ export class Ticket {
   /** @param {string} key */
   orderRow(key) {
     const what = h("span", { class: "what" });
-    const price = h("span", { class: "at" });
+    const price = h("button", { type: "button", class: "plain at", title: text.ticket.move, on: { click: () => this.change(key, price) } });
     const button = h("button", { type: "button", class: "plain sign danger", data: { act: "cancel" }, on: { click: () => this.cancel(key, button) } }, icon("cross"));
     return { line: h("li", { data: { order: key } }, what, price, button), what, price, button };
+  }
+
+  /** Type another price for a working order: what dragging its line does, by keyboard. @param {string} key @param {HTMLElement} shown */
+  change(key, shown) {
+    const order = this.store.accounts.get(this.account)?.orders.get(key);
+    const before = order?.terms.trigger_price ?? order?.terms.price;
+    if (!order || !before) return;
+    const input = h("input", { class: "at", value: plain(before), inputmode: "decimal", "aria-label": text.ticket.newPrice(shown.textContent ?? "") });
+    let ended = false;
+    const end = () => {
+      if (ended) return;
+      ended = true; // taking a field away makes it lose the focus, which ends it again
+      input.replaceWith(shown);
+    };
+    input.addEventListener("blur", end);
+    input.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") end();
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      const wanted = input.value.trim();
+      if (!isPositive(wanted)) {
+        this.tell(text.ticket.needs(text.ticket.price), "bad");
+        return;
+      }
+      end();
+      shown.focus();
+      const tick = this.instruments?.find((instrument) => instrument.symbol === order.terms.symbol)?.price_tick ?? "0.01";
+      void moveOrder(this.account, order, wanted, tick, (sentence) => this.tell(sentence, "bad"));
+    });
+    shown.replaceWith(input);
+    input.focus();
+    input.select();
   }
 
   /** @param {Event} event */

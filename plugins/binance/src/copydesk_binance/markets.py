@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from copydesk.model import Instrument
 from copydesk_ccxt import venue
 
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields
 from copydesk_binance.errors import Reply, raise_for, read_answer
 from copydesk_binance.spot import translate as spot
 
@@ -26,9 +27,9 @@ class BinanceVenue(venue.Venue):
                 self.client.urls["api"][name] = url + path
         self.point_streams(ws_url)
 
+    @abstractmethod
     def point_streams(self, ws_url: str) -> None:
         """Put the websocket's address into the client."""
-        raise NotImplementedError
 
     async def read_clock(self) -> int:
         return fields.server_time((await self.ask("time")).body)
@@ -68,7 +69,7 @@ class Venue(BinanceVenue):
         self.client.urls["api"]["ws"]["linear"] = ws_url if ws_url.endswith("/ws") else f"{ws_url}/ws"
 
     def read_instrument(self, info: Any) -> Instrument:
-        return translate.instrument(info)
+        return account.instrument(info)
 
 
 class SpotVenue(BinanceVenue):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 from copydesk.errors import NotReady, VenueError
-from copydesk.model import PriceEvent, Subscription, VenueEvent
+from copydesk.model import PriceEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply
 from copydesk_wire.streaming import Feed, Reconnecting
@@ -29,30 +29,6 @@ class Timing(streaming.Timing):
     renew_again: float = 30.0
     doubt: float = 2.0
     doubt_again: float = 0.1
-
-
-async def events(
-    session: Login[Any], subscription: Subscription, private: Callable[[Feed], Reconnecting], timing: Timing
-) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields: `Gap` first and after every reconnect, `StreamLost` when a stream drops.
-
-    With `private` only the private stream's state is told so; prices then come and go silently.
-    """
-    feed = Feed()
-    session.feeds.add(feed)
-    try:
-        if session.closed:
-            return
-        if subscription.private:
-            feed.start(private(feed).run())
-        if subscription.symbols:
-            prices = PriceStream(session, feed, timing, subscription.symbols, tell=not subscription.private)
-            feed.start(prices.run())
-        while (event := await feed.get()) is not None:
-            yield event
-    finally:
-        session.feeds.discard(feed)
-        await feed.close()
 
 
 class Stream(Reconnecting):

@@ -15,18 +15,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import VenueError
 from copydesk.model import Fill, MarginSetting, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
 from msgspec.structs import replace
 
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields, translate
 from copydesk_binance.fields import Params
 from copydesk_binance.fold import fold_all
-from copydesk_binance.session import Session, conditional_reports
 from copydesk_binance.translate import AlgoReport
+
+if TYPE_CHECKING:
+    from copydesk_binance.session import Session
 
 WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
@@ -40,14 +41,7 @@ MANY_SYMBOLS = 5
 MANY_OPEN = 20
 
 
-async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
-
-
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
@@ -118,7 +112,7 @@ class _Reading:
         return Snapshot(scope=Scope.ORDERS, time_ms=time_ms, orders=self._folded(), absent=tuple(self.absent))
 
     def _held(self, body: Any) -> list[Position]:
-        positions = [translate.position(row) for row in fields.rows(body, "positions")]
+        positions = [account.position(row) for row in fields.rows(body, "positions")]
         return [position for position in positions if position.quantity]
 
     # --- orders ---
@@ -193,14 +187,14 @@ class _Reading:
     async def _conditional(self) -> None:
         bodies = await self._per_symbol("openAlgoOrders")
         for body in bodies:
-            self.reports += conditional_reports(body)
+            self.reports += translate.conditional_reports(body)
         # Recent ones tell which of the ordinary orders were conditional once.
         recent = {order.terms.symbol for order in self.orders}
         if self.since_ms:
             recent |= self.traded
         params: list[Params] = [{"symbol": symbol, "limit": str(self._newest())} for symbol in sorted(recent)]
         for body in await together(*(self.session.read("allAlgoOrders", param) for param in params)):
-            self.reports += [report for report in conditional_reports(body) if self._matters(report)]
+            self.reports += [report for report in translate.conditional_reports(body) if self._matters(report)]
         known = {order.venue_id for order in self.orders}
         children = [self._child(report) for report in self.reports if report.becomes and report.becomes not in known]
         await together(*children)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from copydesk.errors import NotReady, VenueError
 from copydesk.model import (
@@ -28,13 +28,16 @@ from copydesk.model import (
     PositionSide,
     Rejected,
     RejectReason,
+    SnapshotRequest,
     Unknown,
 )
 from copydesk_wire.errors import NoReply, Unreadable
 from copydesk_wire.session import log_in
+from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
 
-from copydesk_binance import fields, translate
+from copydesk_binance import account, fields, sending, translate
+from copydesk_binance.account import AccountUpdate
 from copydesk_binance.errors import (
     Reply,
 )
@@ -42,10 +45,10 @@ from copydesk_binance.fields import Params, Untranslatable, WrongMode
 from copydesk_binance.fold import Fold
 from copydesk_binance.login import Login
 from copydesk_binance.markets import Venue
-from copydesk_binance.translate import AccountUpdate, AlgoReport, OrderReport
-
-if TYPE_CHECKING:
-    pass
+from copydesk_binance.prices import PriceStream
+from copydesk_binance.reading import Reading
+from copydesk_binance.stream import TIMING, PrivateStream
+from copydesk_binance.translate import AlgoReport, OrderReport
 
 log = logging.getLogger("copydesk.binance")
 
@@ -72,6 +75,15 @@ class Session(Login[Venue]):
             await self._read_mode_again()
         return outcome
 
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, TIMING, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
+
     # --- orders ---
 
     async def place(self, order: NewOrder) -> Outcome:
@@ -91,10 +103,10 @@ class Session(Login[Venue]):
     async def _place_params(self, order: NewOrder) -> tuple[str, Params]:
         """Raises `Untranslatable`. The owner may have switched the position mode: it is read again before it refuses."""
         try:
-            return translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
+            return sending.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
         except WrongMode:
             await self._read_mode_again()
-        return translate.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
+        return sending.place_params(order.client_id, order.terms, hedge_mode=self.hedge_mode)
 
     def _accept(self, reply: Reply, what: str) -> Outcome:
         try:
@@ -120,7 +132,7 @@ class Session(Login[Venue]):
         """Give a limit order a new price and total quantity."""
         what = f"modify {change.ref.client_id or change.ref.venue_id}"
         try:
-            params = translate.modify_params(change)
+            params = sending.modify_params(change)
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
         answer = await self.trade("PUT", "order", params, what)
@@ -131,7 +143,7 @@ class Session(Login[Venue]):
         what = f"cancel {ref.client_id or ref.venue_id}"
         became = self.fold.becomes(ref.venue_id)
         try:
-            path, params = translate.ref_params(replace(ref, venue_id=became) if became else ref)
+            path, params = sending.ref_params(replace(ref, venue_id=became) if became else ref)
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
         answer = await self.trade("DELETE", path, params, what)
@@ -164,7 +176,7 @@ class Session(Login[Venue]):
 
     async def look_up(self, ref: OrderRef) -> tuple[Order | None, AlgoReport | None]:
         """What the venue knows of one order: the ordinary one, the conditional one, or neither where it says so."""
-        path, params = translate.ref_params(ref)
+        path, params = sending.ref_params(ref)
         body = await self.read_if_known(path, params)
         if body is None:
             return None, None
@@ -183,14 +195,14 @@ class Session(Login[Venue]):
         what = f"set the leverage of {change.symbol}"
         if change.leverage != change.leverage.to_integral_value():
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {change.leverage} is no whole number.")
-        answer = await self.trade("POST", "leverage", translate.leverage_params(change), what)
+        answer = await self.trade("POST", "leverage", account.leverage_params(change), what)
         return Accepted() if isinstance(answer, Reply) else answer
 
     async def learn_settings(self) -> tuple[MarginSetting, ...]:
         """Read the position mode, and leverage and margin mode of all symbols. Weights of 5 each."""
         mode, symbols = await asyncio.gather(self.read("accountConfig"), self.read("symbolConfig"))
         self._learn_mode(mode)
-        return translate.margins(symbols)
+        return account.margins(symbols)
 
     async def log_in(self) -> None:
         """Check the key, learn the position mode and the balance. Raises `AuthFailed` or `NotReady`.
@@ -215,7 +227,7 @@ class Session(Login[Venue]):
 
     def keep_account(self, body: Any) -> Balance:
         """Take over an account read: what later wallet changes are added to."""
-        self.balance = translate.balance(body, time_ms=self.venue.now_ms())
+        self.balance = account.balance(body, time_ms=self.venue.now_ms())
         self._wallets = {
             str(row.get("asset")): fields.number(row.get("walletBalance"), "walletBalance")
             for row in fields.rows(body.get("assets", []), "assets")
@@ -275,7 +287,7 @@ class Session(Login[Venue]):
         else:
             bodies = [await self.read("openAlgoOrders")]
         for body in bodies:
-            self.fold.learn(conditional_reports(body))
+            self.fold.learn(translate.conditional_reports(body))
 
     # --- listen key ---
 
@@ -308,12 +320,6 @@ class Session(Login[Venue]):
     def market_url(self, channel: str) -> str:
         """The address of the market stream that carries a channel (`bookTicker`, `aggTrade`)."""
         return str(self._signer.get_ws_url("linear", self._signer.get_future_ws_category(channel)))
-
-
-def conditional_reports(body: Any) -> list[AlgoReport]:
-    """The conditional orders of a read; orders of other algorithms (TWAP, VP) are none."""
-    rows = fields.rows(body, "conditional orders")
-    return [translate.algo_order(row) for row in rows if row.get("algoType") in (None, "CONDITIONAL")]
 
 
 async def connect(settings: ConnectionSettings) -> Session:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef, Subscription, VenueEvent
+from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef
 from copydesk_wire.errors import NoReply, Unreadable
 from copydesk_wire.streaming import Feed, Lost, until_first
 from msgspec.structs import replace
 
-from copydesk_binance import prices, translate
+from copydesk_binance import account, translate
 from copydesk_binance.fields import Payload
 from copydesk_binance.fold import Doubt, Told
 from copydesk_binance.prices import Stream, Timing
-from copydesk_binance.session import Session
 from copydesk_binance.translate import AlgoReport, OrderReport
+
+if TYPE_CHECKING:
+    from copydesk_binance.session import Session
 
 log = logging.getLogger("copydesk.binance")
 
@@ -26,11 +28,6 @@ log = logging.getLogger("copydesk.binance")
 TIMING = Timing()
 IGNORED = frozenset({"TRADE_LITE", "MARGIN_CALL", "STRATEGY_UPDATE", "GRID_UPDATE", "CONDITIONAL_ORDER_TRIGGER_REJECT"})
 _DOUBT_TRIES = 3
-
-
-def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    return prices.events(session, subscription, lambda feed: PrivateStream(session, feed), TIMING)
 
 
 class PrivateStream(Stream):
@@ -166,7 +163,7 @@ class PrivateStream(Stream):
     # --- the account ---
 
     def _account(self, frame: Payload) -> None:
-        update = translate.account_update(frame)
+        update = account.account_update(frame)
         for position in update.positions:
             self._heard(position.symbol, update.time_ms)
         self.session.heard += 1
@@ -174,7 +171,7 @@ class PrivateStream(Stream):
             self.feed.put(event)
 
     def _setting(self, frame: Payload) -> None:
-        changed = translate.leverage_change(frame)
+        changed = account.leverage_change(frame)
         if changed is None:
             return
         symbol, leverage = changed

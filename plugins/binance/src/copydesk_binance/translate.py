@@ -1,4 +1,4 @@
-"""Between the wire of USD-M futures and copydesk's records, both ways. Pure: no clock, no I/O, no state.
+"""What USD-M futures tell of orders and trades, as copydesk's records. Pure: no clock, no I/O, no state.
 
 Source of all names: Binance USD-M futures API documentation.
 """
@@ -10,18 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.model import (
-    Balance,
-    Contract,
     Fill,
-    Instrument,
-    LeverageChange,
-    MarginSetting,
     Order,
-    OrderChange,
-    OrderRef,
     OrderStatus,
     OrderType,
-    Position,
     PositionSide,
     Record,
     Terms,
@@ -32,21 +24,14 @@ from copydesk_wire.errors import Unreadable
 
 from copydesk_binance.fields import (
     SIDES,
-    TIME_WORDS,
-    Params,
     Payload,
-    Untranslatable,
-    WrongMode,
     flag,
     inner_of,
-    need,
     need_number,
     number_or_zero,
     object_of,
-    order_id_params,
     positive,
     rows,
-    text,
     text_of,
     whole,
     word_of,
@@ -386,6 +371,12 @@ def algo_order(payload: Any, account: str = "") -> AlgoReport:
     )
 
 
+def conditional_reports(body: Any) -> list[AlgoReport]:
+    """The conditional orders of a read; orders of other algorithms (TWAP, VP) are none."""
+    found = rows(body, "conditional orders")
+    return [algo_order(row) for row in found if row.get("algoType") in (None, "CONDITIONAL")]
+
+
 def _conditional(algo_type: Any) -> None:
     if algo_type not in (None, "CONDITIONAL"):
         raise Unreadable(f"Binance sent a {algo_type!r} order, which is no conditional order: it is not copied.")
@@ -415,215 +406,3 @@ def trade(payload: Any, account: str = "") -> Fill:
         maker=flag(body, "maker"),
         time_ms=whole(body, "time"),
     )
-
-
-# --- the account --------------------------------------------------------------------------------------------
-
-
-class AccountUpdate(Record):
-    """What one ACCOUNT_UPDATE tells: wallet balances by asset and positions that changed, as they are now."""
-
-    cause: str
-    wallets: dict[str, Decimal] = {}
-    positions: tuple[Position, ...] = ()
-    time_ms: int = 0
-
-
-def account_update(event: Payload, account: str = "") -> AccountUpdate:
-    """An ACCOUNT_UPDATE. Positions carry no mark price, leverage or liquidation price: the venue sends none."""
-    body = object_of(need(object_of(event, "an account update"), "a"), "an account update")
-    return AccountUpdate(
-        cause=str(body.get("m") or ""),
-        wallets={text_of(row, "a"): need_number(row, "wb") for row in rows(body.get("B") or [], "balances")},
-        positions=tuple(position_update(row, account) for row in rows(body.get("P") or [], "positions")),
-        time_ms=whole(event, "T", "E"),
-    )
-
-
-def position_update(payload: Any, account: str = "") -> Position:
-    """One position inside an ACCOUNT_UPDATE."""
-    body = object_of(payload, "a position")
-    return Position(
-        account=account,
-        symbol=text_of(body, "s"),
-        position_side=word_of(body, POSITION_SIDES, "ps"),
-        quantity=need_number(body, "pa"),
-        entry_price=number_or_zero(body, "ep"),
-        unrealised=number_or_zero(body, "up"),
-    )
-
-
-def position(payload: Any, account: str = "") -> Position:
-    """A row of positionRisk (v1 to v3) or of an account's positions. v3 tells no leverage: it follows from the margin."""
-    body = object_of(payload, "a position")
-    leverage = number_or_zero(body, "leverage")
-    margin = number_or_zero(body, "positionInitialMargin")
-    if not leverage and margin > 0:
-        leverage = (abs(number_or_zero(body, "notional")) / margin).quantize(Decimal(1))
-    return Position(
-        account=account,
-        symbol=text_of(body, "symbol"),
-        position_side=word_or(body, POSITION_SIDES, "positionSide", PositionSide.NET),
-        quantity=need_number(body, "positionAmt"),
-        entry_price=number_or_zero(body, "entryPrice"),
-        mark_price=number_or_zero(body, "markPrice"),
-        unrealised=number_or_zero(body, "unRealizedProfit", "unrealizedProfit"),
-        leverage=leverage,
-        liquidation_price=number_or_zero(body, "liquidationPrice"),
-    )
-
-
-def balance(payload: Any, account: str = "", currency: str = "USDT", time_ms: int = 0) -> Balance:
-    """An account (v1 to v3): equity is the margin balance, cash the wallet balance, both over all that counts as margin."""
-    body = object_of(payload, "an account")
-    return Balance(
-        account=account,
-        currency=currency,
-        equity=need_number(body, "totalMarginBalance"),
-        cash=need_number(body, "totalWalletBalance"),
-        available=need_number(body, "availableBalance", "maxWithdrawAmount"),
-        time_ms=time_ms,
-    )
-
-
-def asset_balance(payload: Any, account: str = "") -> Balance:
-    """One row of the balance read: one asset's wallet."""
-    body = object_of(payload, "a balance")
-    cash = need_number(body, "balance")
-    return Balance(
-        account=account,
-        currency=text_of(body, "asset"),
-        equity=cash + number_or_zero(body, "crossUnPnl"),
-        cash=cash,
-        available=need_number(body, "availableBalance"),
-        time_ms=whole(body, "updateTime"),
-    )
-
-
-def leverage_params(change: LeverageChange) -> Params:
-    return {"symbol": change.symbol, "leverage": str(int(change.leverage))}
-
-
-def margins(payload: Any) -> tuple[MarginSetting, ...]:
-    """The answer to symbolConfig."""
-    modes = {"CROSSED": "cross", "ISOLATED": "isolated"}
-    return tuple(
-        MarginSetting(
-            symbol=str(row.get("symbol", "")),
-            leverage=number_or_zero(row, "leverage"),
-            mode=modes.get(str(row.get("marginType", "")), ""),
-        )
-        for row in rows(payload, "symbols' settings")
-    )
-
-
-def leverage_change(event: Payload) -> tuple[str, Decimal] | None:
-    """An ACCOUNT_CONFIG_UPDATE: (symbol, leverage), or None where it tells of the multi-assets mode."""
-    body = object_of(event, "an account setting").get("ac")
-    if body is None:
-        object_of(need(event, "ai"), "an account setting")
-        return None
-    return text_of(object_of(body, "a setting"), "s"), need_number(body, "l")
-
-
-# --- the market ---------------------------------------------------------------------------------------------
-
-
-def instrument(payload: Any) -> Instrument:
-    """One symbol of exchangeInfo with its filters."""
-    body = object_of(payload, "a symbol")
-    filters = {str(row.get("filterType")): row for row in rows(need(body, "filters"), "filters")}
-    lot: Payload = filters.get("LOT_SIZE", {})
-    market_lot: Payload = filters.get("MARKET_LOT_SIZE", {})
-    price: Payload = filters.get("PRICE_FILTER", {})
-    notional: Payload = filters.get("MIN_NOTIONAL", {})
-    return Instrument(
-        symbol=text_of(body, "symbol"),
-        base=str(body.get("baseAsset") or ""),
-        quote=str(body.get("quoteAsset") or ""),
-        settle=str(body.get("marginAsset") or body.get("quoteAsset") or ""),
-        contract=Contract.LINEAR,
-        price_tick=number_or_zero(price, "tickSize"),
-        quantity_step=number_or_zero(lot, "stepSize"),
-        min_quantity=number_or_zero(lot, "minQty"),
-        max_quantity=number_or_zero(lot, "maxQty"),
-        market_max_quantity=number_or_zero(market_lot, "maxQty"),
-        min_notional=number_or_zero(notional, "notional", "minNotional"),
-        trading=body.get("status", body.get("contractStatus")) == "TRADING",
-    )
-
-
-# --- requests -----------------------------------------------------------------------------------------------
-
-
-def place_params(client_id: str, terms: Terms, *, hedge_mode: bool) -> tuple[str, Params]:
-    """The path and the parameters that place an order. Conditional types have a service of their own.
-
-    In hedge mode the venue refuses reduce-only, which the position side implies there. Raises `Untranslatable`.
-    """
-    params: Params = {"symbol": terms.symbol, "side": terms.side.value.upper(), "type": TYPE_WORDS[terms.type]}
-    if hedge_mode:
-        if terms.position_side is PositionSide.NET:
-            raise WrongMode(f"The account is in hedge mode: an order on {terms.symbol} must say long or short.")
-        params["positionSide"] = terms.position_side.value.upper()
-    elif terms.position_side is not PositionSide.NET:
-        raise WrongMode(f"The account is in one-way mode: an order on {terms.symbol} cannot be {terms.position_side}.")
-    whole_position = terms.close_position and terms.type in _CLOSES_POSITION
-    if whole_position:
-        params["closePosition"] = "true"
-    else:
-        params["quantity"] = text(terms.quantity)
-        if (terms.reduce_only or terms.close_position) and not hedge_mode:
-            params["reduceOnly"] = "true"
-    if terms.type.has_price:
-        if terms.price is None:
-            raise Untranslatable(f"A {terms.type} order needs a price.")
-        params["price"] = text(terms.price)
-        params["timeInForce"] = "GTX" if terms.post_only else TIME_WORDS[terms.time_in_force]
-    if not terms.type.is_conditional:
-        return "order", params | {"newClientOrderId": client_id, "newOrderRespType": "RESULT"}
-    return "algoOrder", params | _condition(terms) | {"clientAlgoId": client_id, "algoType": "CONDITIONAL"}
-
-
-_CLOSES_POSITION = frozenset({OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET})
-
-
-def _condition(terms: Terms) -> Params:
-    if terms.trigger_by not in TRIGGER_WORDS:
-        raise Untranslatable(f"Binance triggers by the last or the mark price, not by the {terms.trigger_by} price.")
-    params = {"workingType": TRIGGER_WORDS[terms.trigger_by]}
-    if terms.type is OrderType.TRAILING_STOP:
-        if terms.trail_percent is None:
-            raise Untranslatable("A trailing stop needs a trail in percent.")
-        params["callbackRate"] = text(terms.trail_percent)
-        if terms.trigger_price is not None:
-            params["activatePrice"] = text(terms.trigger_price)
-    elif terms.trigger_price is None:
-        raise Untranslatable(f"A {terms.type} order needs a trigger price.")
-    else:
-        params["triggerPrice"] = text(terms.trigger_price)
-    return params
-
-
-def modify_params(change: OrderChange) -> Params:
-    """The parameters that amend a limit order: the venue wants side, price and total quantity together."""
-    terms = change.terms
-    if terms.type is not OrderType.LIMIT or terms.price is None:
-        raise Untranslatable(f"Binance amends limit orders only, not a {terms.type} order.")
-    return {
-        "symbol": terms.symbol,
-        "side": terms.side.value.upper(),
-        "quantity": text(terms.quantity),
-        "price": text(terms.price),
-    } | order_id_params(change.ref)
-
-
-def ref_params(ref: OrderRef) -> tuple[str, Params]:
-    """The path and the parameters that name one order, for a cancel or a query."""
-    if ref.venue_id.startswith(ALGO_PREFIX):
-        return "algoOrder", {"algoId": ref.venue_id.removeprefix(ALGO_PREFIX)}
-    if ref.type.is_conditional and not ref.venue_id:
-        if not ref.client_id:
-            raise Untranslatable("An order is named by its client id or its venue id; this one has neither.")
-        return "algoOrder", {"clientAlgoId": ref.client_id}
-    return "order", {"symbol": ref.symbol} | order_id_params(ref)

@@ -8,16 +8,17 @@ not missed. Where the private stream tells of anything meanwhile, all is read on
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import NotReady
 from copydesk.model import Fill, Order, Position, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
 from copydesk_wire.errors import NoReply
 
 from copydesk_bitfinex import translate
-from copydesk_bitfinex.session import Session
 from copydesk_bitfinex.symbols import name_of
+
+if TYPE_CHECKING:
+    from copydesk_bitfinex.session import Session
 
 CLOCK_MARGIN_MS = 1000
 """History is read from so much earlier: this machine's idea of the venue's time is never exact."""
@@ -26,14 +27,7 @@ PAGES = 40
 """More history than this many pages is not read at once."""
 
 
-async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
-
-
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:

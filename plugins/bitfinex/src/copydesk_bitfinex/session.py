@@ -23,24 +23,29 @@ from copydesk.model import (
     NewOrder,
     Order,
     OrderChange,
+    OrderGroup,
     OrderRef,
     OrderType,
     Outcome,
     Position,
     Rejected,
     RejectReason,
+    SnapshotRequest,
     Terms,
     Unknown,
 )
 from copydesk.model import Side as OrderSide
 from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
+from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
 
 from copydesk_bitfinex import DEFAULT_CURRENCY, translate
 from copydesk_bitfinex.entry import Entry
 from copydesk_bitfinex.errors import Reply, meaning, raise_for, refusal
 from copydesk_bitfinex.markets import Venue
+from copydesk_bitfinex.reading import Reading
+from copydesk_bitfinex.stream import PriceStream, PrivateStream
 from copydesk_bitfinex.symbols import is_exchange, name_of
 from copydesk_bitfinex.translate import Params, Row, Told, Untranslatable, Wallet, cid_of
 
@@ -127,10 +132,10 @@ class Session(session.Session[Venue]):
             raise_for(reply, f"POST {path}")
         return translate.rows(reply.body, path)
 
-    async def _trade(self, path: str, params: Params, what: str) -> Row | Rejected | Unknown:
+    async def _trade(self, path: str, params: Params, what: str, *, by_rest: bool = False) -> Row | Rejected | Unknown:
         """Send what trades; the notification that answers it."""
         try:
-            reply = await self._send(path, params)
+            reply = await (self.request(f"w/order/{path}", params) if by_rest else self._send(path, params))
         except NoReply as error:
             return Unknown(message=f"{what}: {error}")
         except (NotSent, NotReady) as error:
@@ -146,6 +151,15 @@ class Session(session.Session[Venue]):
             with contextlib.suppress(NotSent):
                 return Reply(status=200, text="", body=await self.entry.ask(path, params))
         return await self.request(f"w/order/{path}", params)
+
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
 
     # --- orders ---
 
@@ -171,6 +185,26 @@ class Session(session.Session[Venue]):
             return Accepted(order=self._answered(answer, params["cid"]))
         except Unreadable as error:
             return Unknown(message=f"{what}: {error}")
+
+    async def place_group(self, group: OrderGroup) -> Outcome:
+        """Place a stop and a target as an OCO. By REST: its answer has both orders, the websocket's only names one."""
+        names = [leg.client_id for leg in group.legs]
+        what = f"place {' and '.join(names)}"
+        try:
+            exits = tuple([replace(leg, terms=await self._exchange_exit(leg.terms)) for leg in group.legs])
+            params = translate.group_params(OrderGroup(legs=exits))
+        except Untranslatable as error:
+            return Rejected(reason=error.reason, message=f"{what}: {error}", code=NOT_SENT)
+        for name in names:
+            self._name(name)
+        answer = await self._trade("submit", params, what, by_rest=True)
+        if not isinstance(answer, list):
+            return answer
+        try:
+            placed = [self._answered(answer, cid_of(name)) for name in names]
+        except Unreadable as error:
+            return Unknown(message=f"{what}: {error}")
+        return Accepted(legs=tuple(order for order in placed if order is not None))
 
     def _answered(self, notification: Row, cid: int) -> Order | None:
         """The order in the notification that answers a placement; None for one that has only its first fields."""

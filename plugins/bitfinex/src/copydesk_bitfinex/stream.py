@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, VenueError
@@ -22,21 +22,20 @@ from copydesk.model import (
     OrderEvent,
     PositionEvent,
     PriceEvent,
-    Subscription,
-    VenueEvent,
 )
 from copydesk_wire import streaming
 from copydesk_wire.errors import Family, NoReply, Unreadable
-from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting
 from msgspec.structs import replace
 
 from copydesk_bitfinex import translate
 from copydesk_bitfinex.entry import Entry
 from copydesk_bitfinex.errors import meaning_of
-from copydesk_bitfinex.session import Session
 from copydesk_bitfinex.symbols import name_of
 from copydesk_bitfinex.translate import Row
+
+if TYPE_CHECKING:
+    from copydesk_bitfinex.session import Session
 
 log = logging.getLogger("copydesk.bitfinex")
 
@@ -62,17 +61,6 @@ class Timing(streaming.Timing):
 
 
 TIMING = Timing()
-
-
-def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    tell = not subscription.private
-    return session_events(
-        session,
-        subscription,
-        lambda feed: PrivateStream(session, feed).run(),
-        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
-    )
 
 
 class Sequence:

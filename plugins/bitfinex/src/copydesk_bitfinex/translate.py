@@ -19,6 +19,7 @@ from copydesk.model import (
     Fill,
     Instrument,
     Order,
+    OrderGroup,
     OrderStatus,
     OrderType,
     Position,
@@ -55,8 +56,8 @@ PRICE_DIGITS = 5
 """Prices have five significant digits; what is longer the venue cuts."""
 FINEST_TICK = Decimal("1e-8")
 CID_BITS = 45
-LABEL = "label"
-"""Where in an order's meta its client id stands as text."""
+LABEL, STOP_LABEL = "label", "stop_label"
+"""Where in an order's meta its client id stands as text. The two orders of an OCO have one meta, with both."""
 
 TYPES: dict[str, tuple[OrderType, TimeInForce]] = {
     # the venue's type without "EXCHANGE ": (ours, how long it stands)
@@ -178,10 +179,9 @@ def cid_date(time_ms: int) -> str:
 
 def client_id_of(cid: int, meta: Any) -> str:
     """The client id of an order: the text that it was placed with where the venue gives it back, else its number."""
-    label = meta.get(LABEL) if isinstance(meta, Mapping) else None
-    if isinstance(label, str) and label and cid_of(label) == cid:
-        return label
-    return str(cid) if cid else ""
+    labels = [meta.get(name) for name in (LABEL, STOP_LABEL)] if isinstance(meta, Mapping) else []
+    named = (label for label in labels if isinstance(label, str) and label and cid_of(label) == cid)
+    return next(named, str(cid) if cid else "")
 
 
 # --- orders -------------------------------------------------------------------------------------------------
@@ -236,8 +236,17 @@ def order(row: Row) -> Told:
             created_ms=created,
             updated_ms=max(created, _whole(row, 5, "mts_update")),
             reason=_reason(status_text),
+            group=_group(row, flags),
         ),
     )
+
+
+def _group(row: Row, flags: int) -> str:
+    """What the two orders of an OCO have in common: the number of the one that caused the other to be placed."""
+    caused_by = _whole(row, 25, "placed_id")
+    if caused_by > 0:
+        return str(caused_by)
+    return _id(row, 0, "id") if flags & OCO else ""
 
 
 def _type(word: str) -> tuple[OrderType, TimeInForce]:
@@ -428,6 +437,29 @@ def place_params(client_id: str, terms: Terms, *, last_price: Decimal | None = N
         params["flags"] = flags
     params["meta"] = {LABEL: client_id}
     return params
+
+
+def group_params(group: OrderGroup) -> Params:
+    """What `order/submit` takes for a stop and a target of which one cancels the other: a limit order with
+    `price_oco_stop`. Raises `Untranslatable`."""
+    targets = [leg for leg in group.legs if leg.terms.type is OrderType.LIMIT]
+    stops = [leg for leg in group.legs if leg.terms.type is OrderType.STOP_MARKET]
+    if len(targets) != 1 or len(stops) != 1:
+        raise Untranslatable("Bitfinex links a limit order and a stop, and nothing else.")
+    (target,), (stop,) = targets, stops
+    if any(getattr(target.terms, name) != getattr(stop.terms, name) for name in _SHARED):
+        raise Untranslatable("The two orders of a group have one symbol, one side and one quantity.")
+    _check(stop.terms)
+    params = place_params(target.client_id, target.terms)
+    assert stop.terms.trigger_price is not None
+    params["flags"] = params.get("flags", 0) | OCO
+    params["price_oco_stop"] = text_of(stop.terms.trigger_price)
+    params["cid_oco"] = cid_of(stop.client_id)
+    params["meta"] = {LABEL: target.client_id, STOP_LABEL: stop.client_id}
+    return params
+
+
+_SHARED = ("symbol", "side", "quantity", "reduce_only")
 
 
 def _check(terms: Terms) -> None:

@@ -10,15 +10,16 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
 from copydesk_wire.fields import Payload, rows
 from msgspec.structs import replace
 
 from copydesk_bitmex import translate
-from copydesk_bitmex.session import Session
+
+if TYPE_CHECKING:
+    from copydesk_bitmex.session import Session
 
 MARGIN_MS = 1_000
 """History is read from so much earlier: clocks differ."""
@@ -26,14 +27,7 @@ PAGE = 500
 PAGES = 100
 
 
-async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
-
-
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:

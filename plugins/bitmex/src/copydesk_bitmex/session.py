@@ -29,16 +29,20 @@ from copydesk.model import (
     Position,
     Rejected,
     RejectReason,
+    SnapshotRequest,
     Terms,
     Unknown,
 )
 from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
 from copydesk_wire.fields import decimal, decimal_or_zero, object_, rows
+from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
 
 from copydesk_bitmex import translate
 from copydesk_bitmex.errors import Reply, meaning, raise_for, refusal, retry_after_ms, sentence_meaning
+from copydesk_bitmex.reading import Reading
+from copydesk_bitmex.stream import PriceStream, PrivateStream
 from copydesk_bitmex.translate import MarginRow, Untranslatable
 from copydesk_bitmex.venue import Signer, Venue
 
@@ -108,6 +112,15 @@ class Session(session.Session[Venue]):
         except NoReply as error:
             return Unknown(message=f"{what}: {error}")
         return reply if reply.is_fine else refusal(reply, what)
+
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
 
     # --- orders ---
 

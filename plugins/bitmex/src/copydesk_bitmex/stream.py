@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, VenueError
@@ -21,19 +21,18 @@ from copydesk.model import (
     OrderEvent,
     PositionEvent,
     PriceEvent,
-    Subscription,
-    VenueEvent,
 )
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable, read_json
 from copydesk_wire.fields import Payload, rows
-from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 
 from copydesk_bitmex import translate
-from copydesk_bitmex.session import Session
 from copydesk_bitmex.tables import Table
 from copydesk_bitmex.venue import EXPIRES_S
+
+if TYPE_CHECKING:
+    from copydesk_bitmex.session import Session
 
 log = logging.getLogger("copydesk.bitmex")
 
@@ -49,17 +48,6 @@ class Timing(streaming.Timing):
 
 TIMING = Timing()
 TABLES = ("order", "execution", "position", "margin")
-
-
-def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    tell = not subscription.private
-    return session_events(
-        session,
-        subscription,
-        lambda feed: PrivateStream(session, feed).run(),
-        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
-    )
 
 
 class _Realtime(Reconnecting):

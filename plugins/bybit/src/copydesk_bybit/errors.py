@@ -219,6 +219,7 @@ MESSAGES: tuple[tuple[int, str, Meaning], ...] = (
     (10001, "price", _R.PRICE),
     (10001, "symbol", _R.SYMBOL),
     (10001, "reduce-only", _R.NOTHING_TO_REDUCE),
+    (10001, "zero position", _R.NOTHING_TO_REDUCE),
     (10001, "request expired", Family.CLOCK),
     (110017, "same side", _R.NOTHING_TO_REDUCE),
     (10004, "timestamp", Family.CLOCK),

@@ -11,7 +11,7 @@ from copydesk_ccxt import venue
 from copydesk_wire import fields
 from copydesk_wire.errors import NoReply, Unreadable
 
-from copydesk_bybit import translate
+from copydesk_bybit import listing, translate
 from copydesk_bybit.errors import Reply, raise_for, read_answer
 from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT
 
@@ -44,10 +44,10 @@ class Venue(venue.Venue):
         urls["ws"]["private"]["trade"] = f"{ws_url}/v5/trade"
 
     async def read_clock(self) -> int:
-        return translate.server_time((await self.ask("time")).body)
+        return listing.server_time((await self.ask("time")).body)
 
     def read_instrument(self, info: Any) -> Instrument:
-        return translate.instrument(info, category_of_row(info))
+        return listing.instrument(info, category_of_row(info))
 
     async def list_instruments(self) -> Iterable[Any]:
         found: list[Any] = []

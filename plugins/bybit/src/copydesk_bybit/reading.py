@@ -12,17 +12,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import VenueError
-from copydesk.model import Fill, Order, OrderRef, Position, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
+from copydesk.model import Fill, Order, OrderRef, OrderType, Position, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
-from copydesk_bybit import translate
-from copydesk_bybit.session import Session
+from copydesk_bybit import listing, translate
+from copydesk_bybit.sending import Params
 from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT, category_of, name_of
-from copydesk_bybit.translate import Params
+
+if TYPE_CHECKING:
+    from copydesk_bybit.session import Session
 
 WINDOW_MS = 7 * 24 * 3600 * 1000 - 1000
 """The venue answers for at most seven days at once."""
@@ -34,14 +35,7 @@ SETTLE_COINS = ("USDT", "USDC")
 MANY_PRICES = 5
 
 
-async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
-
-
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
@@ -72,7 +66,7 @@ class _Reading:
         return Snapshot(
             scope=request.scope,
             time_ms=time_ms,
-            orders=tuple(self.orders.values()),
+            orders=tuple(self._orders()),
             positions=tuple(held),
             balance=replace(balance, time_ms=time_ms),
             fills=tuple(sorted(self.fills.values(), key=lambda fill: (fill.time_ms, fill.execution_id))),
@@ -92,7 +86,7 @@ class _Reading:
     async def _held(self, category: str, coin: str) -> list[Position]:
         params = {"category": category, "limit": "200"} | ({"settleCoin": coin} if coin else {})
         rows = await self.session.pages("position/list", params, "positions")
-        return [position for row in rows if (position := translate.position(row, category)).quantity]
+        return [position for row in rows if (position := self.session.trailing.note(row, category)).quantity]
 
     async def _open(self, category: str, coin: str) -> None:
         params = {"category": category, "limit": "50"} | ({"settleCoin": coin} if coin else {})
@@ -108,6 +102,11 @@ class _Reading:
             known.status.is_final,
         ):
             self.orders[order.venue_id] = self.session.note_order(order)
+
+    def _orders(self) -> list[Order]:
+        """All that were read; trailing stops with the distances that their positions have told."""
+        learn = self.session.trailing.learn
+        return [learn(order) if order.terms.type is OrderType.TRAILING_STOP else order for order in self.orders.values()]
 
     # --- what was ---
 
@@ -170,7 +169,7 @@ class _Reading:
 
     async def _tickers(self, params: dict[str, str]) -> dict[str, Decimal]:
         body = (await self.session.venue.ask("tickers", params)).body
-        quotes = [translate.ticker(row, params["category"]) for row in translate.rows_of(body, "tickers")]
+        quotes = [listing.ticker(row, params["category"]) for row in translate.rows_of(body, "tickers")]
         return {quote.symbol: quote.last for quote in quotes if quote.last is not None}
 
 

@@ -23,25 +23,32 @@ from copydesk.model import (
     Order,
     OrderChange,
     OrderRef,
+    OrderType,
     Outcome,
     Position,
     PositionSide,
     Rejected,
     RejectReason,
     Side,
+    SnapshotRequest,
     Terms,
     Unknown,
 )
 from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
 from copydesk_wire.errors import Family, NoReply, NotSent
+from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
 
-from copydesk_bybit import translate
+from copydesk_bybit import listing, sending, translate, words
 from copydesk_bybit.errors import NOT_KNOWN, Reply, meaning, raise_for, read_answer, refusal, wait_ms
 from copydesk_bybit.markets import Venue
+from copydesk_bybit.reading import Reading
+from copydesk_bybit.sending import Params, Untranslatable
+from copydesk_bybit.stream import PriceStream, PrivateStream
 from copydesk_bybit.symbols import SPOT, category_of, name_of, ours
-from copydesk_bybit.translate import Execution, Params, Untranslatable, Wallet
+from copydesk_bybit.trailing import Trailing
+from copydesk_bybit.translate import Execution, Wallet
 
 log = logging.getLogger("copydesk.bybit")
 
@@ -67,6 +74,8 @@ class Session(session.Session[Venue]):
         self._hedged: dict[str, bool] = {}
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
+        self.trailing = Trailing(self)
+        self.permissions: tuple[str, ...] | None = None  # what Bybit says that the key may do
 
     @property
     def signer(self) -> Any:
@@ -129,7 +138,7 @@ class Session(session.Session[Venue]):
             if not cursor or not page or cursor == before or (most and len(rows) >= most):
                 return rows
 
-    async def _trade(self, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
+    async def trade(self, path: str, params: Params, what: str) -> Reply | Rejected | Unknown:
         try:
             reply = await self.request("POST", path, params)
         except NotSent as error:
@@ -141,18 +150,29 @@ class Session(session.Session[Venue]):
             return Unknown(message=f"{what}: {error}")
         return reply if reply.is_fine else refusal(reply, what, self.venue.now_ms())
 
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
+
     # --- orders ---
 
     async def place(self, order: NewOrder) -> Outcome:
         """Place an order under its client id, unchanged. The reply tells that the venue has it, not its state."""
+        if order.terms.type is OrderType.TRAILING_STOP:
+            return await self.trailing.place(order)
         what = f"place {order.client_id}"
         try:
             order = replace(order, terms=await self._spot_exit(order.terms))
-            params = translate.place_params(order)
+            params = sending.place_params(order)
             await self._check_spot_trigger(order.terms)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}")
-        answer = await self._trade("order/create", params, what)
+        answer = await self.trade("order/create", params, what)
         if isinstance(answer, Reply):
             if order.terms.position_side is not PositionSide.NET:
                 self._hedged[order.terms.symbol] = True
@@ -162,26 +182,30 @@ class Session(session.Session[Venue]):
 
     async def modify(self, change: OrderChange) -> Outcome:
         """Give a working order a new price, trigger price and total quantity."""
+        if change.ref.type is OrderType.TRAILING_STOP:
+            return await self.trailing.modify(change)
         what = f"modify {change.ref.client_id or change.ref.venue_id}"
         try:
             change = replace(change, terms=await self._spot_exit(change.terms))
-            params = translate.modify_params(change)
+            params = sending.modify_params(change)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}")
-        answer = await self._trade("order/amend", params, what)
+        answer = await self.trade("order/amend", params, what)
         return Accepted() if isinstance(answer, Reply) else answer
 
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel an order. Spot keeps orders that wait for their trigger apart until they are triggered."""
+        if ref.type is OrderType.TRAILING_STOP:
+            return await self.trailing.cancel(ref)
         what = f"cancel {ref.client_id or ref.venue_id}"
         try:
-            params = translate.ref_params(ref)
+            params = sending.ref_params(ref)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}")
-        service = translate.filter_of(ref.type, ref.symbol)
-        answer = await self._trade("order/cancel", params | ({"orderFilter": service} if service else {}), what)
+        service = sending.filter_of(ref.type, ref.symbol)
+        answer = await self.trade("order/cancel", params | ({"orderFilter": service} if service else {}), what)
         if service and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
-            answer = await self._trade("order/cancel", params, what)
+            answer = await self.trade("order/cancel", params, what)
         return Accepted() if isinstance(answer, Reply) else answer
 
     async def _spot_exit(self, terms: Terms) -> Terms:
@@ -213,22 +237,37 @@ class Session(session.Session[Venue]):
         if terms.trigger_price is None or category_of(terms.symbol) != SPOT:
             return
         try:
-            body = (await self.venue.ask("tickers", {"category": SPOT, "symbol": name_of(terms.symbol)})).body
-            last = translate.ticker(translate.rows_of(body, "tickers")[0], SPOT).last or ZERO
-        except (VenueError, IndexError) as error:
-            raise Untranslatable(
-                f"The price of {terms.symbol} could not be read: {error}", RejectReason.OVERLOADED
-            ) from None
-        if (terms.trigger_price > last) != translate.rises_to_trigger(terms):
+            last = await self.last_price(terms.symbol)
+        except VenueError as error:
+            raise Untranslatable(str(error), RejectReason.OVERLOADED) from None
+        if (terms.trigger_price > last) != sending.rises_to_trigger(terms):
             where = f"trigger {terms.trigger_price}, price {last}"
             raise Untranslatable(f"The {terms.type} order would trigger at once: {where}.", RejectReason.PRICE)
 
+    async def last_price(self, symbol: str) -> Decimal:
+        """The latest price. Raises `NotReady` where it cannot be read."""
+        category = category_of(symbol)
+        try:
+            body = (await self.venue.ask("tickers", {"category": category, "symbol": name_of(symbol)})).body
+            last = listing.ticker(translate.rows_of(body, "tickers")[0], category).last
+        except (VenueError, IndexError) as error:
+            raise NotReady(f"The price of {symbol} could not be read: {error}") from None
+        if last is None:
+            raise NotReady(f"{symbol} has no price.")
+        return last
+
     async def look_up(self, ref: OrderRef) -> Order | None:
-        """What the venue knows of one order; None where it says that it does not know it.
+        """What the venue knows of one order; None where it says that it does not know it."""
+        if ref.type is OrderType.TRAILING_STOP:
+            return await self.trailing.look_up(ref)
+        return await self.look_up_by_id(ref)
+
+    async def look_up_by_id(self, ref: OrderRef) -> Order | None:
+        """What the venue knows of the order with this id, its own or the client's; None where it does not know it.
 
         `order/realtime` has what works and the 500 that ended last, `order/history` what ended before.
         """
-        params = translate.ref_params(ref)
+        params = sending.ref_params(ref)
         category = str(params["category"])
         for path in ("order/realtime", "order/history"):
             try:
@@ -248,7 +287,7 @@ class Session(session.Session[Venue]):
         self._note_side(order.venue_id, order.terms.position_side)
         if order.terms.position_side is not PositionSide.NET:
             self._hedged[order.terms.symbol] = True
-        return order
+        return self.trailing.known(order) if order.terms.type is OrderType.TRAILING_STOP else order
 
     def _note_side(self, venue_id: str, side: PositionSide) -> None:
         if venue_id:
@@ -265,11 +304,12 @@ class Session(session.Session[Venue]):
 
     def fill_of(self, told: Execution) -> Fill:
         """The execution as a fill of its side of a hedge: its order's, else what follows from what it closed."""
-        fill = told.fill
-        known = self._sides.get(fill.venue_id)
+        fill, known = told.fill, self._sides.get(told.fill.venue_id)
         if known is not None:
-            return told.with_side(known)
-        return told.with_side(told.hedge_side) if self._hedged.get(fill.symbol) else fill
+            fill = told.with_side(known)
+        elif self._hedged.get(fill.symbol):
+            fill = told.with_side(told.hedge_side)
+        return fill if fill.client_id else replace(fill, client_id=self.trailing.name_of(fill.venue_id))
 
     async def learn_mode(self, symbol: str) -> None:
         """Ask whether a symbol is in hedge mode: the venue tells an empty position for each side. Raises as `read` does."""
@@ -282,6 +322,10 @@ class Session(session.Session[Venue]):
     async def log_in(self) -> None:
         """Check the key and its account. Raises `AuthFailed` or `NotReady`."""
         self.keep_wallet(await self.read_wallet())
+        try:
+            self.permissions = translate.permissions(await self.read("user/query-api"))
+        except VenueError as error:  # told to people only: nothing depends on it
+            log.info("%s: what its key may do could not be read: %s", self.name, error)
 
     async def read_wallet(self) -> Wallet:
         """The unified account, at the venue's present time."""
@@ -345,9 +389,9 @@ class Session(session.Session[Venue]):
 
     async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
         """Past bars, oldest first. Raises `Refused` for an interval that the venue does not have."""
-        interval = translate.INTERVALS.get(request.interval)
+        interval = words.INTERVALS.get(request.interval)
         if interval is None:
-            raise Refused(f"Bybit has no candles of {request.interval}; use one of {sorted(translate.INTERVALS)}.")
+            raise Refused(f"Bybit has no candles of {request.interval}; use one of {sorted(words.INTERVALS)}.")
         params = {
             "category": category_of(request.symbol),
             "symbol": name_of(request.symbol),
@@ -355,7 +399,7 @@ class Session(session.Session[Venue]):
             "limit": str(max(1, min(request.limit, MAX_CANDLES))),
         }
         rows = translate.result_of((await self.venue.ask("kline", params)).body).get("list")
-        return tuple(translate.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
+        return tuple(listing.candle(row) for row in reversed(rows if isinstance(rows, list) else []))
 
 
 async def connect(settings: ConnectionSettings) -> Session:

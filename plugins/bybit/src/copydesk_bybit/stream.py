@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, VenueError
@@ -18,22 +18,22 @@ from copydesk.model import (
     FillEvent,
     Gap,
     OrderEvent,
+    OrderType,
     PositionEvent,
     PriceEvent,
-    Subscription,
-    VenueEvent,
 )
 from copydesk_wire import fields
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.fields import Payload
-from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
 from msgspec.structs import replace
 
-from copydesk_bybit import translate
-from copydesk_bybit.session import Session
+from copydesk_bybit import listing, translate
+from copydesk_bybit.listing import Quote
 from copydesk_bybit.symbols import CATEGORIES, category_of, name_of
-from copydesk_bybit.translate import Quote
+
+if TYPE_CHECKING:
+    from copydesk_bybit.session import Session
 
 log = logging.getLogger("copydesk.bybit")
 
@@ -45,17 +45,6 @@ TOPICS = ("order", "execution", "position", "wallet")
 IGNORED = frozenset({"greeks", "dcp", "execution.fast"})
 SPOT_ARGS = 10
 TIMING = Timing(heartbeat=PING_S)
-
-
-def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    tell = not subscription.private
-    return session_events(
-        session,
-        subscription,
-        lambda feed: PrivateStream(session, feed).run(),
-        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
-    )
 
 
 class _Stream(Reconnecting):
@@ -157,6 +146,15 @@ class PrivateStream(_Stream):
             return  # options are not copied
         order = self.session.note_order(translate.order(row))
         await self._know(order.terms.symbol)
+        if order.terms.type is OrderType.TRAILING_STOP:
+            try:
+                async with asyncio.timeout(DOUBT_S):
+                    order = await self.session.trailing.told(order)
+            except (VenueError, TimeoutError) as error:
+                self.feed.put(
+                    Gap(reason=f"It could not be told how far the trailing stop {order.venue_id} trails: {error}")
+                )
+                return
         self.session.hear(order.terms.symbol, order.updated_ms)
         self.feed.put(OrderEvent(order=order))
 
@@ -194,9 +192,11 @@ class PrivateStream(_Stream):
     def _position(self, row: Payload) -> None:
         if fields.text_or(row, "category") not in CATEGORIES:
             return
-        position = translate.position(row)
+        position = self.session.trailing.note(row, fields.text(row, "category"))
         self.session.hear(position.symbol, fields.whole(row, "updatedTime"))
         self.feed.put(PositionEvent(position=position))
+        if (order := self.session.trailing.changed(position)) is not None:
+            self.feed.put(OrderEvent(order=order))
 
     def _wallet(self, frame: Payload) -> None:
         for row in translate.frame_rows(frame):
@@ -243,7 +243,7 @@ class PriceStream(_Stream):
             if isinstance(frame, dict):
                 if reason := translate.refusal_of(frame):
                     log.warning("%s: Bybit refused a price topic: %s", self.session.name, reason)
-                for event in translate.quotes(frame, category):
+                for event in listing.quotes(frame, category):
                     self._keep(event)
 
     def _keep(self, event: PriceEvent | Quote) -> None:

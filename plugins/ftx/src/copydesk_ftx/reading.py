@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
-from copydesk_ftx.session import Session
+
+if TYPE_CHECKING:
+    from copydesk_ftx.session import Session
 
 MARGIN_S = 1
 """History is read from so much earlier: FTX took whole seconds."""
@@ -28,14 +29,7 @@ PAGES = 200
 EVERYTHING = 20
 
 
-async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, positions, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
-
-
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:

@@ -28,6 +28,7 @@ from copydesk.model import (
     PositionEvent,
     Rejected,
     RejectReason,
+    SnapshotRequest,
     Unknown,
     VenueEvent,
 )
@@ -38,6 +39,8 @@ from msgspec.structs import replace
 
 from copydesk_ftx import translate
 from copydesk_ftx.errors import Reply, meaning, raise_for, refusal, retry_after_ms
+from copydesk_ftx.reading import Reading
+from copydesk_ftx.stream import PriceStream, PrivateStream
 from copydesk_ftx.translate import TRIGGER_PREFIX, TriggerOrder, Untranslatable
 from copydesk_ftx.triggers import Triggers
 from copydesk_ftx.venue import Signer, Venue
@@ -110,6 +113,15 @@ class Session(session.Session[Venue]):
         except NoReply as error:
             return Unknown(message=f"{what}: {error}")
         return reply if reply.is_fine else refusal(reply, what)
+
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
 
     # --- orders ---
 

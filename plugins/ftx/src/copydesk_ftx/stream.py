@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent, Subscription, VenueEvent
+from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable
-from copydesk_wire.session import events as session_events
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
-from copydesk_ftx.session import Session
+
+if TYPE_CHECKING:
+    from copydesk_ftx.session import Session
 
 log = logging.getLogger("copydesk.ftx")
 
@@ -38,17 +39,6 @@ class Timing(streaming.Timing):
 
 TIMING = Timing()
 CHANNELS = ("orders", "fills")
-
-
-def events(session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    tell = not subscription.private
-    return session_events(
-        session,
-        subscription,
-        lambda feed: PrivateStream(session, feed).run(),
-        lambda feed: PriceStream(session, feed, subscription.symbols, tell=tell).run(),
-    )
 
 
 class PrivateStream(Reconnecting):

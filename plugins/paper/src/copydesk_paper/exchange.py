@@ -29,7 +29,7 @@ from copydesk_paper.floor import Floor
 from copydesk_paper.groups import check_group, link
 from copydesk_paper.liquidation import Liquidation
 from copydesk_paper.margin import Pool
-from copydesk_paper.matching import Matching
+from copydesk_paper.matching import Commission, Matching
 from copydesk_paper.orders import WorkingOrder
 from copydesk_paper.records import (
     Cause,
@@ -56,7 +56,7 @@ class Exchange:
     """Accounts trade `instruments` with each other and with the recorded market that `apply` brings.
 
     `partial_fills`: n > 1 cuts what one order trades into up to n executions. `price_band`: how far beyond the mark price a
-    limit order may be aggressive (0.15 = 15 %, zero: any).
+    limit order may be aggressive (0.15 = 15 %, zero: any). `commission` takes the place of the two fees.
     """
 
     def __init__(
@@ -66,10 +66,11 @@ class Exchange:
         now_ms: Callable[[], int],
         maker_fee: Decimal = MAKER_FEE,
         taker_fee: Decimal = TAKER_FEE,
+        commission: Commission | None = None,
     ) -> None:
         self.now_ms = now_ms
         self._floor = Floor(instruments, now_ms)
-        self._matching = Matching(self._floor, maker_fee=maker_fee, taker_fee=taker_fee)
+        self._matching = Matching(self._floor, maker_fee=maker_fee, taker_fee=taker_fee, commission=commission)
         self._triggers = Triggers(self._floor)
         self._admission = Admission(self._floor, self._matching, self._triggers)
         self._liquidation = Liquidation(self._floor, self._matching)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ BATCH = 50
 """Events that are applied in one go at most before others get their turn."""
 
 
-class Market:
+class Market(ABC):
     """Instruments, a first book for each, and what happens then. One market drives one exchange.
 
     `raw_exchange_info` is the exchangeInfo answer as it was recorded; None for the synthetic market.
@@ -33,13 +34,13 @@ class Market:
         self.instruments = instruments
         self.raw_exchange_info = raw_exchange_info
 
+    @abstractmethod
     def books(self) -> list[MarketDepth]:
         """The first book of every symbol."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stream(self, exchange: Exchange) -> Iterator[Timed]:
         """What happens, without end."""
-        raise NotImplementedError
 
     def prime(self, exchange: Exchange) -> None:
         """Give every symbol its book, a last price and a past of a day (which is synthetic for real recordings too)."""

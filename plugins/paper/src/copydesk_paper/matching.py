@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
-from copydesk.model import ZERO, Contract, OrderStatus, Side, TimeInForce
+from copydesk.model import ZERO, Contract, Instrument, OrderStatus, Side, TimeInForce
 
 from copydesk_paper.book import BookSide
 from copydesk_paper.contracts import ceil_to_step, notional, to_cents
@@ -12,12 +13,21 @@ from copydesk_paper.floor import Floor
 from copydesk_paper.orders import WorkingOrder
 from copydesk_paper.records import MarketDepth, MarketTrade
 
+Commission = Callable[[Instrument, Decimal, Decimal, Decimal], Decimal]
+"""What an execution costs, from the instrument, what its order had filled before, its quantity and its price."""
+
 
 class Matching:
-    """Price-time priority over the floor's books. `slices`: into how many executions one order is cut at most."""
+    """Price-time priority over the floor's books. `slices`: into how many executions one order is cut at most.
 
-    def __init__(self, floor: Floor, *, maker_fee: Decimal, taker_fee: Decimal) -> None:
+    `commission`, where a venue has one, takes the place of the fees.
+    """
+
+    def __init__(
+        self, floor: Floor, *, maker_fee: Decimal, taker_fee: Decimal, commission: Commission | None = None
+    ) -> None:
         self._floor = floor
+        self._commission = commission
         self._fees = {True: maker_fee, False: taker_fee}
         self.slices = 0
 
@@ -134,6 +144,8 @@ class Matching:
         if order.liquidation:
             maker = False
         instrument = self._floor.instruments[order.symbol]
+        if self._commission is not None:
+            return self._commission(instrument, order.filled, quantity, price)
         if instrument.contract is Contract.SPOT and order.side is Side.BUY:
             return to_cents(quantity * self._fees[maker])
         return to_cents(notional(instrument, quantity, price) * self._fees[maker])

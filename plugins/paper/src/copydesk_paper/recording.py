@@ -11,7 +11,7 @@ import contextlib
 import gzip
 import io
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,14 @@ MAX_BYTES = 512 * 1024 * 1024
 
 
 class Recording:
-    """`snapshots` by symbol, `events` with their distance in time, `instruments` of the symbols that have a snapshot."""
+    """`snapshots` by symbol, `events` with their distance in time, `instruments` of the symbols that have a snapshot.
+
+    Another market of Binance's is a subclass: the name of its recordings, its words, and how it lists instruments.
+    """
+
+    exchange = "BINANCE_FUTURES"
+    market = "Binance futures"
+    trades = frozenset({"aggTrade"})
 
     def __init__(self, path: Path) -> None:
         self.exchange_info: dict[str, Any] = {}
@@ -42,17 +49,21 @@ class Recording:
             with contextlib.closing(lines(path)) as every:
                 for number, line in enumerate(every, start=1):
                     self._read(number, json.loads(line))
-            self.instruments = tuple(_instrument(entry) for entry in self._entries())
+            self.instruments = self.listed(self._entries())
         except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
             what = f"{type(error).__name__} {error}"
-            raise UsageError(f"{path}, line {number}: {what}; is it a raw recording of Binance futures?") from error
+            raise UsageError(f"{path}, line {number}: {what}; is it a raw recording of {self.market}?") from error
         if not self.instruments:
             raise UsageError(f"{path} has no exchangeInfo with depth snapshots of its symbols: nothing to replay")
 
+    def listed(self, entries: Iterable[dict[str, Any]]) -> tuple[Instrument, ...]:
+        """The instruments of exchangeInfo's entries."""
+        return tuple(_instrument(entry) for entry in entries)
+
     def _read(self, number: int, line: dict[str, Any]) -> None:
         kind = line["t"]
-        if number == 1 and (kind != "header" or "BINANCE_FUTURES" not in line["exchange"]):
-            raise ValueError("the first line is no header of a BINANCE_FUTURES recording")
+        if number == 1 and (kind != "header" or line["exchange"] != self.exchange):
+            raise ValueError(f"the first line is no header of a {self.exchange} recording")
         if kind == "http":
             self._read_answer(line["url"], json.loads(line["data"]))
         elif kind == "recv":
@@ -74,7 +85,7 @@ class Recording:
             if message["u"] <= self._updates.get(message["s"], 0):
                 return
             event = MarketDepth(symbol=message["s"], bids=levels(message["b"]), asks=levels(message["a"]))
-        elif message.get("e") == "aggTrade":
+        elif message.get("e") in self.trades:
             event = MarketTrade(
                 symbol=message["s"],
                 price=Decimal(message["p"]),

@@ -24,7 +24,7 @@ class PaperRehearsal:
         await self.server.stop()
 
 
-async def start_rehearsal(settings: RehearsalSettings) -> PaperRehearsal:
+async def start(settings: RehearsalSettings) -> PaperRehearsal:
     """Start it in this loop. Option `hedge_mode` = `true` opens the accounts in hedge mode. Raises `UsageError`."""
     if settings.speed <= 0:
         raise UsageError(f"the speed of a rehearsal must be above 0, not {settings.speed}")

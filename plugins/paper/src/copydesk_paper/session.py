@@ -5,27 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from itertools import count
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
-from copydesk.errors import AuthFailed, NotReady, OutcomeUnknown, Refused
+from copydesk.errors import AuthFailed, NotReady, OutcomeUnknown, Refused, UsageError
 from copydesk.model import (
+    Accepted,
     BalanceEvent,
+    Candle,
+    CandleRequest,
+    ConnectionSettings,
     FillEvent,
     Gap,
     Instrument,
+    LeverageChange,
+    MarginSetting,
+    NewOrder,
+    Order,
+    OrderChange,
     OrderEvent,
+    OrderGroup,
+    OrderRef,
+    Outcome,
     PositionEvent,
     PriceEvent,
+    Rejected,
+    Snapshot,
+    SnapshotRequest,
     StreamLost,
     Subscription,
+    Unknown,
     VenueEvent,
 )
 
 from copydesk_paper import wire
+from copydesk_paper.embedded import embedded
 
 DEADLINE_SECONDS = 3.0
 """How long a request waits for its answer, and for the link to be there."""
@@ -209,6 +227,40 @@ class PaperSession:
             raise ConnectionError("not connected")
         await self._socket.send_str(text)
 
+    # --- orders and reads ---
+
+    async def place(self, order: NewOrder) -> Outcome:
+        return await self._change("place", order)
+
+    async def place_group(self, group: OrderGroup) -> Outcome:
+        return await self._outcome(self.request("place-group", group, tuple[Order, ...]), lambda legs: Accepted(legs=legs))
+
+    async def modify(self, change: OrderChange) -> Outcome:
+        return await self._change("modify", change)
+
+    async def cancel(self, order: OrderRef) -> Outcome:
+        return await self._change("cancel", order)
+
+    async def set_leverage(self, change: LeverageChange) -> Outcome:
+        return await self._outcome(self.request("set-leverage", change, MarginSetting), lambda _: Accepted())
+
+    async def snapshot(self, request: SnapshotRequest) -> Snapshot:
+        return await self.request("snapshot", request, Snapshot)
+
+    async def candles(self, request: CandleRequest) -> tuple[Candle, ...]:
+        return await self.request("candles", request, tuple[Candle, ...])
+
+    async def _change(self, do: str, body: NewOrder | OrderChange | OrderRef) -> Outcome:
+        return await self._outcome(self.request(do, body, Order), lambda order: Accepted(order=order))
+
+    async def _outcome(self, answer: Awaitable[T], accepted: Callable[[T], Accepted]) -> Outcome:
+        try:
+            return accepted(await answer)
+        except Refused as refused:
+            return Rejected(reason=refused.reason, message=str(refused), code=refused.code)
+        except OutcomeUnknown as unknown:
+            return Unknown(message=str(unknown))
+
     # --- events ---
 
     async def subscribe(self, wanted: Subscription) -> AsyncIterator[VenueEvent]:
@@ -271,3 +323,36 @@ class _Reader:
             self._filled.clear()
             await self._filled.wait()
         return self._queue.popleft()
+
+
+async def connect(settings: ConnectionSettings) -> PaperSession:
+    """Log in: at the address, or to the exchange in this process. Raises `NotReady`, `AuthFailed` or `UsageError`."""
+    options = settings.options
+    deadline_s = float(_number(settings, "deadline_s", "3"))
+    if url := options.get("url", ""):
+        session = PaperSession(settings.name, url, settings.secrets.get("token", ""), deadline_s=deadline_s)
+        await session.open()
+        return session
+    exchange = embedded(options.get("market", ""))
+    cash = _number(settings, "cash", "10000")
+    hedge_mode = options.get("hedge_mode", "") == "true"
+    url, token = await exchange.join(options.get("account", "") or "main", cash, hedge_mode=hedge_mode)
+    session = PaperSession(settings.name, url, token, deadline_s=deadline_s)
+    try:
+        await session.open()
+    except BaseException:
+        await exchange.leave()
+        raise
+    session.when_closed(exchange.leave)
+    return session
+
+
+def _number(settings: ConnectionSettings, name: str, default: str) -> Decimal:
+    text = settings.options.get(name, "") or default
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(0)
+    if not number.is_finite() or number <= 0:
+        raise UsageError(f"connection {settings.name}: {name} must be a number above 0, not {text!r}")
+    return number

@@ -33,11 +33,18 @@ class Tape:
 
     def seed(self, minutes: Iterable[Candle]) -> None:
         """Take past one-minute bars, oldest first, as history of all intervals from a minute up."""
-        for bar in minutes:
+        bars: Iterable[Candle] = tuple(minutes)
+        for bar in bars:
             self.last = bar.close
-            for name, length in INTERVALS.items():
-                if length >= INTERVALS["1m"]:
-                    _merge(self._candles[name], bar, length)
+        for name, length in INTERVALS.items():
+            if length < INTERVALS["1m"]:
+                continue
+            merged: deque[Candle] = deque()  # each interval out of the one before it, which divides it
+            for bar in bars:
+                _merge(merged, bar, length)
+            for bar in merged:
+                _merge(self._candles[name], bar, length)
+            bars = merged
 
     def candles(self, interval: str, limit: int) -> list[Candle]:
         """At most `limit` bars, the newest last. Raises KeyError for an interval that is not in `INTERVALS`."""
@@ -49,7 +56,7 @@ def _merge(bars: deque[Candle], bar: Candle, length: int) -> None:
     """Put a shorter bar into the series of a longer interval."""
     start = bar.open_ms - bar.open_ms % length
     if not bars or bars[-1].open_ms < start:
-        bars.append(replace(bar, open_ms=start))
+        bars.append(bar if bar.open_ms == start else replace(bar, open_ms=start))
         return
     newest = bars[-1]
     bars[-1] = replace(

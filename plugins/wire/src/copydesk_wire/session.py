@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
+from copydesk import hooks
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import (
     ConnectionSettings,
@@ -18,14 +19,26 @@ from copydesk.model import (
     VenueEvent,
 )
 
-from copydesk_wire.streaming import Feed
+from copydesk_wire.streaming import Feed, Reconnecting
 from copydesk_wire.venue import Venue, is_loopback, share
 
 AnyVenue = TypeVar("AnyVenue", bound=Venue)
 HIDDEN = "<hidden>"
 
 
-class Session(ABC, Generic[AnyVenue]):
+class Reading(Protocol):
+    """One pass of reads. It is made anew for each."""
+
+    async def read(self) -> Snapshot:
+        """Everything that a snapshot has."""
+        ...
+
+    async def look_up_only(self) -> Snapshot:
+        """The looked-up orders and nothing else."""
+        ...
+
+
+class Session(hooks.Session, Generic[AnyVenue]):
     """One account at one address. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
 
     accounts: tuple[str, ...] = ("",)
@@ -46,9 +59,58 @@ class Session(ABC, Generic[AnyVenue]):
     def instruments(self) -> Mapping[str, Instrument]:
         return self.venue.instruments
 
+    # --- what a plugin writes ---
+
     @abstractmethod
     async def log_in(self) -> None:
         """Check the key and learn what the account has. Raises `AuthFailed` or `NotReady`."""
+
+    @abstractmethod
+    def private_stream(self, feed: Feed) -> Reconnecting:
+        """The stream that fills the feed with what happens to the account."""
+
+    @abstractmethod
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> Reconnecting:
+        """The stream that fills the feed with prices of symbols. `tell`: its own losses and gaps are told."""
+
+    @abstractmethod
+    def reading(self, request: SnapshotRequest) -> Reading:
+        """One pass of reads for a snapshot."""
+
+    # --- hooks ---
+
+    async def subscribe(self, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+        """The account's events, and prices of symbols.
+
+        `Gap` first and after every reconnect, `StreamLost` when a stream drops. Where both are wanted, the private stream's
+        state alone is told: prices then come and go silently.
+        """
+        feed = Feed()
+        self.feeds.add(feed)
+        try:
+            if self.closed:
+                return
+            if subscription.private:
+                feed.start(self.private_stream(feed).run())
+            if subscription.symbols:
+                feed.start(self.price_stream(feed, subscription.symbols, tell=not subscription.private).run())
+            while (event := await feed.get()) is not None:
+                yield event
+        finally:
+            self.feeds.discard(feed)
+            await feed.close()
+
+    async def snapshot(self, request: SnapshotRequest) -> Snapshot:
+        """The looked-up orders alone, or everything.
+
+        Once more where the stream told of anything meanwhile, so that in quiet times the parts fit together exactly. Raises
+        where any part cannot be read.
+        """
+        if request.scope is Scope.ORDERS:
+            return await self.reading(request).look_up_only()
+        heard = self.heard
+        snapshot = await self.reading(request).read()
+        return snapshot if self.heard == heard else await self.reading(request).read()
 
     def hide(self, text: str) -> str:
         """A text of the venue without the account's secrets: some venues repeat what they were sent."""
@@ -94,45 +156,3 @@ async def log_in(
             raise NotReady(f"The connection {settings.name!r}: {error}") from None
         raise
     return session
-
-
-async def events(
-    session: Session[Any],
-    subscription: Subscription,
-    private: Callable[[Feed], Coroutine[Any, Any, None]],
-    prices: Callable[[Feed], Coroutine[Any, Any, None]],
-) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields: `Gap` first and after every reconnect, `StreamLost` when a stream drops.
-
-    `private` and `prices` are the loops that fill a feed; only those that were asked for run. Where both are, the private
-    stream's state alone is told: prices then come and go silently.
-    """
-    feed = Feed()
-    session.feeds.add(feed)
-    try:
-        if session.closed:
-            return
-        if subscription.private:
-            feed.start(private(feed))
-        if subscription.symbols:
-            feed.start(prices(feed))
-        while (event := await feed.get()) is not None:
-            yield event
-    finally:
-        session.feeds.discard(feed)
-        await feed.close()
-
-
-async def read_snapshot(
-    session: Session[Any],
-    request: SnapshotRequest,
-    whole: Callable[[], Awaitable[Snapshot]],
-    orders: Callable[[], Awaitable[Snapshot]],
-) -> Snapshot:
-    """Read the looked-up orders alone, or everything; once more where the stream told of anything meanwhile, so that in
-    quiet times the parts fit together exactly."""
-    if request.scope is Scope.ORDERS:
-        return await orders()
-    heard = session.heard
-    snapshot = await whole()
-    return snapshot if session.heard == heard else await whole()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -99,7 +100,7 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class Reconnecting:
+class Reconnecting(ABC):
     """A stream that connects again whenever it is lost, after a pause that grows. A plugin writes `listen`.
 
     `venue` and `account` are for sentences. With `tell` the reader hears `Gap` and `StreamLost` of this stream.
@@ -145,11 +146,11 @@ class Reconnecting:
             await asyncio.sleep(max(wait, self._delay))
             self._delay = min(self._delay * 2, self._timing.backoff_most)
 
+    @abstractmethod
     async def listen(self) -> None:
         """Connect and read until the stream is lost, which raises."""
-        raise NotImplementedError
 
-    def lost(self) -> None:
+    def lost(self) -> None:  # noqa: B027 - a stream may have nothing to do then
         """Called whenever the stream is down."""
 
     def listening(self, reason: str) -> None:

@@ -173,3 +173,24 @@ async def test_reads_of_the_market_that_few_make(desk):
     [source] = (await desk.ask("GET", "/fapi/v1/constituents?symbol=BTCUSDT")).json["constituents"]
     assert Decimal(source["price"]) == 60000
     assert (await desk.ask("GET", "/fapi/v1/insuranceBalance?symbol=BTCUSDT")).json["assets"][0]["asset"] == "USDT"
+
+
+async def test_what_moods_are_read_from(desk):
+    """Of open interest and of who is long the present is known, of takers the latest trades."""
+
+    async def data(name, query="symbol=BTCUSDT&period=5m"):
+        return (await desk.ask("GET", f"/futures/data/{name}?{query}")).json
+
+    assert await data("globalLongShortAccountRatio") == []  # nobody holds anything
+    await desk.signed("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.02")
+    [interest] = await data("openInterestHist")
+    assert (interest["sumOpenInterest"], interest["timestamp"] % 300_000) == ("0.02000000", 0)
+    assert Decimal(interest["sumOpenInterestValue"]) == Decimal("0.02") * 60000
+    for name in ("globalLongShortAccountRatio", "topLongShortAccountRatio", "topLongShortPositionRatio"):
+        [ratio] = await data(name)
+        assert (ratio["longAccount"], ratio["shortAccount"]) == ("1.0000", "0.0000")
+    takers = await data("takerlongshortRatio")
+    assert sum(Decimal(row["buyVol"]) for row in takers) >= Decimal("0.02")
+    [basis] = await data("basis", "pair=BTCUSDT&contractType=PERPETUAL&period=1h")
+    assert Decimal(basis["futuresPrice"]) - Decimal(basis["indexPrice"]) == Decimal(basis["basis"])
+    assert (await desk.ask("GET", "/futures/data/openInterestHist?symbol=BTCUSDT&period=7m")).code == -1130

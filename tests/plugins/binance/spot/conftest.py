@@ -71,6 +71,12 @@ class SpotDesk:
         trade = MarketTrade(symbol=symbol, price=middle, quantity=Decimal(quantity), buyer_is_maker=False)
         self.exchange.apply(trade)
 
+    def book(self, price: str, *, ask_quantity: str = "50", symbol: str = "BTCUSDT") -> None:
+        """The book stands around a price, and nobody trades."""
+        middle = Decimal(price)
+        bids, asks = ((middle - 5, Decimal(50)),), ((middle + 5, Decimal(ask_quantity)),)
+        self.exchange.apply(MarketDepth(symbol=symbol, bids=bids, asks=asks, snapshot=True))
+
     async def signed(self, method: str, path: str, account: str = "parent", **params: Any) -> tuple[int, Any]:
         """A signed request, as Binance's documents have it: the status and the reply."""
         secrets = self.settings(account).secrets

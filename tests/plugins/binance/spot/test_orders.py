@@ -103,6 +103,40 @@ async def test_quote_quantity_and_responses(desk: SpotDesk) -> None:
     )
 
 
+async def test_fill_or_kill_that_cannot_be_filled_is_taken_and_expires(desk: SpotDesk) -> None:
+    """As the documents have it: status 200, EXPIRED in the reply and on the stream, and found like any other order."""
+    feed = await desk.listen()
+    fok = LIMIT | {"timeInForce": "FOK", "newClientOrderId": "kill"}
+    for _ in range(2):  # the name is free again
+        reply = await desk.done("POST", "order", **fok)
+        assert (reply["status"], reply["executedQty"], reply["fills"]) == ("EXPIRED", "0.00000000", [])
+        assert reply["expiryReason"] == "UNFILLED_FOK_ORDER_EXPIRED"
+        reports = [await feed.until(lambda event: event.get("e") == "executionReport") for _ in range(2)]
+        assert [(one["x"], one["X"], one["i"], one["w"]) for one in reports] == [
+            ("NEW", "NEW", reply["orderId"], True),
+            ("EXPIRED", "EXPIRED", reply["orderId"], False),
+        ]
+        assert reports[1]["eR"] == "UNFILLED_FOK_ORDER_EXPIRED"
+        found = await desk.done("GET", "order", symbol="BTCUSDT", origClientOrderId="kill")
+        assert (found["orderId"], found["status"]) == (reply["orderId"], "EXPIRED")
+    assert [row["status"] for row in await desk.done("GET", "allOrders", symbol="BTCUSDT")] == ["EXPIRED"] * 2
+    assert await desk.done("GET", "openOrders") == []
+    assert await desk.refused("POST", "order", **fok | {"quantity": "100"}) == INSUFFICIENT
+
+
+async def test_a_market_order_beyond_the_book_expires(desk: SpotDesk) -> None:
+    desk.book("60000", ask_quantity="0.005")
+    partly = await desk.done("POST", "order", **MARKET)
+    assert (partly["status"], partly["executedQty"]) == ("EXPIRED", "0.00500000")
+    assert partly["expiryReason"] == "INSUFFICIENT_LIQUIDITY"
+    nothing = await desk.done("POST", "order", **MARKET)
+    assert (nothing["status"], nothing["executedQty"], nothing["fills"]) == ("EXPIRED", "0.00000000", [])
+    assert nothing["expiryReason"] == "INSUFFICIENT_LIQUIDITY"
+    quote = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quoteOrderQty": "600"}
+    sentence = "Order book liquidity is less than symbol minimum quantity."
+    assert await desk.refused("POST", "order", **quote) == (-2010, sentence)
+
+
 # --- changing -----------------------------------------------------------------------------------------------
 
 

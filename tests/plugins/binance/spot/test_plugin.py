@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
-import copydesk_binance as plugin
 import pytest
 from copydesk.bots import BotStore
 from copydesk.config import BotSettings, ChildSettings, load_config
@@ -34,6 +33,7 @@ from copydesk.model import (
     Terms,
     VenueEvent,
 )
+from copydesk_binance import spot_plugin as plugin
 from copydesk_binance.spot.holdings import Holdings, home_pairs
 from copydesk_binance.spot.session import SpotSession
 from copydesk_binance.spot.translate import Wallet

@@ -345,3 +345,24 @@ class _Loopback(aiohttp.abc.AbstractResolver):
 async def test_options_of_no_use_are_refused(open_desk, options, words):
     with pytest.raises(UsageError, match=words):
         await open_desk(options=options)
+
+
+async def test_what_few_bots_ask_for(desk):
+    async def told(path, **query):
+        answer = await desk.signed("GET", f"/v5/{path}", **query)
+        assert answer.code == 0, answer.json
+        return answer.json["result"]
+
+    assert (await told("market/account-ratio", **BTC, period="5min"))["list"] == []  # nobody holds anything
+    await desk.signed("POST", "/v5/order/create", **BTC, side="Buy", orderType="Market", qty="0.010")
+    [ratio] = (await told("market/account-ratio", **BTC, period="5min"))["list"]
+    assert (ratio["buyRatio"], ratio["sellRatio"]) == ("1.0000", "0.0000")
+    rows = (await told("market/premium-index-price-kline", **BTC, interval="1", limit=2))["list"]
+    assert [row[1:] for row in rows] == [["0"] * 4] * 2
+    book = await told("market/rpi_orderbook", **BTC, limit=5)
+    assert [len(level) for level in book["b"]] == [3] * len(book["b"])
+    free = await told("account/withdrawal", coinName="USDT")
+    assert free["availableWithdrawal"] == free["availableWithdrawalMap"]["USDT"]
+    assert (await told("asset/deposit/query-record"))["rows"] == []
+    assert (await desk.signed("POST", "/v5/position/set-auto-add-margin", **BTC, autoAddMargin=0)).code == 0
+    assert "not part" in (await desk.signed("POST", "/v5/position/add-margin", **BTC, margin="1")).json["retMsg"]

@@ -8,7 +8,7 @@ websocket API (`/ws-fapi/v1`), and beside them the rehearsal's own control (`/re
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from decimal import Decimal
 from typing import Annotated
 
@@ -131,25 +131,14 @@ class Rehearsal:
         running.at_end(self.venue.close)
         running.at_end(self.exchange.listen(self.streams.on_report))
         running.run(self.streams.run())
-        self.ready = self._describe(running.address)
+        self.ready = running.ready(
+            self._settings.kind, self._accounts(), self.venue.listing.symbols, more={"ws_api": API_PATH}
+        )
 
-    def _describe(self, address: str) -> RehearsalReady:
-        url, ws_url = f"http://{address}", f"ws://{address}"
-        accounts = tuple(
-            RehearsedAccount(
-                name=account.name,
-                options={"url": url, "ws_url": ws_url},
-                secrets={"key": account.key, "secret": account.secret.decode()},
-            )
-            for account in self.venue.accounts.values()
-        )
-        return RehearsalReady(
-            kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url, "ws_api": f"{ws_url}{API_PATH}"} | self._running.secure_urls(),
-            accounts=accounts,
-            symbols=self.venue.listing.symbols,
-            control_url=f"{url}/rehearsal",
-        )
+    def _accounts(self) -> Iterator[RehearsedAccount]:
+        for account in self.venue.accounts.values():
+            secrets = {"key": account.key, "secret": account.secret.decode()}
+            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

@@ -63,15 +63,21 @@ class Bars:
         trade = self._last_trade.get(symbol)
         return trade.trade_id if trade else 0
 
-    def candles(self, symbol: str, interval: str, limit: int = 500, start_ms: int = 0, end_ms: int = 0) -> list[Candle]:
-        """Bars, the newest last. Raises `Refusal` -1120 for an interval that Binance does not have."""
+    def candles(
+        self, symbol: str, interval: str, limit: int = 500, start_ms: int = 0, end_ms: int = 0, *, ahead_ms: int = 0
+    ) -> list[Candle]:
+        """Bars, the newest last; they begin as days do in a zone that is so much ahead of UTC.
+
+        Raises `Refusal` -1120 for an interval that Binance does not have.
+        """
         length = INTERVALS.get(interval)
         if length is None:
             raise Refusal(-1120)
         self._check(symbol)
-        base = max((name for name in _KEPT if length % _KEPT[name] == 0), key=_KEPT.__getitem__)
+        fits = (name for name in _KEPT if length % _KEPT[name] == 0 and ahead_ms % _KEPT[name] == 0)
+        base = max(fits, key=_KEPT.__getitem__)
         ratio = length // _KEPT[base]
-        bars = _merged(self._exchange.candles(symbol, base, MAX_CANDLES if start_ms else limit * ratio), length)
+        bars = _merged(self._exchange.candles(symbol, base, MAX_CANDLES if start_ms else limit * ratio), length, ahead_ms)
         bars = [bar for bar in bars if bar.open_ms >= start_ms and (not end_ms or bar.open_ms <= end_ms)]
         return bars[:limit] if start_ms else bars[-limit:]
 
@@ -346,9 +352,9 @@ def _aggregate(trade: Trade, rules: Rules) -> Json:
     }
 
 
-def _merged(bars: list[Candle], length: int) -> list[Candle]:
+def _merged(bars: list[Candle], length: int, ahead_ms: int = 0) -> list[Candle]:
     """Longer bars out of shorter ones."""
-    offset = _MONDAY_MS if length == 7 * DAY else 0
+    offset = (_MONDAY_MS if length == 7 * DAY else 0) - ahead_ms
     merged: list[Candle] = []
     for bar in bars:
         start = (bar.open_ms - offset) // length * length + offset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copydesk_binance.rehearsal import rest_accounts, rest_market, rest_orders
+from copydesk_binance.rehearsal import rest_accounts, rest_data, rest_market, rest_orders
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.rest import TABLE, Call, Rest, Security
@@ -10,7 +10,7 @@ from copydesk_binance.rehearsal.websocket_api import Method, like
 from copydesk_binance.rehearsal.wire import Json
 
 API_PATH = "/ws-fapi/v1"
-ENDPOINTS = (rest_market, rest_orders, rest_accounts)
+ENDPOINTS = (rest_market, rest_data, rest_orders, rest_accounts)
 """The modules that fill the table of REST endpoints."""
 
 

@@ -125,6 +125,13 @@ class Params:
             raise Refusal(code, name) if code == -1130 else Refusal(code)
         return value
 
+    @property
+    def start_ms(self) -> int:
+        """`startTime`, zero where it was not sent. One of zero is the beginning of time, from which clients look for the
+        first candle that there is."""
+        start = self.integer("startTime")
+        return 0 if start is None else max(1, start)
+
     def limit(self, default: int, largest: int) -> int:
         value = self.integer("limit")
         if value is None:

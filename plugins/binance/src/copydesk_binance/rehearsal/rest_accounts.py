@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from copydesk.model import Fill
 
-from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal import settings, wire
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_LEVERAGE, MAX_NOTIONAL
@@ -78,12 +78,12 @@ def _position_risk_v3(rest: Rest, call: Call) -> list[Json]:
 
 @route("POST", "/fapi/v1/leverage")
 def _leverage(rest: Rest, call: Call) -> Json:
-    return rest.venue.set_leverage(call.account, call.params)
+    return settings.set_leverage(rest.venue, call.account, call.params)
 
 
 @route("POST", "/fapi/v1/marginType")
 def _margin_type(rest: Rest, call: Call) -> Json:
-    return rest.venue.set_margin_type(call.account, call.params)
+    return settings.set_margin_type(rest.venue, call.account, call.params)
 
 
 @route("GET", "/fapi/v1/positionSide/dual", weight=30)
@@ -93,7 +93,7 @@ def _position_mode(rest: Rest, call: Call) -> Json:
 
 @route("POST", "/fapi/v1/positionSide/dual")
 def _set_position_mode(rest: Rest, call: Call) -> Json:
-    return rest.venue.set_position_mode(call.account, call.params)
+    return settings.set_position_mode(rest.venue, call.account, call.params)
 
 
 @route("GET", "/fapi/v1/multiAssetsMargin", weight=30)
@@ -103,7 +103,7 @@ def _multi_assets(rest: Rest, call: Call) -> Json:
 
 @route("POST", "/fapi/v1/multiAssetsMargin")
 def _set_multi_assets(rest: Rest, call: Call) -> Json:
-    return rest.venue.set_multi_assets(call.account, call.params)
+    return settings.set_multi_assets(rest.venue, call.account, call.params)
 
 
 @route("GET", "/fapi/v1/leverageBracket")

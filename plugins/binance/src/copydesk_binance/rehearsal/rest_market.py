@@ -69,7 +69,7 @@ def _historical_trades(rest: Rest, call: Call) -> list[Json]:
 def _aggregate_trades(rest: Rest, call: Call) -> list[Json]:
     params = call.params
     rows = rest.market.aggregate_trades(rest.symbol(call), 1000)
-    from_id, start, end = params.integer("fromId") or 0, params.integer("startTime") or 0, params.integer("endTime")
+    from_id, start, end = params.integer("fromId") or 0, params.start_ms, params.integer("endTime")
     rows = [row for row in rows if row["a"] >= from_id and row["T"] >= start and (end is None or row["T"] <= end)]
     limit = params.limit(500, 1000)
     return rows[:limit] if from_id or start else rows[-limit:]
@@ -80,7 +80,7 @@ _CANDLE_WEIGHT = by_limit(500, (99, 1), (499, 2), (1000, 5), (1500, 10))
 
 def _candle_rows(rest: Rest, call: Call, symbol: str) -> list[list[str | int]]:
     params, interval = call.params, call.params.mandatory("interval")
-    start, end = params.integer("startTime") or 0, params.integer("endTime") or 0
+    start, end = params.start_ms, params.integer("endTime") or 0
     if start and end and start > end:
         raise Refusal(-1023, message="Start time is greater than end time.")
     rules = rest.venue.listing.rules(symbol)

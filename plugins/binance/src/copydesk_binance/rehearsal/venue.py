@@ -23,7 +23,7 @@ from copydesk_binance.rehearsal import wire
 from copydesk_binance.rehearsal.account import KEPT_INCOME, Account
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
-from copydesk_binance.rehearsal.listing import MAX_NOTIONAL, Listing, Rules
+from copydesk_binance.rehearsal.listing import Listing, Rules
 from copydesk_binance.rehearsal.parameters import (
     CONDITIONAL,
     SIDES,
@@ -372,71 +372,10 @@ class Venue:
             leverage=Decimal(self.exchange.leverage(account.name, symbol)),
         )
 
-    def set_leverage(self, account: Account, params: Params) -> Json:
-        """`POST /fapi/v1/leverage`."""
-        symbol = self.listing.rules(params.mandatory("symbol")).symbol
-        leverage = params.integer("leverage")
-        if leverage is None:
-            raise Refusal(-1102, "leverage")
-        before = self.exchange.leverage(account.name, symbol)
-        try:
-            self.exchange.set_leverage(account.name, symbol, leverage)
-        except ExchangeRefusal as refusal:
-            if refusal.detail == "insufficient-margin":
-                sentence = "Leverage is smaller than permitted: insufficient margin balance"
-                raise Refusal(-2028, message=sentence) from None
-            raise translated(refusal, leverage) from None
-        if leverage != before:
-            now = self.now_ms()
-            self._tell(account, wire.leverage_event(symbol, leverage, now, now))
-        return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": wire.bare(MAX_NOTIONAL)}
-
-    def set_margin_type(self, account: Account, params: Params) -> Json:
-        """`POST /fapi/v1/marginType`."""
-        symbol = self.listing.rules(params.mandatory("symbol")).symbol
-        margin_type = params.mandatory("marginType")
-        if margin_type not in ("ISOLATED", "CROSSED"):
-            raise Refusal(-1130, "marginType")
-        isolated = margin_type == "ISOLATED"
-        if isolated and account.multi_assets:
-            raise Refusal(-4168)
-        if isolated == self.exchange.isolated(account.name, symbol):
-            raise Refusal(-4046)
-        if any(position.symbol == symbol for position in self.exchange.positions(account.name)):
-            raise Refusal(-4048)
-        if self.exchange.open_orders(account.name, symbol):
-            raise Refusal(-4047)
-        self.exchange.set_isolated(account.name, symbol, isolated)
-        return {"code": 200, "msg": "success"}
-
-    def set_position_mode(self, account: Account, params: Params) -> Json:
-        """`POST /fapi/v1/positionSide/dual`."""
-        params.mandatory("dualSidePosition")
-        on = params.flag("dualSidePosition")
-        if on == self.exchange.hedge_mode(account.name):
-            raise Refusal(-4059)
-        if self.exchange.open_orders(account.name):
-            raise Refusal(-4067)
-        if self.exchange.positions(account.name):
-            raise Refusal(-4068)
-        self.exchange.set_hedge_mode(account.name, on)
-        return {"code": 200, "msg": "success"}
-
-    def set_multi_assets(self, account: Account, params: Params) -> Json:
-        """`POST /fapi/v1/multiAssetsMargin`. With one asset to trade with it makes no difference to the margin."""
-        params.mandatory("multiAssetsMargin")
-        on = params.flag("multiAssetsMargin")
-        if on == account.multi_assets:
-            raise Refusal(-4171)
-        if on and any(self.exchange.isolated(account.name, symbol) for symbol in self.listing.symbols):
-            raise Refusal(-4168)
-        account.multi_assets = on
-        self._tell(account, wire.multi_assets_event(on, self.now_ms()))
-        return {"code": 200, "msg": "success"}
-
     # --- what happened ---
 
-    def _tell(self, account: Account, event: Json) -> None:
+    def tell(self, account: Account, event: Json) -> None:
+        """Push an event to everybody who listens to the account."""
         for watcher in self.watchers:
             watcher.tell(account, event)
 
@@ -464,7 +403,7 @@ class Venue:
             self._tell_order(account, report)
             sentence = _rejection(report) if order.triggered else ""
             if sentence:
-                self._tell(account, wire.trigger_reject_event(report, sentence, self.now_ms()))
+                self.tell(account, wire.trigger_reject_event(report, sentence, self.now_ms()))
             return
         algo = account.algo_of.get(order.venue_id)
         if algo is None:
@@ -504,7 +443,7 @@ class Venue:
 
     def _algo_status(self, account: Account, algo: AlgoOrder, status: str) -> None:
         algo.status = status
-        self._tell(account, algo.event(status, self.now_ms()))
+        self.tell(account, algo.event(status, self.now_ms()))
 
     def _flush_trigger(self, account: Account) -> None:
         """Tell of a triggered order that came into the matching engine, now that it is known not to be rejected there."""
@@ -536,11 +475,11 @@ class Venue:
         now = self.now_ms()
         bids, asks = self._working_notionals(account, order.terms.symbol)
         if report.fill is not None:
-            self._tell(account, wire.trade_lite_event(report, now))
+            self.tell(account, wire.trade_lite_event(report, now))
         event = make(report, self.detail(account, order), bids, asks, now)
         if account.modifying and report.execution is Execution.AMENDED:
             event["o"]["M"] = account.modifying
-        self._tell(account, event)
+        self.tell(account, event)
         if order.status.is_final:
             self._forget_timer(account, order.venue_id)
 
@@ -588,7 +527,7 @@ class Venue:
             return
         isolated = [one.symbol for one in report.positions if self.exchange.isolated(account.name, one.symbol)]
         asset, now = report.balance.currency, self.now_ms()
-        self._tell(account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now))
+        self.tell(account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now))
 
     def _transfer(self, account: Account, report: AccountReport) -> None:
         account.income.append(

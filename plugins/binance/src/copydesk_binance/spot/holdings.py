@@ -37,6 +37,11 @@ class Holdings:
         for wallet in wallets:
             self.wallets[wallet.asset] = wallet
 
+    @property
+    def totals(self) -> dict[str, Decimal]:
+        """Of each asset, free and bound together."""
+        return {asset: wallet.total for asset, wallet in self.wallets.items()}
+
     def _total(self, asset: str) -> Decimal:
         wallet = self.wallets.get(asset)
         return wallet.total if wallet is not None else ZERO
@@ -96,12 +101,19 @@ class Holdings:
         return quantity / other_way if other_way else ZERO
 
 
+_QUOTES = {quote: number for number, quote in enumerate((*CURRENCIES, "BTC", "ETH", "BNB"), start=1)}
+
+
+def quote_rank(quote: str, currency: str) -> int:
+    """How likely an asset is traded against `quote`, or told by it; the account's own currency comes first."""
+    return 0 if quote == currency else _QUOTES.get(quote, len(_QUOTES) + 1)
+
+
 def home_pairs(instruments: Mapping[str, Instrument], currency: str) -> dict[str, str]:
     """The pair by which each base asset is told: quoted in the account's currency, or in the next best."""
-    rank = {quote: number for number, quote in enumerate((currency, *CURRENCIES, "BTC", "ETH", "BNB"))}
     homes: dict[str, tuple[int, str]] = {}
     for symbol, instrument in instruments.items():
-        place = (rank.get(instrument.quote, len(rank)), symbol)
+        place = (quote_rank(instrument.quote, currency), symbol)
         if instrument.base not in homes or place < homes[instrument.base]:
             homes[instrument.base] = place
     return {asset: symbol for asset, (_, symbol) in homes.items()}

@@ -5,39 +5,45 @@ of anything while parts are read, all is read once more, so that in quiet times 
 
 Weights: account 20, openOrders 80 for all pairs or 6 for one, ticker/price 4; for the history of a pair myTrades and
 allOrders 20 each. History is asked for per pair only, there is no list of the pairs that were traded: asked for are those
-that the request names, those that the stream told of or that have orders, and those of assets whose quantity has changed.
+that the request names, those that the stream told of or that have orders, and those of assets whose quantity is
+not what it was known to be: of these the executions first, and the orders only where there are any.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from copydesk.model import Fill, Order, OrderRef, Scope, Snapshot, SnapshotRequest
-from copydesk_wire import session as steady
+from copydesk.model import ZERO, Fill, Order, OrderRef, Scope, Snapshot, SnapshotRequest
 from msgspec.structs import replace
 
 from copydesk_binance import fields
 from copydesk_binance.fields import Params
 from copydesk_binance.reading import CLOCK_MARGIN_MS, OLDEST_MS, PAGE, SHORT_PAGE, together
 from copydesk_binance.spot import translate
-from copydesk_binance.spot.session import SpotSession
+from copydesk_binance.spot.holdings import quote_rank
+
+if TYPE_CHECKING:
+    from copydesk_binance.spot.session import SpotSession
+
+log = logging.getLogger("copydesk.binance")
 
 WINDOW_MS = 24 * 3600 * 1000 - 1000
 """The venue answers for at most one day at once."""
 MANY_OPEN = 12
+MANY_CHANGED = 80
+"""So many pairs at most are asked for because an asset has changed: a weight of 20 each, of 6000 in a minute."""
 MANY_NAMELESS = 20
 """Fills of so many orders that no list told of have their orders looked up one by one."""
 
 
-async def read_snapshot(session: SpotSession, request: SnapshotRequest) -> Snapshot:
-    """One account's orders, holdings, balance, fills and prices. Raises where any part cannot be read."""
-    return await steady.read_snapshot(
-        session, request, lambda: _Reading(session, request).read(), lambda: _Reading(session, request).look_up_only()
-    )
+def _differing(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> set[str]:
+    return {asset for asset in one.keys() | other.keys() if one.get(asset, ZERO) != other.get(asset, ZERO)}
 
 
-class _Reading:
+class Reading:
     """One pass of reads."""
 
     def __init__(self, session: SpotSession, request: SnapshotRequest) -> None:
@@ -58,7 +64,7 @@ class _Reading:
     async def read(self) -> Snapshot:
         session, request = self.session, self.request
         time_ms = session.venue.now_ms()
-        before = {asset: wallet.total for asset, wallet in session.holdings.wallets.items()}
+        before = session.holdings.totals
         account, prices, *_ = await together(
             session.read("account"), session.venue.ask("ticker/price"), self._open_orders()
         )
@@ -66,10 +72,12 @@ class _Reading:
             session.holdings.prices[str(row.get("symbol"))] = fields.number(row.get("price"), "price")
         session.keep_account(account)
         self.symbols |= {order.terms.symbol for order in self.orders.values()}
+        changed = self._pairs_of_changed(before)
         if self.whole:
-            self.traded |= self.symbols | self._pairs_of_changed(before)
+            self.traded |= self.symbols
         traded = sorted(self.traded & session.instruments.keys()) if self.since_ms else []
-        history = (self._history(symbol, time_ms) for symbol in traded)
+        history = [self._history(symbol, time_ms) for symbol in traded]
+        history += [self._history_if_traded(one, time_ms) for one in changed if one not in traded and self.since_ms]
         await together(*history, *(self._look_up(ref) for ref in request.look_up))
         await self._name_fills()
         for symbol in self.symbols | self.traded:
@@ -95,16 +103,24 @@ class _Reading:
         orders = tuple(self.orders.values())
         return Snapshot(scope=Scope.ORDERS, time_ms=time_ms, orders=orders, absent=tuple(self.absent))
 
-    def _pairs_of_changed(self, before: dict[str, Decimal]) -> set[str]:
-        """The pairs in which a change of assets may have come about while nobody listened."""
-        now = {asset: wallet.total for asset, wallet in self.session.holdings.wallets.items()}
-        changed = {asset for asset in now.keys() | before.keys() if now.get(asset, 0) != before.get(asset, 0)}
-        had = {asset for asset, total in (*now.items(), *before.items()) if total}
-        return {
-            symbol
-            for symbol, instrument in self.session.instruments.items()
-            if instrument.base in changed and instrument.quote in had
-        }
+    def _pairs_of_changed(self, before: dict[str, Decimal]) -> list[str]:
+        """The pairs in which a change of assets may have come about while nobody listened, the likely ones first.
+
+        What there was is what this session knew, and what the engine knew of an account that another session read.
+        """
+        instruments, now = self.session.instruments, self.session.holdings.totals
+        currency = self.session.holdings.currency
+        changed = _differing(now, before) if self.whole else set()
+        if self.request.known is not None and self.request.scope is Scope.ACCOUNT:
+            told = {instruments[symbol].base: one for symbol, one in self.request.known.items() if symbol in instruments}
+            changed |= _differing(now, told) - {currency}
+        had = {asset for asset, total in (*now.items(), *before.items()) if total} | {currency}
+        pairs = [name for name, pair in instruments.items() if pair.base in changed and pair.quote in had]
+        pairs.sort(key=lambda symbol: (quote_rank(instruments[symbol].quote, currency), symbol))
+        if len(pairs) > MANY_CHANGED:
+            text = "%s: %d assets have changed unheard; of the %d pairs in which they may have, %d are asked for."
+            log.warning(text, self.session.name, len(changed), len(pairs), MANY_CHANGED)
+        return pairs[:MANY_CHANGED]
 
     def _prices(self, held: set[str]) -> dict[str, Decimal]:
         known = self.session.holdings.prices
@@ -136,6 +152,13 @@ class _Reading:
             if translate.changed_ms(row) >= self.since_ms:
                 self._take(row)
         self.fills += [fill for fill in (translate.trade(row) for row in trades) if fill.time_ms >= self.since_ms]
+
+    async def _history_if_traded(self, symbol: str, now_ms: int) -> None:
+        """Of a pair that was perhaps not traded at all, the orders only where there are executions."""
+        start = str(self.since_ms)
+        if await self.session.read("myTrades", {"symbol": symbol, "startTime": start, "limit": "1"}):
+            self.traded.add(symbol)
+            await self._history(symbol, now_ms)
 
     async def _pages(self, path: str, symbol: str, id_: str, now_ms: int, newest: int) -> list[dict[str, Any]]:
         """The newest rows, which tell of old orders that ended since; where that page is full, all since then by time."""

@@ -19,17 +19,22 @@ from copydesk.model import (
     PositionEvent,
     Rejected,
     RejectReason,
+    SnapshotRequest,
     Unknown,
 )
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.session import log_in
+from copydesk_wire.streaming import Feed
 
 from copydesk_binance.errors import Reply
 from copydesk_binance.fields import Params, Untranslatable, WrongMode
 from copydesk_binance.login import Login
 from copydesk_binance.markets import SpotVenue
+from copydesk_binance.prices import PriceStream
 from copydesk_binance.spot import translate
 from copydesk_binance.spot.holdings import Holdings
+from copydesk_binance.spot.reading import Reading
+from copydesk_binance.spot.stream import TIMING, PrivateStream
 from copydesk_binance.spot.translate import Wallet
 
 log = logging.getLogger("copydesk.binance")
@@ -61,6 +66,15 @@ class SpotSession(Login[SpotVenue]):
         """The signed parameters that subscribe to the user data stream, as ccxt signs them."""
         signed: dict[str, Any] = self._signer.sign_params({})
         return signed
+
+    def private_stream(self, feed: Feed) -> PrivateStream:
+        return PrivateStream(self, feed)
+
+    def price_stream(self, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> PriceStream:
+        return PriceStream(self, feed, TIMING, symbols, tell=tell)
+
+    def reading(self, request: SnapshotRequest) -> Reading:
+        return Reading(self, request)
 
     # --- orders ---
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
-from copydesk.model import FillEvent, Gap, OrderEvent, RejectReason, Subscription, VenueEvent
+from copydesk.model import FillEvent, Gap, OrderEvent, RejectReason
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.streaming import Feed, Lost
 
-from copydesk_binance import prices
 from copydesk_binance.errors import Reply, raise_for, read_reply
 from copydesk_binance.fields import Payload, whole
 from copydesk_binance.prices import Stream, Timing
 from copydesk_binance.spot import translate
-from copydesk_binance.spot.session import SpotSession
+
+if TYPE_CHECKING:
+    from copydesk_binance.spot.session import SpotSession
 
 log = logging.getLogger("copydesk.binance")
 
@@ -30,11 +30,6 @@ TIMING = Timing()
 REQUEST_ID = "user-data"
 IGNORED = frozenset({"listStatus"})
 """An order list's orders tell of themselves, with the list's number."""
-
-
-def events(session: SpotSession, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-    """What `subscribe` yields."""
-    return prices.events(session, subscription, lambda feed: PrivateStream(session, feed), TIMING)
 
 
 class PrivateStream(Stream):

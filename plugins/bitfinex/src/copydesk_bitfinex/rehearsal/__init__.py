@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -111,26 +111,12 @@ class Rehearsal:
         running.at_end(self.exchange.listen(self.venue.on_report))
         running.at_end(self.exchange.listen(self.streams.on_report))
         running.run(self.streams.beat())
-        self.ready = self._describe(running.address)
+        self.ready = running.ready(self._settings.kind, self._accounts(), self.exchange.instruments, ws_path="/ws/2")
 
-    def _describe(self, address: str) -> RehearsalReady:
-        url, ws_url = f"http://{address}", f"ws://{address}/ws/2"
-        currency = wallet_of(self._currency)[1]
-        accounts = tuple(
-            RehearsedAccount(
-                name=account.name,
-                options={"url": url, "ws_url": ws_url, "currency": currency},
-                secrets={"key": account.key, "secret": account.secret.decode()},
-            )
-            for account in self.venue.accounts.values()
-        )
-        return RehearsalReady(
-            kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url},
-            accounts=accounts,
-            symbols=tuple(self.exchange.instruments),
-            control_url=f"{url}/rehearsal",
-        )
+    def _accounts(self) -> Iterator[RehearsedAccount]:
+        for account in self.venue.accounts.values():
+            secrets = {"key": account.key, "secret": account.secret.decode()}
+            yield RehearsedAccount(name=account.name, options={"currency": wallet_of(self._currency)[1]}, secrets=secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

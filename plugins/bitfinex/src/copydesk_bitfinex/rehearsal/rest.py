@@ -157,7 +157,7 @@ def ticker_row(exchange: Exchange, symbol: str) -> Row:
 @route("GET", "/trades/{symbol}/hist")
 def public_trades(call: Call) -> Any:
     found = [wire.trade(one) for one in call.exchange.trades(call.symbol(), MOST_TRADES)]
-    return _rows(call, list(reversed(found)), 1, most=MOST_TRADES, usual=125)
+    return in_time(call, list(reversed(found)), 1, most=MOST_TRADES, usual=125)
 
 
 @route("GET", "/book/{symbol}/{precision}")
@@ -179,7 +179,7 @@ def candles(call: Call) -> Any:
     rows = [wire.candle(bar) for bar in reversed(bars)]
     if call.named["section"] == "last":
         return rows[0] if rows else []
-    return _rows(call, rows, 0, most=MOST_CANDLES, usual=100)
+    return in_time(call, rows, 0, most=MOST_CANDLES, usual=100)
 
 
 def candles_of(exchange: Exchange, key: str, limit: int = MOST_CANDLES) -> list[Any]:
@@ -212,7 +212,7 @@ def derivative_status(exchange: Exchange, symbol: str, now_ms: int) -> Row:
 # --- rows ---------------------------------------------------------------------------------------------------
 
 
-def _rows(call: Call, rows: list[Row], time_place: int, *, most: int, usual: int = 25) -> list[Row]:
+def in_time(call: Call, rows: list[Row], time_place: int, *, most: int, usual: int = 25) -> list[Row]:
     """Those between `start` and `end`, `limit` of them; `sort=1`: the oldest first. They come in newest first."""
     start, end = call.whole("start", 0), call.whole("end", 0)
     limit = call.whole("limit", usual)
@@ -289,7 +289,7 @@ def open_orders(call: Call) -> Any:
 @route("POST", "/auth/r/orders/hist")
 def order_history(call: Call) -> Any:
     rows = _chosen(call, call.venue.ended(call.account), by_cid=False)
-    return _rows(call, rows, 4, most=MOST_ROWS)
+    return in_time(call, rows, 4, most=MOST_ROWS)
 
 
 @route("POST", "/auth/r/orders/{symbol}")
@@ -302,7 +302,7 @@ def open_orders_of(call: Call) -> Any:
 def order_history_of(call: Call) -> Any:
     symbol = call.symbol()
     ended = [one for one in call.venue.ended(call.account) if name_of(one.terms.symbol) == symbol]
-    return _rows(call, _chosen(call, ended, by_cid=False), 4, most=MOST_ROWS)
+    return in_time(call, _chosen(call, ended, by_cid=False), 4, most=MOST_ROWS)
 
 
 def _chosen(call: Call, found: list[Order], *, by_cid: bool = True) -> list[Row]:
@@ -340,14 +340,14 @@ def order_trades(call: Call) -> Any:
 @route("POST", "/auth/r/trades/hist")
 def trade_history(call: Call) -> Any:
     rows = [call.venue.execution(call.account, one) for one in call.venue.fills(call.account)]
-    return _rows(call, rows, 2, most=MOST_ROWS)
+    return in_time(call, rows, 2, most=MOST_ROWS)
 
 
 @route("POST", "/auth/r/trades/{symbol}/hist")
 def trade_history_of(call: Call) -> Any:
     symbol = call.symbol()
     fills = [one for one in call.venue.fills(call.account) if name_of(one.symbol) == symbol]
-    return _rows(call, [call.venue.execution(call.account, one) for one in fills], 2, most=MOST_ROWS)
+    return in_time(call, [call.venue.execution(call.account, one) for one in fills], 2, most=MOST_ROWS)
 
 
 @route("POST", "/auth/w/order/submit", trades=True)

@@ -15,10 +15,13 @@ from copydesk_paper.serving.limits import Bucket, Limits
 from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.signatures import Nonces, is_signature
 
+from copydesk_bitfinex.rehearsal import rest_more
 from copydesk_bitfinex.rehearsal.rest import Call, Route, find
 from copydesk_bitfinex.rehearsal.streams import Streams
 from copydesk_bitfinex.rehearsal.venue import PARAMETERS, Account, Body, Refusal, Venue
 
+MORE = rest_more
+"""It enters its paths into the table of `rest`."""
 DIGEST = "sha384"
 MOST_NONCE = 9_007_199_254_740_991
 _encode = msgspec.json.Encoder().encode
@@ -66,7 +69,7 @@ class Server(Frontend):
         if not self._limits[f"{who} {route.name}"].take(1, self._now_ms()):
             raise Refusal("ratelimit: error", 11010, 429)
         owner = self._authenticate(request, path, query, body) if route.private else None
-        call = Call(self._venue, named, dict(parse_qsl(query)), _object(body) if route.private else {}, owner)
+        call = Call(self._venue, named, dict(parse_qsl(query)), _object(body) if request.method == "POST" else {}, owner)
         if owner is not None and route.trades:
             return await self._misbehaviour.trade(owner.name, lambda: _act(route, call))
         return route.act(call)

@@ -32,6 +32,8 @@ from copydesk_bitfinex.symbols import is_derivative
 SEQUENCE, CHECKSUM, TIMESTAMP, BULK = 65536, 131072, 32768, 536870912
 KNOWN_FLAGS = SEQUENCE | CHECKSUM | TIMESTAMP | BULK | 8
 MOST_CHANNELS = 25
+DEAD_MANS_SWITCH = 4
+"""What `dms` of a login says where the account's orders are to be cancelled once the connection ends."""
 HEARTBEAT_S = 15.0
 TRADES_FIRST = 30
 DEPTHS = ("1", "25", "100", "250")
@@ -71,6 +73,7 @@ class Reader(Outbox):
         super().__init__(socket, transport)
         self.account: Account | None = None
         self.kinds: frozenset[str] | None = None  # of channel 0; None: all
+        self.is_dead_mans = False  # the account's orders are cancelled when it ends
         self.channels: dict[int, Channel] = {}
         self.flags = 0
         self._sent = 0
@@ -79,8 +82,9 @@ class Reader(Outbox):
     def tell(self, payload: Any) -> None:
         self.push(_encode(payload).decode())
 
-    def push(self, text: str) -> None:
+    def push(self, frame: str | bytes) -> None:
         """Frames get their numbers when they leave, whatever became of them before."""
+        text = str(frame)
         if not text.startswith("[") or not self.flags & (SEQUENCE | TIMESTAMP):
             super().push(text)
             return
@@ -132,6 +136,8 @@ class Streams:
         finally:
             self.readers.pop(reader, None)
             self._delivery.forget(reader)
+            if reader.is_dead_mans and reader.account is not None:
+                orders.cancel_multi(self._venue, reader.account, {"all": 1})
         return socket
 
     def drop_all(self) -> None:
@@ -204,6 +210,7 @@ class Streams:
             groups = [str(one) for one in asked]
             reader.kinds = frozenset(kind for one in groups for kind in GROUPS.get(one.partition("-")[0], ()))
         reader.account = account
+        reader.is_dead_mans = frame.get("dms") == DEAD_MANS_SWITCH
         reader.tell(
             {
                 "event": "auth",

@@ -21,6 +21,7 @@ from copydesk_paper.refusal import ExchangeRefusal
 from msgspec.structs import replace
 
 from copydesk_bitfinex.rehearsal import wire
+from copydesk_bitfinex.rehearsal.history import History
 from copydesk_bitfinex.rehearsal.wire import Details, Row
 from copydesk_bitfinex.symbols import EXCHANGE, is_derivative, name_of, ours
 from copydesk_bitfinex.translate import (
@@ -87,6 +88,8 @@ class Account:
     stillborn: dict[str, Order] = field(default_factory=dict)  # taken and cancelled at once, by venue id
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)  # symbol -> (number, since when)
     told: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    filled: Fill | None = None  # the execution that an account is being told of
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"
@@ -466,6 +469,7 @@ class Venue:
             self.told(account.name, "on", row)
             return
         if report.fill is not None:
+            account.filled = report.fill
             for kind, fee in (("te", False), ("tu", True)):
                 self.told(account.name, kind, wire.execution(report.fill, order, details, fee=fee))
         self.told(account.name, "oc" if order.status.is_final else "ou", row)
@@ -475,8 +479,13 @@ class Venue:
         for asset in self.exchange.wallets(account.name):
             numbers = self._wallet_numbers(account, asset)
             if account.told.get(asset) != numbers:
+                before = account.told[asset][0] if asset in account.told else ZERO
+                if numbers[0] != before:
+                    change = numbers[0] - before
+                    account.history.booked(asset, change, numbers[0], report.cause, account.filled, self.now_ms())
                 account.told[asset] = numbers
                 self.told(account.name, "wu", wire.wallet(asset, *numbers))
+        account.filled = None
         for position in report.positions:
             if instruments[position.symbol].contract is Contract.SPOT:
                 continue
@@ -484,6 +493,8 @@ class Venue:
             closed = not position.quantity
             if not closed or known:
                 row = self.position(account, position, closed=closed)
+                if closed:
+                    account.history.positions.appendleft(row)
                 self.told(account.name, "pc" if closed else "pu" if known else "pn", row)
             if closed:
                 account.positions.pop(position.symbol, None)

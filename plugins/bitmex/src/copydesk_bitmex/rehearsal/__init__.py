@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -122,25 +122,12 @@ class Rehearsal:
         running = self._running
         await running.start(self._settings.host, self._settings.port, speed=self._settings.speed)
         running.at_end(self.exchange.listen(self.streams.on_report))
-        self.ready = self._describe(running.address)
+        self.ready = running.ready(self._settings.kind, self._accounts(), self.exchange.instruments, ws_path="/realtime")
 
-    def _describe(self, address: str) -> RehearsalReady:
-        url, ws_url = f"http://{address}", f"ws://{address}/realtime"
-        accounts = tuple(
-            RehearsedAccount(
-                name=account.name,
-                options={"url": url, "ws_url": ws_url},
-                secrets={"key": account.key, "secret": account.secret.decode()},
-            )
-            for account in self.venue.accounts.values()
-        )
-        return RehearsalReady(
-            kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url},
-            accounts=accounts,
-            symbols=tuple(self.exchange.instruments),
-            control_url=f"{url}/rehearsal",
-        )
+    def _accounts(self) -> Iterator[RehearsedAccount]:
+        for account in self.venue.accounts.values():
+            secrets = {"key": account.key, "secret": account.secret.decode()}
+            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

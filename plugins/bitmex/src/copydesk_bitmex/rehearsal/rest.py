@@ -48,11 +48,11 @@ class Call:
         """What every table can be asked for: `filter`, `startTime`, `endTime`, `reverse`, `start`, `count`, `columns`."""
         given = self.given
         rows = [row for row in rows if self._fits(row)]
-        start, end = (_time(given.get(name)) for name in ("startTime", "endTime"))
+        start, end = (time_of(given.get(name)) for name in ("startTime", "endTime"))
         if start:
-            rows = [row for row in rows if _time(row.get(time_name)) >= start]
+            rows = [row for row in rows if time_of(row.get(time_name)) >= start]
         if end:
-            rows = [row for row in rows if _time(row.get(time_name)) <= end]
+            rows = [row for row in rows if time_of(row.get(time_name)) <= end]
         if str(given.get("reverse", "false")).lower() == "true":
             rows = rows[::-1]
         first, count = _whole(given, "start", 0), _whole(given, "count", 100)
@@ -66,7 +66,7 @@ class Call:
                 if (row.get("ordStatus") in ("New", "PartiallyFilled")) != (value is True):
                     return False
             elif name in ("startTime", "endTime"):
-                at, limit = _time(row.get("timestamp")), _time(value)
+                at, limit = time_of(row.get("timestamp")), time_of(value)
                 if (at < limit) if name == "startTime" else (at > limit):
                     return False
             elif isinstance(value, list):
@@ -77,7 +77,8 @@ class Call:
         return True
 
 
-def _time(value: Any) -> float:
+def time_of(value: Any) -> float:
+    """A moment as it is written, in seconds since the epoch; zero where there is none. Raises `Refusal`."""
     if value in (None, ""):
         return 0.0
     try:

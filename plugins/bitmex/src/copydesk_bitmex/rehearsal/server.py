@@ -15,10 +15,13 @@ from copydesk_paper.serving.limits import Bucket, Limits
 from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.signatures import is_signature
 
+from copydesk_bitmex.rehearsal import rest_more
 from copydesk_bitmex.rehearsal.rest import ROUTES, Call
 from copydesk_bitmex.rehearsal.streams import Streams
 from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue
 
+MORE = rest_more
+"""It enters its paths into the table of `rest`."""
 ROOT = "/api/v1"
 _encode = msgspec.json.Encoder().encode
 

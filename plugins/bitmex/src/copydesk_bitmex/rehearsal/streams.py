@@ -164,15 +164,10 @@ class Streams:
         account = reader.account
         if account is None:
             raise Refusal("You must be authenticated to use this op.", 401)
-        if given[0] not in (0, None):
-            asyncio.get_running_loop().call_later(float(given[0]) / 1000, self._cancel_all, account)
-        now = self._venue.now_ms()
-        told = {"now": wire.iso(now), "cancelTime": wire.iso(now + int(given[0] or 0)), "request": frame}
-        reader.tell(told)
-
-    def _cancel_all(self, account: Account) -> None:
-        for order in self._exchange.open_orders(account.name):
-            self._venue.cancel(account, order)
+        timeout = given[0] or 0
+        if not isinstance(timeout, int):
+            raise Refusal("timeout is invalid")
+        reader.tell({**self._venue.cancel_all_after(account, timeout), "request": frame})
 
     def _topic(self, reader: Reader, op: str, topic: str, frame: Json) -> None:
         table, _, symbol = topic.partition(":")

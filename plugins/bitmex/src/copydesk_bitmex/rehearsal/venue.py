@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Account:
     stillborn: dict[str, Order] = field(default_factory=dict)
     executions: list[Json] = field(default_factory=list)
     placing: Json | None = None
+    dead_man: asyncio.TimerHandle | None = None  # cancels all its orders, unless it is put off again
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"
@@ -212,6 +214,20 @@ class Venue:
             row = self.row(account, order)
             return {**row, "error": f"Unable to cancel order due to existing state: {row['ordStatus']}"}
         return self.row(account, self.exchange.cancel(account.name, venue_id=order.venue_id))
+
+    def cancel_all_after(self, account: Account, timeout_ms: int) -> Json:
+        """Cancel all orders after a while, instead of when that was to be before; zero is never."""
+        if account.dead_man is not None:
+            account.dead_man.cancel()
+        now, account.dead_man = self.now_ms(), None
+        if not timeout_ms:
+            return {"now": wire.iso(now), "cancelTime": 0}
+        account.dead_man = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._cancel_all, account)
+        return {"now": wire.iso(now), "cancelTime": wire.iso(now + timeout_ms)}
+
+    def _cancel_all(self, account: Account) -> None:
+        for order in self.exchange.open_orders(account.name):
+            self.cancel(account, self.exchange.find(account.name, venue_id=order.venue_id))
 
     def _read(self, wanted: Json) -> tuple[Terms, Json]:
         """What is asked for. BitMEX guesses what is left out: the side from a sign, the type from the prices."""

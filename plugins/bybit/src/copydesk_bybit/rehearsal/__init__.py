@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -35,7 +35,7 @@ from copydesk_bybit.rehearsal.recording import Recording
 from copydesk_bybit.rehearsal.rest import Rest
 from copydesk_bybit.rehearsal.server import Server
 from copydesk_bybit.rehearsal.streams import Streams
-from copydesk_bybit.symbols import SPOT
+from copydesk_bybit.symbols import CATEGORIES, SPOT
 
 __all__ = ["Rehearsal", "start"]
 
@@ -53,6 +53,12 @@ ANSWERS: Mapping[str, Callable[[], Exception]] = {
     "5xx": lambda: Refusal(10016, message="502 Bad Gateway", status=502),
 }
 """What Bybit answers where the venue misbehaves on request. -1007 is its own 10000, "Server Timeout"."""
+
+
+WEBSOCKETS = {f"ws_{category}": f"/v5/public/{category}" for category in CATEGORIES} | {
+    "ws_private": "/v5/private",
+    "ws_trade": "/v5/trade",
+}
 
 
 class Options(Record, forbid_unknown_fields=True):
@@ -130,27 +136,12 @@ class Rehearsal:
         for stop in self._stop_listening:
             running.at_end(stop)
         running.run(self.streams.run())
-        self.ready = self._describe(running.address)
+        self.ready = running.ready(self._settings.kind, self._accounts(), self.desk.listing.symbols, more=WEBSOCKETS)
 
-    def _describe(self, address: str) -> RehearsalReady:
-        url, ws_url = f"http://{address}", f"ws://{address}"
-        accounts = tuple(
-            RehearsedAccount(
-                name=account.name,
-                options={"url": url, "ws_url": ws_url},
-                secrets={"key": account.key, "secret": account.secret.decode()},
-            )
-            for account in self.desk.accounts.values()
-        )
-        streams = {f"ws_{category}": f"{ws_url}/v5/public/{category}" for category in ("linear", "inverse", "spot")}
-        private = {"ws_private": f"{ws_url}/v5/private", "ws_trade": f"{ws_url}/v5/trade"}
-        return RehearsalReady(
-            kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url} | streams | private | self._running.secure_urls(),
-            accounts=accounts,
-            symbols=self.desk.listing.symbols,
-            control_url=f"{url}/rehearsal",
-        )
+    def _accounts(self) -> Iterator[RehearsedAccount]:
+        for account in self.desk.accounts.values():
+            secrets = {"key": account.key, "secret": account.secret.decode()}
+            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

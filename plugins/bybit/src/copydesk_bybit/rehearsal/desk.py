@@ -11,22 +11,22 @@ from decimal import Decimal
 from itertools import count
 from typing import Protocol
 
-from copydesk.model import ZERO, Contract, Fill, Order, OrderStatus, OrderType, Position, PositionSide, Terms
+from copydesk.model import ZERO, Contract, Fill, Order, OrderStatus, OrderType, Terms
 from copydesk_paper.contracts import notional
 from copydesk_paper.exchange import MAKER_FEE, TAKER_FEE, Exchange, ExchangeRefusal
 from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport, Report
 from msgspec.structs import replace
 
 from copydesk_bybit.rehearsal import wire
-from copydesk_bybit.rehearsal.account import Account, Done, Key, Known, Protection, order_id_of
+from copydesk_bybit.rehearsal.account import Account, Done, Key, Known, order_id_of
+from copydesk_bybit.rehearsal.admission import Admission
 from copydesk_bybit.rehearsal.codes import Refusal, bad, translated
+from copydesk_bybit.rehearsal.holdings import Holdings
 from copydesk_bybit.rehearsal.listing import Listing, Rules
-from copydesk_bybit.rehearsal.parameters import Params, Wanted, read_order, read_protection
+from copydesk_bybit.rehearsal.parameters import Params, read_protection
 from copydesk_bybit.rehearsal.wire import Json
 from copydesk_bybit.symbols import SPOT
-from copydesk_bybit.translate import RISES
 
-USD_COINS = frozenset({"USD", "USDT", "USDC"})
 FIRST_PHANTOM = 1_000_000_000
 """Numbers of orders that the venue took and that never came into the book begin here."""
 _ENDS: tuple[tuple[str, str, str], ...] = (
@@ -69,9 +69,10 @@ class Desk:
         self.watchers: list[Watcher] = []
         self.protect: Callable[[Account, AccountReport], None] = lambda account, report: None
         self.triggered: Callable[[Account, Known], None] = lambda account, known: None
-        self.protection_of: Callable[[Account, Key], tuple[Protection, str]] = lambda account, key: (Protection(), "")
         self._phantoms = count(FIRST_PHANTOM)
         self._seq = count(4_688_002_127)
+        self.holdings = Holdings(exchange, listing, self._seq)
+        self.admission = Admission(exchange, listing, self.holdings)
 
     def add(self, account: Account) -> None:
         self.accounts[account.name] = account
@@ -82,17 +83,17 @@ class Desk:
     def place(self, account: Account, params: Params) -> Json:
         """`order/create`."""
         rules = self._rules(params)
-        wanted = self._read(account, params, rules)
+        wanted = self.admission.read(account, params, rules)
         if wanted.link_id and wanted.link_id in account.by_link:
             raise Refusal(170141 if rules.category == SPOT else 110072)
-        known = self._known(account, wanted, rules)
+        known = self.admission.known(account, wanted, rules)
         return _named(self.send(account, rules, wanted.terms, known))
 
     def check(self, account: Account, params: Params) -> Json:
         """`order/pre-check`: what the order would bind."""
         rules = self._rules(params)
-        self._read(account, params, rules)
-        row = self.wallet(account)
+        self.admission.read(account, params, rules)
+        row = self.holdings.wallet(account)
         return {
             "orderId": "",
             "orderLinkId": params.text("orderLinkId"),
@@ -104,81 +105,6 @@ class Desk:
 
     def _rules(self, params: Params) -> Rules:
         return self.listing.named(params.need("category"), params.need("symbol"))
-
-    def _read(self, account: Account, params: Params, rules: Rules) -> Wanted:
-        last = self.exchange.last_price(rules.symbol)
-        quote = self.exchange.quote(rules.symbol)
-        best = quote.ask if params.text("side") == "Buy" else quote.bid
-        step = rules.instrument.quantity_step
-        wanted = read_order(params, rules.symbol, rules.category, last, best or last, step)
-        terms = wanted.terms
-        if not terms.quantity and wanted.close_on_trigger and terms.reduce_only:
-            terms = self._closing(account, terms, rules)
-        elif not terms.quantity:
-            raise Refusal(170136) if rules.category == SPOT else bad("Qty invalid")
-        self._check_trigger(terms, wanted.direction, rules)
-        self._check_band(terms, rules, last)
-        return Wanted(**{name: getattr(wanted, name) for name in Wanted.__slots__} | {"terms": terms})
-
-    def _closing(self, account: Account, terms: Terms, rules: Rules) -> Terms:
-        """Quantity zero, reduce-only and close-on-trigger: all that is held then."""
-        if terms.type in (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET):
-            return replace(terms, close_position=True, reduce_only=False)
-        if terms.type is not OrderType.MARKET:
-            raise bad("Qty invalid")
-        held = abs(self.held(account, (rules.symbol, terms.position_side)))
-        if not held:
-            raise Refusal(110017)
-        return replace(terms, quantity=held)
-
-    def _check_trigger(self, terms: Terms, direction: int, rules: Rules) -> None:
-        if terms.trigger_price is None or rules.category == SPOT:
-            return
-        price = self.trigger_price(terms)
-        if direction == RISES and terms.trigger_price <= price:
-            raise Refusal(110092, wire.bare(terms.trigger_price), wire.bare(price))
-        if direction != RISES and terms.trigger_price >= price:
-            raise Refusal(110093, wire.bare(terms.trigger_price), wire.bare(price))
-
-    def trigger_price(self, terms: Terms) -> Decimal:
-        """The price that this conditional order looks at."""
-        if terms.trigger_by == "last":
-            return self.exchange.last_price(terms.symbol)
-        return self.exchange.quote(terms.symbol).mark
-
-    def _check_band(self, terms: Terms, rules: Rules, last: Decimal) -> None:
-        """A limit may not be too far on the aggressive side of the mark price."""
-        risk = self.listing.row(rules).get("riskParameters", {})
-        band = Decimal(risk.get("priceLimitRatioY", "0.1"))
-        mark = self.exchange.quote(rules.symbol).mark or last
-        if terms.price is None or terms.type.is_conditional or not mark:
-            return
-        too_high = terms.price > mark * (1 + band) and terms.side == "buy"
-        too_low = terms.price < mark * (1 - band) and terms.side == "sell"
-        if too_high or too_low:
-            code = (170193 if too_high else 170194) if rules.category == SPOT else 110003
-            raise Refusal(code, message="Order price exceeds the allowable range." if code != 110003 else "")
-
-    def _known(self, account: Account, wanted: Wanted, rules: Rules) -> Known:
-        protection = wanted.protection
-        if protection and (wanted.terms.reduce_only or wanted.terms.close_position):
-            raise bad("params error: reduce-only orders cannot have takeProfit or stopLoss")
-        mode = "" if rules.category == SPOT else protection.mode if protection else "UNKNOWN"
-        return Known(
-            order_id="",
-            link_id=wanted.link_id,
-            category=rules.category,
-            position_idx=wanted.position_idx,
-            stop_type=wanted.stop_type,
-            direction=wanted.direction,
-            trigger_by=wanted.trigger_by,
-            last_on_created=self.exchange.last_price(rules.symbol),
-            close_on_trigger=wanted.close_on_trigger,
-            market_unit=wanted.market_unit,
-            quote_quantity=wanted.quote_quantity,
-            protection=protection,
-            mode=mode,
-        )
 
     def send(self, account: Account, rules: Rules, terms: Terms, known: Known) -> Known:
         """Hand an order to the exchange. What Bybit takes and cancels at once becomes such an order. Raises `Refusal`."""
@@ -224,9 +150,9 @@ class Desk:
         if quantity is not None and order.filled and quantity <= order.filled:
             raise Refusal(170313 if rules.category == SPOT else 110064)
         if trigger is not None and trigger != order.terms.trigger_price:
-            self._check_trigger(replace(order.terms, trigger_price=trigger), known.direction, rules)
+            self.admission.check_trigger(replace(order.terms, trigger_price=trigger), known.direction, rules)
         if price is not None:
-            self._check_band(replace(order.terms, price=price), rules, self.exchange.last_price(rules.symbol))
+            self.admission.check_band(replace(order.terms, price=price), rules, self.exchange.last_price(rules.symbol))
         protection = read_protection(params, before=known.protection)
         is_protected_anew = protection != known.protection
         try:
@@ -337,15 +263,8 @@ class Desk:
         """An order as reads tell it."""
         assert known.order is not None
         terms = known.order.terms
-        held = abs(self.held(account, (terms.symbol, terms.position_side))) if terms.close_position else ZERO
+        held = abs(self.holdings.held(account, (terms.symbol, terms.position_side))) if terms.close_position else ZERO
         return wire.order_row(known, self.listing.rules(terms.symbol), held=held)
-
-    def held(self, account: Account, key: Key) -> Decimal:
-        """The signed position."""
-        for position in self.exchange.positions(account.name):
-            if (position.symbol, position.position_side) == key:
-                return position.quantity
-        return ZERO
 
     def fee_rate(self, done: Done) -> Decimal:
         return MAKER_FEE if done.fill.maker else TAKER_FEE
@@ -353,73 +272,12 @@ class Desk:
     def execution(self, done: Done) -> Json:
         return wire.execution_row(done, self.listing.rules(done.fill.symbol), self.fee_rate(done))
 
-    # --- positions and wallets ---
-
-    def sides(self, account: Account, rules: Rules) -> tuple[PositionSide, ...]:
-        if rules.category != SPOT and self.exchange.hedge_mode(account.name):
-            return PositionSide.LONG, PositionSide.SHORT
-        return (PositionSide.NET,)
-
-    def position(self, account: Account, rules: Rules, side: PositionSide) -> Json:
-        """A position as reads tell it, whether there is one or not."""
-        key = (rules.symbol, side)
-        found = next((one for one in self.exchange.positions(account.name) if (one.symbol, one.position_side) == key), None)
-        return self._position_row(account, rules, found or self._flat(account, rules, side))
-
-    def _flat(self, account: Account, rules: Rules, side: PositionSide) -> Position:
-        return Position(
-            symbol=rules.symbol,
-            position_side=side,
-            quantity=ZERO,
-            mark_price=self.exchange.quote(rules.symbol).mark,
-            leverage=Decimal(self.exchange.leverage(account.name, rules.symbol)),
-        )
-
-    def _position_row(self, account: Account, rules: Rules, position: Position) -> Json:
-        key = (rules.symbol, position.position_side)
-        protection, trailing = self.protection_of(account, key)
-        return wire.position_row(
-            position,
-            rules,
-            isolated=account.margin_mode == "ISOLATED_MARGIN",
-            protection=protection,
-            trailing=trailing,
-            earned=(account.earned_now.get(key, ZERO), account.earned.get(key, ZERO)),
-            times=(account.opened_ms.get(key, 0), account.moved_ms.get(key, 0)),
-            seq=next(self._seq),
-        )
+    # --- what the exchange reports ---
 
     def tell_position(self, account: Account, key: Key) -> None:
         """Push a position's present state."""
         rules = self.listing.rules(key[0])
-        self._tell(account, "position", wire.position_event(self.position(account, rules, key[1]), rules.category))
-
-    def wallet(self, account: Account, coins: frozenset[str] = frozenset()) -> Json:
-        """The unified account; with `coins` only their rows, with the totals of all."""
-        rows = []
-        for coin, amount in self.exchange.wallets(account.name).items():
-            pool = self.exchange.pool(account.name, coin)
-            price = self.usd(coin)
-            earned = sum((sum_ for key, sum_ in account.earned.items() if self._settles(key, coin)), ZERO)
-            rows.append((wire.coin_row(coin, pool, amount, price, earned), pool, amount, price))
-        row = wire.wallet_row(rows)
-        if coins:
-            row["coin"] = [one for one in row["coin"] if one["coin"] in coins]
-        return row
-
-    def _settles(self, key: Key, coin: str) -> bool:
-        return self.listing.rules(key[0]).instrument.settle == coin
-
-    def usd(self, coin: str) -> Decimal:
-        """What a coin is worth in USD here; zero for one that nothing here is traded in."""
-        if coin in USD_COINS:
-            return Decimal(1)
-        for symbol in (f"{coin}USDT", f"{coin}USD", f"{coin}USDT-SPOT", f"{coin}USDC-SPOT"):
-            if symbol in self.listing:
-                return self.exchange.quote(symbol).mark
-        return ZERO
-
-    # --- what the exchange reports ---
+        self._tell(account, "position", wire.position_event(self.holdings.position(account, rules, key[1]), rules.category))
 
     def on_report(self, report: Report) -> None:
         """To be called with every report of the exchange, in its order."""
@@ -524,7 +382,7 @@ class Desk:
                 continue
             key = (position.symbol, position.position_side)
             if self._is_heard(account):
-                row = self._position_row(account, rules, position)
+                row = self.holdings.row(account, rules, position)
                 self._tell(account, "position", wire.position_event(row, rules.category))
             if not position.quantity:
                 account.earned_now.pop(key, None)
@@ -532,7 +390,7 @@ class Desk:
         if report.cause in (Cause.LEVERAGE, Cause.MARGIN_TYPE, Cause.POSITION_MODE):
             return
         if self._is_heard(account):
-            self._tell(account, "wallet", self.wallet(account))
+            self._tell(account, "wallet", self.holdings.wallet(account))
         self.protect(account, report)
 
     def _is_heard(self, account: Account) -> bool:
@@ -545,7 +403,7 @@ class Desk:
             return
         terms = known.order.terms
         rules = self.listing.rules(terms.symbol)
-        held = abs(self.held(account, (terms.symbol, terms.position_side))) if terms.close_position else ZERO
+        held = abs(self.holdings.held(account, (terms.symbol, terms.position_side))) if terms.close_position else ZERO
         row = wire.order_row(known, rules, status=status, held=held)
         self._tell(account, "order", wire.order_event(row, known, rules, realised))
 

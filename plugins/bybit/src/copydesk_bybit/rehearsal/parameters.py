@@ -15,7 +15,7 @@ from copydesk.model import OrderType, PositionSide, Side, Terms, TimeInForce, Tr
 from copydesk_bybit.rehearsal.account import Protection
 from copydesk_bybit.rehearsal.codes import IDX_MISMATCH, bad
 from copydesk_bybit.symbols import SPOT
-from copydesk_bybit.translate import FALLS, POSITION_SIDES, RISES, TRIGGERS
+from copydesk_bybit.words import FALLS, POSITION_SIDES, RISES, TRIGGERS
 
 LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 """Source: Bybit v5, "Place Order", orderLinkId."""

@@ -26,7 +26,7 @@ from copydesk_bybit.rehearsal.listing import Rules
 from copydesk_bybit.rehearsal.parameters import Params, read_index, read_protection
 from copydesk_bybit.rehearsal.wire import Json
 from copydesk_bybit.symbols import SPOT
-from copydesk_bybit.translate import FALLS, RISES, TRIGGERS
+from copydesk_bybit.words import FALLS, RISES, TRIGGERS
 
 MAX_PARTIAL = 20
 CLEARED = "CancelByTpSlTsClear"
@@ -61,7 +61,7 @@ class Protections:
         """(account, order id) of one of a pair to the order id of the other."""
         desk.protect = self.follow
         desk.triggered = self.on_triggered
-        desk.protection_of = self.of
+        desk.holdings.protection_of = self.of
 
     # --- what stands ---
 
@@ -106,8 +106,7 @@ class Protections:
         else:
             changed = self._set_full(account, rules, position, params)
         if trailing is not None:
-            self._set_trailing(account, rules, position, trailing, params.price("activePrice"))
-            changed = True
+            changed |= self._set_trailing(account, rules, position, trailing, params.price("activePrice"))
         if not changed:
             raise Refusal(34040)
         self._desk.tell_position(account, (rules.symbol, side))
@@ -166,21 +165,30 @@ class Protections:
 
     def _set_trailing(
         self, account: Account, rules: Rules, position: Position, distance: Decimal, active: Decimal | None
-    ) -> None:
-        key = (position.symbol, position.position_side)
-        for known in self.standing(account, key):
-            if known.stop_type == "TrailingStop":
-                self._end(account, known)
-        account.trailing.pop(key, None)
+    ) -> bool:
+        """Set, change or take away a position's trailing stop. False where it is so already."""
+        key, told = (position.symbol, position.position_side), (wire.bare(distance), wire.bare(active))
+        standing = next((known for known in self.standing(account, key) if known.stop_type == "TrailingStop"), None)
         if not distance:
-            return
+            account.trailing.pop(key, None)
+            if standing is not None:
+                self._end(account, standing)
+            return standing is not None
         price = active or self._desk.exchange.last_price(rules.symbol)
         share = (distance / price * 100).quantize(Decimal("0.0001"), ROUND_HALF_UP)
         share = max(TRAIL_MIN, min(TRAIL_MAX, share))
+        if standing is not None and standing.order is not None:
+            if account.trailing.get(key) == told:
+                return False
+            account.trailing[key] = told
+            self._desk.exchange.modify(
+                account.name, venue_id=standing.order.venue_id, trail_percent=share, trigger_price=active
+            )
+            return True
         sells = position.quantity > 0
         known = self._order(account, rules, "TrailingStop", "LastPrice", FALLS if sells else RISES)
         known.mode = "Full"
-        account.trailing[key] = (wire.bare(distance), wire.bare(active))
+        account.trailing[key] = told
         try:
             self._desk.send(
                 account,
@@ -201,6 +209,7 @@ class Protections:
             account.trailing.pop(key, None)
             raise
         account.protecting.setdefault(key, []).append(known)
+        return True
 
     # --- by orders ---
 

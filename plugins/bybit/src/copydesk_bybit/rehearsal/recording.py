@@ -22,7 +22,7 @@ from copydesk_paper.records import MarketDepth, MarketEvent, MarketTrade
 from copydesk_paper.synthetic import Timed
 from copydesk_wire import fields
 
-from copydesk_bybit import translate
+from copydesk_bybit import listing
 from copydesk_bybit.symbols import CATEGORIES, ours
 
 
@@ -69,7 +69,7 @@ class Recording:
 
     def _list(self, result: dict[str, Any]) -> None:
         for row in result["list"]:
-            instrument = translate.instrument(row, result["category"])
+            instrument = listing.instrument(row, result["category"])
             self._listed[instrument.symbol] = instrument
             self.exchange_info[instrument.symbol] = row
 

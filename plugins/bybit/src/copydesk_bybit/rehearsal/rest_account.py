@@ -33,8 +33,8 @@ def _positions(rest: Rest, call: Call) -> Json:
     rows = [
         row
         for rules in every
-        for side in rest.desk.sides(call.account, rules)
-        if (row := rest.desk.position(call.account, rules, side))["size"] != "0" or "symbol" in params
+        for side in rest.desk.holdings.sides(call.account, rules)
+        if (row := rest.desk.holdings.position(call.account, rules, side))["size"] != "0" or "symbol" in params
     ]
     part, cursor = page(rows, params, 20, 200)
     return listed(part, cursor, category)
@@ -74,7 +74,7 @@ def _set_leverage(rest: Rest, call: Call) -> Json:
         exchange.set_leverage(account, rules.symbol, int(buy))
     except ExchangeRefusal as refusal:
         raise translated(refusal, rules.category) from None
-    for side in rest.desk.sides(call.account, rules):
+    for side in rest.desk.holdings.sides(call.account, rules):
         rest.desk.tell_position(call.account, (rules.symbol, side))
     return {}
 
@@ -144,7 +144,7 @@ def _wallet(rest: Rest, call: Call) -> Json:
     if kind != "UNIFIED":
         raise bad("accountType only support UNIFIED.")
     coins = frozenset(coin for coin in call.params.text("coin").split(",") if coin)
-    return {"list": [rest.desk.wallet(call.account, coins)]}
+    return {"list": [rest.desk.holdings.wallet(call.account, coins)]}
 
 
 @route("GET", "/v5/account/info")

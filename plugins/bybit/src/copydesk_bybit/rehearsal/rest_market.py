@@ -27,7 +27,8 @@ def _category(call: Call, default: str = "") -> str:
     return check_category(call.params.text("category") or default)
 
 
-def _rules(rest: Rest, call: Call, default: str = "") -> Rules:
+def named(rest: Rest, call: Call, default: str = "") -> Rules:
+    """The instrument that was asked for."""
     return rest.desk.listing.named(_category(call, default), call.params.need("symbol"))
 
 
@@ -60,26 +61,27 @@ def _instruments(rest: Rest, call: Call) -> Json:
 @public("/v5/market/tickers")
 def _tickers(rest: Rest, call: Call) -> Json:
     params, category = call.params, _category(call)
-    every = [_rules(rest, call)] if "symbol" in params else rest.desk.listing.of(category)
+    every = [named(rest, call)] if "symbol" in params else rest.desk.listing.of(category)
     return {"category": category, "list": [rest.market.ticker(rules) for rules in every]}
 
 
 @public("/v5/market/orderbook")
 def _book(rest: Rest, call: Call) -> Json:
-    rules = _rules(rest, call)
+    rules = named(rest, call)
     return rest.market.book(rules, call.params.limit(1 if rules.category == SPOT else 25, 1000))
 
 
 @public("/v5/market/recent-trade")
 def _trades(rest: Rest, call: Call) -> Json:
-    rules = _rules(rest, call)
+    rules = named(rest, call)
     most = 60 if rules.category == SPOT else 1000
     return {"category": rules.category, "list": rest.market.trades(rules, call.params.limit(min(500, most), most))}
 
 
-def _candles(rest: Rest, call: Call) -> tuple[Rules, list[list[str]]]:
+def candles(rest: Rest, call: Call) -> tuple[Rules, list[list[str]]]:
+    """The bars that were asked for, the newest first."""
     params = call.params
-    rules = _rules(rest, call, "linear")
+    rules = named(rest, call, "linear")
     interval = params.need("interval")
     if interval not in INTERVALS:
         raise bad("Invalid period!")
@@ -90,13 +92,13 @@ def _candles(rest: Rest, call: Call) -> tuple[Rules, list[list[str]]]:
 
 @public("/v5/market/kline")
 def _kline(rest: Rest, call: Call) -> Json:
-    rules, rows = _candles(rest, call)
+    rules, rows = candles(rest, call)
     return {"symbol": rules.name, "category": rules.category, "list": rows}
 
 
 def _price_kline(rest: Rest, call: Call) -> Json:
     """Mark and index prices have no volume. Here they are the traded prices."""
-    rules, rows = _candles(rest, call)
+    rules, rows = candles(rest, call)
     if rules.category == SPOT:
         raise bad("params error: Category is invalid")
     return {"symbol": rules.name, "category": rules.category, "list": [row[:5] for row in rows]}
@@ -108,7 +110,7 @@ public("/v5/market/index-price-kline")(_price_kline)
 
 @public("/v5/market/funding/history")
 def _funding(rest: Rest, call: Call) -> Json:
-    rules = _rules(rest, call)
+    rules = named(rest, call)
     now = rest.now_ms()
     newest = now - now % FUNDING_MS
     rows = [
@@ -121,7 +123,7 @@ def _funding(rest: Rest, call: Call) -> Json:
 @public("/v5/market/open-interest")
 def _open_interest(rest: Rest, call: Call) -> Json:
     """Nobody holds a position against the recording: what the accounts hold is all there is."""
-    rules = _rules(rest, call)
+    rules = named(rest, call)
     length = INTEREST_MS.get(call.params.need("intervalTime"))
     if length is None:
         raise bad("params error: intervalTime is invalid")
@@ -143,7 +145,7 @@ def _open_interest(rest: Rest, call: Call) -> Json:
 @public("/v5/market/risk-limit")
 def _risk_limits(rest: Rest, call: Call) -> Json:
     category = _category(call)
-    every = [_rules(rest, call)] if "symbol" in call.params else rest.desk.listing.of(category)
+    every = [named(rest, call)] if "symbol" in call.params else rest.desk.listing.of(category)
     rows = [
         {
             "id": 1,
@@ -162,7 +164,7 @@ def _risk_limits(rest: Rest, call: Call) -> Json:
 
 @public("/v5/market/price-limit")
 def _price_limit(rest: Rest, call: Call) -> Json:
-    rules = _rules(rest, call, "linear")
+    rules = named(rest, call, "linear")
     mark = rest.desk.exchange.quote(rules.symbol).mark
     tick = rules.instrument.price_tick
     high, low = mark * 11 / 10 // tick * tick, mark * 9 / 10 // tick * tick

@@ -10,7 +10,7 @@ from aiohttp import web
 from copydesk_paper.serving.frontend import Frontend
 from copydesk_paper.serving.misbehaviour import Misbehaviour
 
-from copydesk_bybit.rehearsal import rest_account, rest_market, rest_orders
+from copydesk_bybit.rehearsal import rest_account, rest_market, rest_more, rest_orders
 from copydesk_bybit.rehearsal.codes import Refusal
 from copydesk_bybit.rehearsal.limits import RateLimits
 from copydesk_bybit.rehearsal.order_entry import OrderEntry
@@ -20,7 +20,7 @@ from copydesk_bybit.rehearsal.signing import authenticate
 from copydesk_bybit.rehearsal.streams import Streams
 from copydesk_bybit.symbols import CATEGORIES
 
-ENDPOINTS = (rest_market, rest_orders, rest_account)
+ENDPOINTS = (rest_market, rest_orders, rest_account, rest_more)
 """The modules that fill the table of REST endpoints."""
 _encode = msgspec.json.Encoder().encode
 _PATHS = {path for _, path in ROUTES}

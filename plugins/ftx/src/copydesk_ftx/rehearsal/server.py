@@ -15,10 +15,13 @@ from copydesk_paper.serving.limits import Bucket, Limits
 from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.signatures import Age, age, is_signature
 
+from copydesk_ftx.rehearsal import rest_more
 from copydesk_ftx.rehearsal.rest import Call, Page, Route, find
 from copydesk_ftx.rehearsal.streams import Streams
 from copydesk_ftx.rehearsal.venue import Account, Refusal, Venue
 
+MORE = rest_more
+"""It enters its paths into the table of `rest`."""
 WINDOW_MS = 5_000
 _encode = msgspec.json.Encoder().encode
 

@@ -80,21 +80,21 @@ class Control:
     def _do(self, method: str, words: list[str], query: str, body: bytes) -> web.Response:
         match (method, words):
             case ("GET", ["state"]):
-                return _reply(self._state())
+                return reply(self._state())
             case ("POST", ["faults"]):
                 return self._add_fault(body)
             case ("DELETE", ["faults"]):
                 self._misbehaviour.clear(parse_qs(query).get("name", [""])[0])
-                return _reply({"faults": self._misbehaviour.faults.state()})
+                return reply({"faults": self._misbehaviour.faults.state()})
             case ("POST", ["accounts", name, "deposit"]):
-                self._exchange.deposit(name, _read(body, Deposit, '{"amount": "100"} (below zero to withdraw)').amount)
-                return _reply(self._exchange.balance(name))
+                self._exchange.deposit(name, read_body(body, Deposit, '{"amount": "100"} (below zero to withdraw)').amount)
+                return reply(self._exchange.balance(name))
             case ("POST", ["accounts", name, "mode"]):
-                mode = _read(body, Mode, '{"hedge": true}')
+                mode = read_body(body, Mode, '{"hedge": true}')
                 self._exchange.set_hedge_mode(name, mode.hedge)
-                return _reply(mode)
+                return reply(mode)
             case ("POST", ["trades"]):
-                return _reply(self._print_trade(_read(body, Print, '{"symbol": "BTCUSDT", "price": "60000"}')))
+                return reply(self._print_trade(read_body(body, Print, '{"symbol": "BTCUSDT", "price": "60000"}')))
         return _sentence(f"nothing at {method} {ROOT}{'/'.join(words)}: try GET {ROOT}state", 404)
 
     def _state(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Control:
         if fault.account and fault.account not in self._exchange.accounts:
             raise UsageError(f"fault {fault.name}: this venue has no account {fault.account!r}")
         self._misbehaviour.add(fault)
-        return _reply({"faults": self._misbehaviour.faults.state()}, 201)
+        return reply({"faults": self._misbehaviour.faults.state()}, 201)
 
     def _print_trade(self, wanted: Print) -> Print:
         exchange = self._exchange
@@ -149,16 +149,16 @@ def is_local(host: str) -> bool:
     return True
 
 
-def _read(body: bytes, type_: type[T], example: str) -> T:
+def read_body(body: bytes, type_: type[T], example: str) -> T:
     try:
         return msgspec.json.decode(body, type=type_)
     except msgspec.MsgspecError as error:
         raise UsageError(f"send {example}: {error}") from None
 
 
-def _reply(value: Any, status: int = 200) -> web.Response:
+def reply(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=to_json(value), status=status, content_type="application/json")
 
 
 def _sentence(text: str, status: int) -> web.Response:
-    return _reply({"error": text}, status)
+    return reply({"error": text}, status)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
@@ -20,32 +20,43 @@ REORDER_WAIT_S = 0.1
 
 
 class Outbox:
-    """Frames leave in the order in which they were pushed, each at once unless one before it is still on its way."""
+    """Frames leave in the order in which they were pushed, each at once unless one before it is still on its way.
+
+    A frame is text, or bytes on a wire that is binary.
+    """
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
         self._transport = transport
-        self._queue: deque[str] = deque()
+        self._queue: deque[str | bytes] = deque()
         self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
 
-    def push(self, text: str) -> None:
+    def push(self, frame: str | bytes) -> None:
         if len(self._queue) >= MAX_QUEUE:
             self.drop()
             return
-        self._queue.append(text)
+        self._queue.append(frame)
+        self._drained.clear()
         self._wake.set()
+
+    async def until_sent(self) -> None:
+        """Return once everything that was pushed has left."""
+        await self._drained.wait()
 
     def drop(self) -> None:
         """Cut the connection without a word, as a network does."""
         if self._transport is not None:
             self._transport.abort()
 
-    async def serve(self, hear: Callable[[str], Awaitable[None]]) -> None:
-        """Send what is pushed and hear every text frame that comes, one after the other, until the connection ends."""
+    async def serve(self, hear: Callable[[Any], Awaitable[None]], frames: WSMsgType = WSMsgType.TEXT) -> None:
+        """Send what is pushed and hear every frame of that type that comes, one after the other, until the connection
+        ends."""
         pump = asyncio.create_task(self._pump())
         try:
             async for message in self.socket:
-                if message.type is WSMsgType.TEXT:
+                if message.type is frames:
                     await hear(message.data)
         finally:
             pump.cancel()
@@ -57,10 +68,22 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self.socket.send_str(self._queue.popleft())
+                frame = self._queue.popleft()
+                if isinstance(frame, bytes):
+                    await self.socket.send_bytes(frame)
+                else:
+                    await self.socket.send_str(frame)
+            self._drained.set()
 
 
-Receiver = TypeVar("Receiver", bound=Outbox)
+class Sink(Protocol):
+    """What takes frames, of text or of bytes: an `Outbox`, or the socket of a venue that speaks over plain TCP."""
+
+    def push(self, frame: Any, /) -> None: ...
+    def drop(self) -> None: ...
+
+
+Receiver = TypeVar("Receiver", bound=Sink)
 
 
 class Delivery(Generic[Receiver]):
@@ -68,9 +91,9 @@ class Delivery(Generic[Receiver]):
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._held: dict[Receiver, str] = {}
+        self._held: dict[Receiver, str | bytes] = {}
 
-    def send(self, account: str, outbox: Receiver, text: str, cut: Callable[[Receiver], None]) -> None:
+    def send(self, account: str, outbox: Receiver, text: str | bytes, cut: Callable[[Receiver], None]) -> None:
         """Push one event. Where the stream is to be dropped, the event is lost, and `cut` is told before."""
         faults = self._faults
         if faults.fires("drop-stream", account):

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
 from copydesk.errors import UsageError
-from copydesk.model import Record, RehearsalSettings
+from copydesk.model import Record, RehearsalReady, RehearsalSettings, RehearsedAccount
+from msgspec.structs import replace
 
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.market import Market
@@ -68,9 +69,33 @@ class Running:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def secure_urls(self) -> dict[str, str]:
+    def _secure_urls(self) -> dict[str, str]:
         """For the ready record: `tls` and `ca`, where the venue is there with TLS."""
         return {"tls": f"https://{self.host}:{self.tls_port}", "ca": self.ca} if self.tls_port else {}
+
+    def ready(
+        self,
+        kind: str,
+        accounts: Iterable[RehearsedAccount],
+        symbols: Iterable[str],
+        *,
+        ws_path: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> RehearsalReady:
+        """How the venue is reached: REST at `url`, websockets at `ws_url`, both of them options of every account.
+
+        `accounts` have what else logs in to each. `ws_path` is where websockets are, `more` names other paths of theirs.
+        """
+        url, ws_root = f"http://{self.address}", f"ws://{self.address}"
+        addresses = {"url": url, "ws_url": ws_root + ws_path}
+        paths = {name: ws_root + path for name, path in (more or {}).items()}
+        return RehearsalReady(
+            kind=kind,
+            urls={"rest": url, "ws": ws_root + ws_path} | paths | self._secure_urls(),
+            accounts=tuple(replace(account, options=addresses | account.options) for account in accounts),
+            symbols=tuple(symbols),
+            control_url=f"{url}/rehearsal",
+        )
 
     def run(self, work: Coroutine[object, None, None]) -> None:
         """Run a task until `stop`. One that fails is logged."""

@@ -7,7 +7,7 @@ beside them the rehearsal's own control (`/rehearsal/...`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -134,25 +134,14 @@ class Rehearsal:
         running.at_end(self.desk.close)
         running.at_end(self.exchange.listen(self.streams.on_report))
         running.run(self.streams.run())
-        self.ready = self._describe(running.address)
+        self.ready = running.ready(
+            self._settings.kind, self._accounts(), self.desk.listing.symbols, more={"ws_api": API_PATH}
+        )
 
-    def _describe(self, address: str) -> RehearsalReady:
-        url, ws_url = f"http://{address}", f"ws://{address}"
-        accounts = tuple(
-            RehearsedAccount(
-                name=account.name,
-                options={"url": url, "ws_url": ws_url},
-                secrets={"key": account.key} | ({} if account.public_key else {"secret": account.secret.decode()}),
-            )
-            for account in self.desk.accounts.values()
-        )
-        return RehearsalReady(
-            kind=self._settings.kind,
-            urls={"rest": url, "ws": ws_url, "ws_api": f"{ws_url}{API_PATH}"} | self._running.secure_urls(),
-            accounts=accounts,
-            symbols=self.desk.listing.symbols,
-            control_url=f"{url}/rehearsal",
-        )
+    def _accounts(self) -> Iterator[RehearsedAccount]:
+        for account in self.desk.accounts.values():
+            secrets = {"key": account.key} | ({} if account.public_key else {"secret": account.secret.decode()})
+            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.spot.order_list import OrderList
 
+KEPT_UNPLACED = 5_000
 PublicKey = ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
@@ -59,8 +60,8 @@ class Account:
         self.amendments: deque[dict[str, object]] = deque(maxlen=5_000)
         self.renamed: dict[str, str] = {}
         """Client ids under which orders are known now, where an amendment changed them, by the exchange's id."""
-        self.never_placed: dict[str, Order] = {}
-        """Orders of lists that ended while they were pending."""
+        self.unplaced: dict[str, Order] = {}
+        """Orders that ended without coming to the market: in their lists, or because the book could not fill them."""
         self.cancelling = ""
         """The client id of the cancel that is being carried out."""
         self.wallets: dict[str, Decimal] = {}
@@ -71,6 +72,11 @@ class Account:
     def may_log_on(self) -> bool:
         """Only Ed25519 keys can."""
         return isinstance(self.public_key, ed25519.Ed25519PublicKey)
+
+    def keep_unplaced(self, order: Order) -> None:
+        self.unplaced[order.venue_id] = order
+        if len(self.unplaced) > KEPT_UNPLACED:
+            del self.unplaced[next(iter(self.unplaced))]
 
     def has_signed(self, text: str, signature: str) -> bool:
         if self.public_key is None:

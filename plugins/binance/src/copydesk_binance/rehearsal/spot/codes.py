@@ -69,8 +69,6 @@ _OF_EXCHANGE: dict[str, tuple[int, str]] = {
     "insufficient-margin": (_ENGINE, "Account has insufficient balance for requested action."),
     "would-trigger": (_ENGINE, "Order would trigger immediately."),
     "post-only": (_ENGINE, "Order would immediately match and take."),
-    "fok": (_ENGINE, "The book cannot fill the FOK order at once."),
-    "no-liquidity": (_ENGINE, "Order book liquidity is less than symbol minimum quantity."),
     "duplicate-client-id": (_ENGINE, "Duplicate order sent."),
     "oco": (_ENGINE, PRICES_OF_OCO),
     "unknown-order": (-2011, UNKNOWN_ORDER),

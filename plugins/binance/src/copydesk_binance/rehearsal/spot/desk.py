@@ -28,6 +28,8 @@ from copydesk_binance.rehearsal.wire import Json, money
 
 KEPT_DETAILS = 20_000
 RESTRICTIONS = {"ONLY_NEW": OrderStatus.NEW, "ONLY_PARTIALLY_FILLED": OrderStatus.PARTIALLY_FILLED}
+AT_ONCE = {"fok": "UNFILLED_FOK_ORDER_EXPIRED", "no-liquidity": "INSUFFICIENT_LIQUIDITY"}
+"""What the exchange refuses and Binance takes, to let it expire in the same moment; why, in its words."""
 _EXPIRY = (
     ("insufficient", "REJECTED"),
     ("the other order of its group", "OCO_TRIGGER"),
@@ -92,9 +94,33 @@ class Desk:
         try:
             return self.exchange.place(account.name, wanted.terms, wanted.client_id, reserved=reserved)
         except ExchangeRefusal as refusal:
+            if refusal.detail in AT_ONCE:
+                return self._expire_at_once(account, wanted, AT_ONCE[refusal.detail], reserved)
             raise translated(refusal) from None
         finally:
             self._placing.pop(wanted.client_id, None)
+
+    def _expire_at_once(self, account: Account, wanted: Wanted, reason: str, reserved: int) -> Order:
+        """What the book cannot fill is an order nevertheless: it is taken, told, and expires. The exchange knows it not."""
+        now = self.now_ms()
+        order = Order(
+            venue_id=str(reserved or self.exchange.reserve_id()),
+            client_id=wanted.client_id,
+            terms=wanted.terms,
+            status=OrderStatus.NEW,
+            created_ms=now,
+            updated_ms=now,
+        )
+        account.details[order.venue_id] = replace(wanted.detail, working_ms=now)
+        self.tell_unplaced(account, order, Execution.NEW)
+        ended = replace(order, status=OrderStatus.EXPIRED)
+        account.details[order.venue_id] = replace(wanted.detail, working_ms=now, expiry=reason)
+        account.keep_unplaced(ended)
+        report = self.tell_unplaced(account, ended, Execution.EXPIRED)
+        instrument = wanted.rules.instrument
+        self._tell_balances(account, (instrument.base, instrument.quote), now)
+        self.lists.on_report(account, report)
+        return ended
 
     def send_group(self, account: Account, legs: list[Wanted], *, reserved: Sequence[int]) -> tuple[Order, ...]:
         """Give the two orders of an OCO to the exchange, both or none. Raises `Refusal`."""
@@ -278,19 +304,18 @@ class Desk:
 
     def find(self, account: Account, order_id: str, name: str = "") -> Order | None:
         """The newest order of that number or name. An amended order is found under its new name only."""
-        held = [*self.lists.pending(account), *account.never_placed.values()]
-        for order in held:
-            if order.venue_id == order_id or (not order_id and order.client_id == name):
-                return order
+        unplaced = [*self.lists.pending(account), *account.unplaced.values()]
+        found = [one for one in unplaced if (one.venue_id == order_id if order_id else one.client_id == name)]
         if not order_id:
             order_id = next((id_ for id_, now in reversed(account.renamed.items()) if now == name), "")
         try:
             if order_id:
-                return self.exchange.find(account.name, venue_id=order_id)
-            order = self.exchange.find(account.name, client_id=name)
+                found.append(self.exchange.find(account.name, venue_id=order_id))
+            elif wire.client_id(account, order := self.exchange.find(account.name, client_id=name)) == name:
+                found.append(order)
         except ExchangeRefusal:
-            return None
-        return order if wire.client_id(account, order) == name else None
+            pass
+        return max(found, key=lambda one: int(one.venue_id), default=None)
 
     def row(self, account: Account, order: Order) -> Json:
         return wire.order_row(account, order, self.detail(account, order))
@@ -337,8 +362,8 @@ class Desk:
             self._tell_balances(account, (instrument.base, instrument.quote), report.time_ms)
         self.lists.on_report(account, report)
 
-    def tell_pending(self, account: Account, order: Order, execution: Execution) -> None:
-        """Tell of an order that waits in its list, or ended there: the exchange does not know it."""
+    def tell_unplaced(self, account: Account, order: Order, execution: Execution) -> OrderReport:
+        """Tell of an order that waits in its list, or ended without coming to the market: the exchange does not know it."""
         report = OrderReport(account=account.name, execution=execution, order=order, time_ms=order.updated_ms)
         event = wire.execution_report(
             account,
@@ -349,6 +374,7 @@ class Desk:
             now_ms=self.now_ms(),
         )
         self.tell(account, event)
+        return report
 
     def _note(self, account: Account, report: OrderReport) -> Detail:
         """The order's details as they are after the report."""

@@ -154,7 +154,7 @@ class OrderLists:
         for number, _ in waiting:  # told once the venue has taken the list
             held = self._pending.get((account.name, number))
             if held is not None:
-                desk.tell_pending(account, held.order, Execution.NEW)
+                desk.tell_unplaced(account, held.order, Execution.NEW)
         self._tell(account, one)
         reports = [desk.placed(account, order, response) for order in orders]
         reports += [desk.placed(account, self._shown(account, number), response) for number, _ in waiting]
@@ -224,9 +224,9 @@ class OrderLists:
     def _tell_end(self, account: Account, held: _Pending, status: OrderStatus, reason: str) -> None:
         order = replace(held.order, status=status, updated_ms=self.desk.now_ms())
         account.details[order.venue_id] = replace(held.wanted.detail, pending=False, expiry=reason)
-        account.never_placed[order.venue_id] = order
+        account.keep_unplaced(order)
         cancelled = status is OrderStatus.CANCELLED
-        self.desk.tell_pending(account, order, Execution.CANCELLED if cancelled else Execution.EXPIRED)
+        self.desk.tell_unplaced(account, order, Execution.CANCELLED if cancelled else Execution.EXPIRED)
 
     def _end(self, account: Account, one: OrderList) -> None:
         if one.is_open and not one.open:
@@ -249,7 +249,7 @@ class OrderLists:
         detail = account.details[order.venue_id]
         one = account.lists[detail.list_id]
         self._end_orders(account, one, cancel_id)
-        ended = account.never_placed[order.venue_id]
+        ended = account.unplaced[order.venue_id]
         return wire.cancel_reply(account, ended, account.details[order.venue_id], cancel_id)
 
     def cancel(self, account: Account, params: Params) -> Json:

@@ -9,10 +9,13 @@ from copydesk.model import ZERO, Candle
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import Quote, Trade
 
-from copydesk_binance.rehearsal.market import DAY, INTERVALS, Bars
+from copydesk_binance.rehearsal.market import DAY, HOUR, INTERVALS, MAX_CANDLES, MINUTE, Bars
 from copydesk_binance.rehearsal.spot.listing import Listing
 from copydesk_binance.rehearsal.streams import Levels
 from copydesk_binance.rehearsal.wire import Json, money
+
+WINDOWS = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
+"""The rolling windows that streams tell of."""
 
 
 class SpotMarket(Bars):
@@ -107,9 +110,9 @@ class SpotMarket(Bars):
             "0",
         ]
 
-    def candle_event(self, symbol: str, interval: str) -> Json | None:
+    def candle_event(self, symbol: str, interval: str, *, ahead_ms: int = 0) -> Json | None:
         """The newest bar as the stream has it; None before there is one."""
-        bars = self.candles(symbol, interval, 1)
+        bars = self.candles(symbol, interval, 1, ahead_ms=ahead_ms)
         if not bars:
             return None
         length, now, newest = INTERVALS[interval], self._now_ms(), self.last_trade_id(symbol)
@@ -152,6 +155,39 @@ class SpotMarket(Bars):
             "lastId": max(1, self.last_trade_id(symbol)),
             "count": self.last_trade_id(symbol),
         }
+
+    def window(self, symbol: str, start_ms: int) -> Json:
+        """`ticker` and `ticker/tradingDay`: since then, to the minute."""
+        now, last = self._now_ms(), self._exchange.last_price(symbol)
+        start_ms -= start_ms % MINUTE
+        bars = self.candles(symbol, "1h" if now - start_ms > DAY + HOUR else "1m", MAX_CANDLES, start_ms)
+        opened = bars[0].open if bars else last
+        volume = sum((bar.volume for bar in bars), ZERO)
+        turnover = sum((bar.volume * bar.close for bar in bars), ZERO)
+        newest = self.last_trade_id(symbol)
+        return {
+            "symbol": symbol,
+            "priceChange": money(last - opened),
+            "priceChangePercent": f"{(last - opened) / opened * 100 if opened else ZERO:.3f}",
+            "weightedAvgPrice": money(turnover / volume if volume else last),
+            "openPrice": money(opened),
+            "highPrice": money(max((bar.high for bar in bars), default=last)),
+            "lowPrice": money(min((bar.low for bar in bars), default=last)),
+            "lastPrice": money(last),
+            "volume": money(volume),
+            "quoteVolume": money(turnover),
+            "openTime": start_ms,
+            "closeTime": now,
+            "firstId": 1,
+            "lastId": max(1, newest),
+            "count": newest,
+        }
+
+    def window_event(self, symbol: str, size: str) -> Json:
+        """`1hTicker` and its like."""
+        told = self.window(symbol, self._now_ms() - WINDOWS[size])
+        fields = {name: told[field] for name, field in _DAY if field in told}
+        return {"e": f"{size}Ticker", "E": self._now_ms(), "s": symbol} | fields
 
     def day_event(self, symbol: str) -> Json:
         day = self.day(symbol)

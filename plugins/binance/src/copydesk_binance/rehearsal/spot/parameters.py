@@ -121,8 +121,11 @@ class OrderReader:
         if "quantity" in named:
             raise Refusal(-1128)
         bids, asks = self._exchange.depth(rules.symbol, 1000)
+        against = asks if side is Side.BUY else bids
+        if not against:
+            raise rejected("Order book liquidity is less than symbol minimum quantity.")
         left, found = quote, ZERO
-        for price, size in asks if side is Side.BUY else bids:
+        for price, size in against:
             taken = min(size, left / price)
             found += taken
             left -= taken * price

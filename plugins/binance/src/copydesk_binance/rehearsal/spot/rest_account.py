@@ -101,6 +101,38 @@ def _api_restrictions(rest: Rest, call: Call) -> Json:
     }
 
 
+@route("GET", "/sapi/v1/account/status")
+def _account_status(rest: Rest, call: Call) -> Json:
+    return {"data": "Normal"}
+
+
+@route("GET", "/sapi/v1/account/apiTradingStatus")
+def _trading_status(rest: Rest, call: Call) -> Json:
+    """No account is kept from trading for how it trades."""
+    counted = {"GCR": 150, "IFER": 150, "UFR": 300}
+    return {"data": {"isLocked": False, "plannedRecoverTime": 0, "triggerCondition": counted, "updateTime": 0}}
+
+
+@route("POST", "/sapi/v3/asset/getUserAsset", weight=5)
+def _user_assets(rest: Rest, call: Call) -> list[Json]:
+    """What there is, or of one asset."""
+    wanted = call.params.text("asset")
+    held = rest.desk.balances(call.account, all_assets=False)
+    nothing = {"freeze": "0", "withdrawing": "0", "ipoable": "0", "btcValuation": "0"}
+    return [
+        {"asset": asset, "free": f"{free:f}", "locked": f"{locked:f}", **nothing}
+        for asset, (free, locked) in held.items()
+        if wanted in ("", asset)
+    ]
+
+
+@route("GET", "/sapi/v1/asset/assetDetail")
+def _asset_details(rest: Rest, call: Call) -> Json:
+    """Nothing can be deposited or withdrawn."""
+    closed = {"minWithdrawAmount": "0", "depositStatus": False, "withdrawFee": "0", "withdrawStatus": False}
+    return {asset: closed for asset in rest.desk.listing.assets if call.params.text("asset") in ("", asset)}
+
+
 @route("GET", "/sapi/v1/capital/deposit/hisrec", "/sapi/v1/capital/withdraw/history")
 def _no_transfers(rest: Rest, call: Call) -> list[Json]:
     return []

@@ -94,8 +94,8 @@ def _all_orders(rest: Rest, call: Call) -> list[Json]:
     params, desk, symbol = call.params, rest.desk, rest.symbol(call)
     from_id = params.integer("orderId")
     start, end = params.integer("startTime") or 0, params.integer("endTime")
-    never = [order for order in call.account.never_placed.values() if order.terms.symbol == symbol]
-    known = [*desk.exchange.orders(call.account.name, symbol), *desk.lists.pending(call.account, symbol), *never]
+    unplaced = [order for order in call.account.unplaced.values() if order.terms.symbol == symbol]
+    known = [*desk.exchange.orders(call.account.name, symbol), *desk.lists.pending(call.account, symbol), *unplaced]
     orders = [
         order
         for order in sorted(known, key=lambda order: int(order.venue_id))

@@ -13,15 +13,21 @@ from copydesk.model import ZERO
 from copydesk_paper.records import Quote, Report, Trade
 from copydesk_paper.serving.faults import Faults
 
-from copydesk_binance.rehearsal.market import INTERVALS
+from copydesk_binance.rehearsal.market import HOUR, INTERVALS
 from copydesk_binance.rehearsal.spot.listing import Listing
-from copydesk_binance.rehearsal.spot.market import SpotMarket
+from copydesk_binance.rehearsal.spot.market import WINDOWS, SpotMarket
 from copydesk_binance.rehearsal.streams import BookChanges, PublicStreams
 from copydesk_binance.rehearsal.wire import Json, money
 
-_NAME = re.compile(r"(?P<symbol>[a-z0-9]+)@(?P<kind>[a-zA-Z]+)(?P<rest>[0-9a-zA-Z_@:+]*)|!(?P<all>[a-zA-Z]+)@arr")
-_FIXED = frozenset({"aggTrade", "trade", "bookTicker", "miniTicker", "avgPrice", "ticker"})
+_NAME = re.compile(
+    r"(?P<symbol>[a-z0-9]+)@(?P<kind>[a-zA-Z]+)(?P<rest>[0-9a-zA-Z_@:+]*)"
+    r"|!(?P<all>[a-zA-Z]+)(?P<window>_[0-9a-z]+)?@arr(?P<pace>@[13]000ms)?"
+)
+_SILENT = frozenset({"blockTrade", "referencePrice"})
+"""Streams that exist and on which nothing ever happens here."""
+_FIXED = frozenset({"aggTrade", "trade", "bookTicker", "miniTicker", "avgPrice", "ticker"}) | _SILENT
 _OF_ALL_SYMBOLS = frozenset({"ticker", "miniTicker"})
+_EAST, _EAST_MS = "@+08:00", 8 * HOUR
 _LEVELS = ("", "5", "10", "20")
 _SPEEDS = {"": 10, "@100ms": 1}
 _ZERO = money(ZERO)
@@ -41,14 +47,15 @@ class SpotStreams(PublicStreams):
         if found is None:
             return False
         if found["all"]:
-            return found["all"] in _OF_ALL_SYMBOLS
+            windowed = found["all"] == "ticker" and found["window"] is not None
+            return found["window"][1:] in WINDOWS if windowed else not found["window"] and found["all"] in _OF_ALL_SYMBOLS
         kind, rest = found["kind"], found["rest"]
         if found["symbol"].upper() not in self._listing:
             return False
         if kind in _FIXED:
-            return not rest
+            return not rest or (kind == "ticker" and rest[1:] in WINDOWS)
         if kind == "kline":
-            return rest.removeprefix("_") in INTERVALS
+            return rest.removeprefix("_").removesuffix(_EAST) in INTERVALS
         levels, speed = _depth_of(rest)
         return kind == "depth" and levels in _LEVELS and speed in _SPEEDS
 
@@ -76,13 +83,18 @@ class SpotStreams(PublicStreams):
         if found["all"]:
             if self.ticks % 10 == 0:
                 event = make[found["all"]]
+                if found["window"]:
+                    size = found["window"][1:]
+                    event = lambda symbol: self._market.window_event(symbol, size)  # noqa: E731
                 self.publish(name, lambda: [event(symbol) for symbol in self._listing.symbols])
             return
         symbol, kind, rest = found["symbol"].upper(), found["kind"], found["rest"]
         if kind in make and self.ticks % 10 == 0:
-            self.publish(name, lambda: make[kind](symbol))
+            self.publish(name, lambda: self._market.window_event(symbol, rest[1:]) if rest else make[kind](symbol))
         elif kind == "kline" and self.ticks % 10 == 0:
-            candle = self._market.candle_event(symbol, rest.removeprefix("_"))
+            interval = rest.removeprefix("_")
+            ahead_ms = _EAST_MS if interval.endswith(_EAST) else 0
+            candle = self._market.candle_event(symbol, interval.removesuffix(_EAST), ahead_ms=ahead_ms)
             if candle is not None:
                 self.publish(name, lambda: candle)
         elif kind == "depth":

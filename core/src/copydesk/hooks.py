@@ -1,0 +1,174 @@
+"""The hooks of one connection kind as one object, over a session that has a method for each of them.
+
+    plugin = Plugin("copydesk-notebook", NOTEBOOK, connect="copydesk_notebook.session:connect")
+
+is a whole plugin, and its entry point is `notebook = "copydesk_notebook:plugin"`. What a plugin writes itself is what its
+kind is (`KindInfo`), how one logs in (`connect`), the session, and the rehearsal venue where it has one. A function may be
+named by where it stands; its module is then imported when it is first called, so that listing kinds stays cheap. A plugin
+that wants it otherwise writes the hooks of `hookspecs` itself, as functions of a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
+from pkgutil import resolve_name
+from typing import Any, Protocol, TypeAlias
+
+from copydesk.errors import PluginError
+from copydesk.hookspecs import API, OPTIONAL, REQUIRED, RunningRehearsal, hookimpl
+from copydesk.model import (
+    Candle,
+    CandleRequest,
+    ConnectionSettings,
+    Description,
+    Instrument,
+    KindInfo,
+    LeverageChange,
+    NewOrder,
+    OrderChange,
+    OrderGroup,
+    OrderRef,
+    Outcome,
+    RehearsalSettings,
+    Snapshot,
+    SnapshotRequest,
+    Subscription,
+    VenueEvent,
+)
+
+
+class Session(Protocol):
+    """What `connect` returns: a live link to a venue. Each method is the hook of its name, as `docs/hooks.md` tells it.
+
+    `rehearsal: bool` and `notice: str` may be there besides.
+    """
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]: ...
+    @property
+    def accounts(self) -> Sequence[str]: ...
+    def subscribe(self, subscription: Subscription, /) -> AsyncIterator[VenueEvent]: ...
+    async def place(self, order: NewOrder, /) -> Outcome: ...
+    async def modify(self, change: OrderChange, /) -> Outcome: ...
+    async def cancel(self, order: OrderRef, /) -> Outcome: ...
+    async def snapshot(self, request: SnapshotRequest, /) -> Snapshot: ...
+    async def close(self) -> None: ...
+
+
+class PlacesGroups(Session, Protocol):
+    """The session of a kind with `Capabilities.native_oco`."""
+
+    async def place_group(self, group: OrderGroup, /) -> Outcome: ...
+
+
+class SetsLeverage(Session, Protocol):
+    """The session of a plugin made with `leverage=True`."""
+
+    async def set_leverage(self, change: LeverageChange, /) -> Outcome: ...
+
+
+class TellsCandles(Session, Protocol):
+    """The session of a plugin made with `candles=True`."""
+
+    async def candles(self, request: CandleRequest, /) -> tuple[Candle, ...]: ...
+
+
+WITHOUT_SESSION = ("describe", "connect", "rehearse")
+Connect: TypeAlias = Callable[[ConnectionSettings], Awaitable[Session]]
+Rehearse: TypeAlias = Callable[[RehearsalSettings], Awaitable[RunningRehearsal]]
+
+
+class Plugin:
+    """All hooks of one kind.
+
+    `distribution` is what one installs; its version is told with the kind. `connect` and `rehearse` are functions, or where
+    they stand: `"package.module:function"`. `leverage` and `candles` say that the session has `set_leverage` and `candles`;
+    it has `place_group` where the kind has `native_oco`. An optional hook that a plugin does not have is not there.
+    """
+
+    def __init__(
+        self,
+        distribution: str,
+        info: KindInfo,
+        *,
+        connect: str | Connect,
+        rehearse: str | Rehearse = "",
+        leverage: bool = False,
+        candles: bool = False,
+    ) -> None:
+        self.distribution = distribution
+        self.info = info
+        self._connect = connect
+        self._rehearse = rehearse
+        groups = info.capabilities.native_oco
+        has = {"place_group": groups, "set_leverage": leverage, "candles": candles, "rehearse": bool(rehearse)}
+        for hook in OPTIONAL:
+            if not has[hook]:
+                setattr(self, hook, None)  # as `__hash__ = None` does: pluggy passes over what cannot be called
+
+    def __repr__(self) -> str:
+        return f"Plugin({self.distribution!r}, {self.info.kind!r})"
+
+    @hookimpl
+    def describe(self) -> Description:
+        """What this plugin offers: its one kind."""
+        return Description(api=API, name=self.distribution, version=version(self.distribution), kinds=(self.info,))
+
+    @hookimpl
+    async def connect(self, settings: ConnectionSettings) -> Session:
+        """Log in. Raises what the plugin's own function raises, and `PluginError` where its session lacks a method."""
+        session: Session = await _found(self._connect)(settings)
+        hooks = [hook for hook in (*REQUIRED, *OPTIONAL) if hook not in WITHOUT_SESSION and getattr(self, hook)]
+        missing = [hook for hook in hooks if not callable(getattr(session, hook, None))]
+        if missing:
+            lacks = f"its session lacks {', '.join(missing)}"
+            raise PluginError(f"the plugin {self.distribution} cannot be used: {lacks}; upgrade it, or tell its author")
+        return session
+
+    @hookimpl
+    def subscribe(self, session: Session, subscription: Subscription) -> AsyncIterator[VenueEvent]:
+        return session.subscribe(subscription)
+
+    @hookimpl
+    async def place(self, session: Session, order: NewOrder) -> Outcome:
+        return await session.place(order)
+
+    @hookimpl
+    async def modify(self, session: Session, change: OrderChange) -> Outcome:
+        return await session.modify(change)
+
+    @hookimpl
+    async def cancel(self, session: Session, order: OrderRef) -> Outcome:
+        return await session.cancel(order)
+
+    @hookimpl
+    async def snapshot(self, session: Session, request: SnapshotRequest) -> Snapshot:
+        return await session.snapshot(request)
+
+    @hookimpl
+    async def close(self, session: Session) -> None:
+        await session.close()
+
+    @hookimpl
+    async def place_group(self, session: PlacesGroups, group: OrderGroup) -> Outcome:
+        return await session.place_group(group)
+
+    @hookimpl
+    async def set_leverage(self, session: SetsLeverage, change: LeverageChange) -> Outcome:
+        return await session.set_leverage(change)
+
+    @hookimpl
+    async def candles(self, session: TellsCandles, request: CandleRequest) -> tuple[Candle, ...]:
+        return await session.candles(request)
+
+    @hookimpl
+    async def rehearse(self, settings: RehearsalSettings) -> RunningRehearsal:
+        running: RunningRehearsal = await _found(self._rehearse)(settings)
+        return running
+
+
+def _found(function: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself, or the one of that name, its module imported."""
+    found: Callable[..., Any] = resolve_name(function) if isinstance(function, str) else function
+    return found

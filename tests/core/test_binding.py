@@ -1,0 +1,146 @@
+"""Rule 11 on spot: what binds coins makes room for what comes first, and nothing is sent that lacks coins."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copydesk.inputs import Place, PlaceGroup
+from copydesk.model import Order, OrderType, Outcome, Rejected, RejectReason, Side, Terms
+from copydesk_paper.records import MarketTrade
+from core.test_grouping import LIMIT, SPOT, STOP, leg, standing
+from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+
+
+class SpotLoop(ClosedLoop):
+    """The child's venue binds what every exit would sell, before its trigger too."""
+
+    refused: int = 0
+
+    def on_exchange(self, intent: Any) -> Outcome:
+        if isinstance(intent, Place | PlaceGroup):
+            terms = intent.order.terms if isinstance(intent, Place) else intent.group.legs[0].terms
+            if terms.side is Side.SELL and self.bound() + terms.quantity > self.held():
+                self.refused += 1
+                return Rejected(reason=RejectReason.MARGIN, message="insufficient balance")
+        return super().on_exchange(intent)
+
+    def held(self) -> Decimal:
+        return self.exchange.wallets("c1").get("BTC", D(0))
+
+    def bound(self) -> Decimal:
+        groups: dict[str, Decimal] = {}
+        for order in self.exchange.open_orders("c1"):
+            if order.terms.side is Side.SELL:
+                name = order.group or order.venue_id
+                groups[name] = max(groups.get(name, D(0)), order.terms.quantity - order.filled)
+        return sum(groups.values(), D(0))
+
+
+def loop(**more: Any) -> SpotLoop:
+    desk = SpotLoop((child("c1", k="1"),), instrument=SPOT, reduce_only=False, oco=True, binds=True, free=True, **more)
+    desk.start()
+    desk.buy("2")
+    desk.settle()
+    return desk
+
+
+def sell(type_: OrderType, price: str, quantity: str = "2") -> Terms:
+    return leg(type_, price, quantity, reduce_only=False)
+
+
+def place(desk: SpotLoop, terms: Terms) -> Order:
+    desk.pass_time(1)
+    return desk.exchange.place(PARENT, terms)
+
+
+@pytest.fixture
+def desk() -> Any:
+    desk = loop()
+    yield desk
+    assert not desk.refused, "nothing is sent that lacks coins"
+
+
+def test_11_a_sale_waits_until_the_stop_that_binds_its_coins_is_gone(desk: SpotLoop) -> None:
+    """The parent cancels its stop and sells in the same moment: the sale may not overtake the cancel."""
+    stop = place(desk, sell(STOP, "59000"))
+    desk.settle()
+    desk.cancel(stop)
+    desk.sell("2")
+    desk.deliver()
+    assert [type(intent).__name__ for intent in desk.queue] == ["Cancel"]
+    desk.settle()
+    assert (desk.held(), standing(desk)) == (0, [])
+
+
+def test_11_a_stop_that_is_moved_goes_before_the_new_one_comes(desk: SpotLoop) -> None:
+    stop = place(desk, sell(STOP, "59000"))
+    desk.settle()
+    desk.cancel(stop)
+    place(desk, sell(STOP, "59500"))
+    desk.settle()
+    assert standing(desk) == ["2@59500"]
+
+
+def test_11_of_two_exits_for_the_same_coins_the_stop_stands(desk: SpotLoop) -> None:
+    """A parent of a venue that binds nothing before the trigger has both; where both bind, the target gives way."""
+    place(desk, sell(LIMIT, "61000"))
+    desk.settle()
+    assert standing(desk) == ["2@61000"]
+    place(desk, sell(STOP, "59000"))
+    desk.settle()
+    assert standing(desk) == ["2@59000"]
+    assert "binds the coins" in desk.said("waits-for-coins")[0]
+
+
+def test_11_the_parents_target_fills_and_the_childs_stop_makes_room_for_the_sale(desk: SpotLoop) -> None:
+    stop = place(desk, sell(STOP, "59000"))
+    target = place(desk, sell(LIMIT, "61000"))
+    desk.settle()
+    assert standing(desk) == ["2@59000"]
+    desk.exchange.fill(PARENT, D(2), venue_id=target.venue_id)
+    desk.cancel(stop)
+    desk.settle()
+    assert (desk.held(), standing(desk)) == (0, [])
+
+
+def test_11_half_and_half_stand_side_by_side(desk: SpotLoop) -> None:
+    place(desk, sell(STOP, "59000", "1"))
+    place(desk, sell(LIMIT, "61000", "1"))
+    desk.settle()
+    assert standing(desk) == ["1@59000", "1@61000"]
+
+
+def test_11_what_is_ahead_is_sold_out_of_the_stop(desk: SpotLoop) -> None:
+    """The child holds more than its share, and its stop binds all of it: the stop is gone for a moment, then it is less."""
+    place(desk, sell(STOP, "59000"))
+    entry = desk.buy("1", price="59990")
+    desk.settle()
+    desk.exchange.fill("c1", D(1), client_id=next(o.client_id for o in desk.exchange.open_orders("c1") if o.terms.price))
+    desk.settle()
+    desk.cancel(entry)
+    desk.settle()
+    assert (desk.held(), standing(desk)) == (2, ["2@59000"])
+
+
+def test_11_a_group_that_the_price_forbids_is_placed_again_once_it_allows_it() -> None:
+    desk = loop()
+    refusal = Rejected(reason=RejectReason.PRICE, message="the relationship of the prices is not correct")
+    desk.fault = lambda intent: refusal if isinstance(intent, PlaceGroup) else None
+    desk.parent_places_group(sell(LIMIT, "61000"), sell(STOP, "59000"))
+    desk.settle()
+    assert standing(desk) == ["2@59000"]
+    desk.fault = lambda intent: None
+    desk.reread("c1")
+    desk.settle()
+    assert standing(desk) == ["2@59000"]  # not at once: for a new try the stop would have to go
+    desk.pass_time(30_000)
+    desk.reread("c1")
+    desk.settle()
+    assert standing(desk) == ["2@59000", "2@61000"]
+    assert len({order.group for order in desk.exchange.open_orders("c1")}) == 1
+    assert not desk.refused
+    desk.exchange.apply(MarketTrade(symbol=SYMBOL, price=D(61000), quantity=D(4), buyer_is_maker=False))
+    desk.settle()
+    assert (desk.held(), standing(desk)) == (0, [])

@@ -1,0 +1,159 @@
+"""What a person does against the usual course, on a running engine with the embedded exchange: and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from copydesk.errors import Conflict, UnknownName, UsageError
+from copydesk.inputs import LimitSet
+from copydesk.model import OrderType, Side, Terms
+from copydesk.plans import KillOrder, MissingOrder, StartOrder
+from copydesk.policies import policies, unworded
+from copydesk.view import ConnectionState, LogQuery
+from harness.livedesk import SYMBOL, Bench, running_bench
+
+D = Decimal
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with running_bench(tmp_path) as bench:
+        yield bench
+
+
+def test_every_setting_and_every_choice_has_words() -> None:
+    assert unworded() == (), "add words for them in policies.py"
+    named = {policy.name for policy in policies()}
+    assert {"rounding", "limits.max_order", "unfilled_entry.action", "stop"} <= named
+
+
+async def limited(bench: Bench, state: str) -> None:
+    bench.engine.feed(LimitSet(at_ns=1, account="child", state=state))
+
+
+async def test_nothing_is_opened_where_nothing_may_be(bench: Bench) -> None:
+    await bench.add()
+    await bench.client.start_bot("bot")
+    await limited(bench, "close_only")
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: any(view.difference for view in bench.desk.drift_views()))
+    order = MissingOrder(child="child", symbol=SYMBOL)
+    plan = await bench.client.plan_missing("bot", order)
+    assert plan.refusals == ("child is close_only: nothing is opened there until that is lifted",)
+    with pytest.raises(Conflict, match="close_only"):
+        await bench.client.copy_missing("bot", order)
+
+
+async def test_what_is_missing_is_copied_now_once_its_plan_was_confirmed(bench: Bench) -> None:
+    """The entry was over a limit: it is not copied by itself any more, but a person may want it."""
+    await bench.add(child={"limits": {"max_order": "0.4"}})
+    await bench.client.start_bot("bot")
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: any(view.difference == 1 for view in bench.desk.drift_views()))
+    order = MissingOrder(child="child", symbol=SYMBOL)
+    plan = await bench.client.plan_missing("bot", order)
+    assert [(send.what, send.terms.quantity) for send in plan.sends] == [("place", D(1))]
+    with pytest.raises(Conflict, match="has to be confirmed first"):
+        await bench.client.copy_missing("bot", order)
+    assert bench.held("child") == 0
+    await bench.client.copy_missing("bot", MissingOrder(child="child", symbol=SYMBOL, digest=plan.digest))
+    await bench.until(lambda: bench.held("child") == 1)
+    await bench.until(lambda: not any(view.difference for view in bench.desk.drift_views()))
+    assert (await bench.client.plan_missing("bot", order)).refusals == (
+        "nothing is missing in BTCUSDT on child: it holds what it should",
+    )
+    await bench.trade("parent", Side.SELL, "2")
+    await bench.until(lambda: bench.held("child") == 0)
+
+
+async def test_a_connection_is_made_anew_and_its_child_followed_again(bench: Bench) -> None:
+    await bench.add()
+    await bench.client.start_bot("bot")
+    before = bench.engine.connections["child"].venue
+    await bench.client.reconnect("child")
+    await bench.until(lambda: bench.engine.connections["child"].venue not in (None, before))
+    await bench.until(lambda: bench.engine.connections["child"].state is ConnectionState.CONNECTED)
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: bench.held("child") == 1)
+
+
+async def test_the_kill_switch_asks_for_its_word_and_stops_everything(bench: Bench) -> None:
+    await bench.add()
+    await bench.client.start_bot("bot")
+    await bench.trade("parent", Side.BUY, "2")
+    rests = Terms(symbol=SYMBOL, side=Side.BUY, type=OrderType.LIMIT, quantity=D(2), price=D(20_000))
+    await bench.client.place("parent", rests)
+    await bench.until(lambda: bench.held("child") == 1)
+    await bench.until(lambda: len(bench.engine.boards["child"].orders) == 1)
+    with pytest.raises(UsageError, match="'STOP'"):
+        await bench.client.kill(KillOrder(policy="flatten"))
+    assert bench.store.get("bot").working
+    report = await bench.client.kill(KillOrder(policy="flatten", confirm="STOP", actor="trader"))
+    assert (report.bots, report.cancels, report.closes, report.away) == (("bot",), 1, 1, ())
+    assert not bench.store.get("bot").working
+    await bench.until(lambda: bench.held("child") == 0)
+    await bench.until(lambda: not bench.engine.boards["child"].orders)
+
+
+async def test_the_kill_switch_waits_for_no_venue(bench: Bench) -> None:
+    """A venue that answers nothing any more: everything is stopped all the same, at once."""
+    await bench.add()
+    await bench.client.start_bot("bot")
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: bench.held("child") == 1)
+    never = asyncio.Event()
+    venue = bench.engine.connections["child"].venue
+    assert venue is not None
+    place, venue.place = venue.place, lambda order: never.wait()  # type: ignore[assignment, method-assign]
+    async with asyncio.timeout(2):
+        report = await bench.client.kill(KillOrder(policy="flatten", confirm="STOP"))
+    assert report.closes == 1
+    assert not bench.engine.state.bots["bot"].working
+    venue.place = place  # type: ignore[method-assign]
+
+
+async def test_the_story_of_a_copy_tells_balances_request_answer_and_price(bench: Bench) -> None:
+    await bench.add(child={"mode": "percentage", "value": "50"})
+    await bench.client.start_bot("bot", StartOrder())
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: bench.held("child") == 1)
+    lines = await bench.client.log(LogQuery(kind="copy"))
+    story = await bench.client.story(lines[0].seq)
+    (child,) = story.children
+    assert (story.bot, story.parent, child.account) == ("bot", "parent", "child")
+    assert story.order is not None
+    assert (story.order.terms.quantity, story.filled) == (D(2), D(2))
+    assert (child.ratio, child.exact, child.asked, child.filled) == (D("0.5"), D(1), D(1), D(1))
+    assert story.balance is not None
+    assert child.balance is not None
+    (request,) = child.requests
+    assert request.outcome == "accepted"
+    assert 0 < request.read_ns < request.sent_ns < request.answered_ns
+    assert child.ticks is not None
+    assert child.difference is not None
+    assert child.money == child.difference * child.filled
+    assert any(line.kind == "parent" for line in story.lines)
+    by_fill = await bench.client.story((await bench.client.log(LogQuery(kind="fill")))[0].seq)
+    assert by_fill.parent_order == story.parent_order
+    with pytest.raises(UnknownName, match="not part of a copy"):
+        await bench.client.story((await bench.client.log(LogQuery(kind="engine")))[0].seq)
+
+
+async def test_connections_tell_how_they_are(bench: Bench) -> None:
+    await bench.add()
+    await bench.client.start_bot("bot")
+    await bench.trade("parent", Side.BUY, "2")
+    await bench.until(lambda: bench.held("child") == 1)
+    shown = {connection.name: connection for connection in await bench.client.connections()}
+    assert set(shown) == {"parent", "child"}
+    child = shown["child"]
+    assert (child.state, child.rehearsal, child.accounts) == (ConnectionState.CONNECTED, True, ("child",))
+    assert child.round_trip is not None
+    assert child.round_trip.count >= 1
+    assert child.since_ns > 0
+    with pytest.raises(UnknownName, match="no connection 'nobody'"):
+        await bench.client.reconnect("nobody")

@@ -1,0 +1,133 @@
+"""Short cuts: taken where nothing else is to be looked at, and nowhere else. That they come to the same is proven by every
+scenario and every made-up story, which are replayed without them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from copydesk import plain
+from copydesk.inputs import Filters, Limits, LimitSet, Place, Reported
+from copydesk.model import BudgetScope, Costs, OrderEvent, OrderType
+from copydesk.plain import Entries
+from harness.closed_loop import PARENT, ClosedLoop, D, child
+
+
+def told(desk: ClosedLoop) -> Reported:
+    """The latest report of an order of the parent, which the engine has not heard yet."""
+    return [one for one in desk.reports if one.account == PARENT and isinstance(one.event, OrderEvent)][-1]
+
+
+def found(desk: ClosedLoop) -> Entries:
+    return desk.copier.begin(told(desk))
+
+
+def loop(*children: Any, **more: Any) -> ClosedLoop:
+    return ClosedLoop(children or (child("c1", k="0.5"), child("c2", percent="50")), **more).start()
+
+
+def test_what_is_found_at_a_glance_is_what_is_decided():
+    desk = loop()
+    desk.buy("0.2", price=D(59_000))
+    begun = found(desk)
+    assert set(begun) == {("bot", "c1"), ("bot", "c2")}
+    desk.deliver()
+    placed = {("bot", intent.account): intent.order for intent in desk.intents if isinstance(intent, Place)}
+    assert placed == {key: entry.order for key, entry in begun.items()}
+
+
+def test_looking_changes_nothing():
+    desk, other = loop(), loop()
+    for one in (desk, other):
+        one.buy("0.2", price=D(59_000))
+    for _ in range(3):
+        found(desk)
+    assert desk.copier.desk.bots == other.copier.desk.bots
+    assert desk.copier.desk.windows == other.copier.desk.windows
+
+
+def test_it_is_taken_for_the_whole_life_of_an_entry_that_never_fills(monkeypatch: pytest.MonkeyPatch):
+    taken: dict[str, list[bool]] = {}
+
+    def counted(name: str) -> None:
+        whole = getattr(plain, name)
+
+        def take(*given: Any) -> bool:
+            taken.setdefault(name, []).append(whole(*given))
+            return bool(taken[name][-1])
+
+        monkeypatch.setattr(plain, name, take)
+
+    for name in ("accepted", "echoed", "withdrawn"):
+        counted(name)
+    desk = loop()
+    order = desk.buy("0.2", price=D(59_000))
+    desk.settle()
+    assert (taken["accepted"], taken["echoed"]) == ([True, True], [True, True])
+    desk.cancel(order)
+    desk.settle()
+    assert taken["withdrawn"] == [True, True]
+    assert not desk.working("c1")
+    assert not desk.working("c2")
+
+
+CLOSE_ONLY = child("c1", k="1", limits=Limits(max_order=D(5)))
+EXCEPTED = {
+    "a limit of the child's": CLOSE_ONLY,
+    "a filter of the child's": child("c1", k="1", filters=Filters(exclude=("ETH*",))),
+    "a child that waits for fills": child("c1", k="1", trigger="on_fill"),
+    "too little for the venue": child("c1", k="0.0001"),
+}
+
+
+@pytest.mark.parametrize("rules", EXCEPTED.values(), ids=EXCEPTED.keys())
+def test_a_child_with_something_to_look_at_is_left_to_the_general_engine(rules: Any):
+    desk = loop(rules, child("c2", k="1"))
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {("bot", "c2")}
+
+
+def test_a_child_that_may_not_open_or_cannot_be_reached_is_left_out():
+    desk = loop(child("c1", k="1"), child("c2", k="1"), child("c3", k="1"))
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only"))
+    desk.disconnect("c2")
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {("bot", "c3")}
+
+
+def test_what_closes_or_turns_is_left_to_the_general_engine():
+    desk = loop()
+    desk.buy("0.2")
+    desk.settle()
+    desk.sell("0.1", price=D(61_000))
+    assert not found(desk)
+    desk.deliver()
+    desk.sell("0.4", type=OrderType.MARKET)
+    assert not found(desk)
+
+
+def test_more_of_the_same_side_carries_the_residue_along():
+    desk = loop(child("c1", k="0.33"))
+    for _ in range(3):
+        desk.buy("0.001", price=D(59_000))
+        desk.settle()
+    desk.buy("0.001", price=D(59_000))
+    (entry,) = found(desk).values()
+    assert entry.order.terms.quantity == D("0.001")
+
+
+def test_a_copy_of_ones_own_is_none():
+    desk = loop()
+    desk.exchange.place(PARENT, desk.buy("0.2", price=D(59_000)).terms, "cdk-abcdefghijklmnopqrst-c0")
+    assert not found(desk)
+
+
+@pytest.mark.parametrize(("scope", "fit"), [(BudgetScope.ACCOUNT, 3), (BudgetScope.MACHINE, 2)])
+def test_no_more_is_found_than_the_budget_allows(scope: BudgetScope, fit: int):
+    budget = {"requests_per_minute": 10, "costs": Costs(place=3, account=0, symbols=0), "requests_scope": scope}
+    desk = loop(*(child(f"c{number}", k="1") for number in range(3)), budget=budget)
+    desk.buy("0.2", price=D(59_000))
+    assert len(found(desk)) == fit
+    desk.deliver()
+    assert sum(isinstance(intent, Place) for intent in desk.intents) == fit
