@@ -74,6 +74,38 @@ class TellsCandles(Session, Protocol):
     async def candles(self, request: CandleRequest, /) -> tuple[Candle, ...]: ...
 
 
+Done: TypeAlias = Callable[[Outcome], None]
+"""Takes what became of a request that was fired. Called once, from the event loop, after `fire` has returned."""
+Tell: TypeAlias = Callable[[VenueEvent, int], None]
+"""Takes an event and the moment at which its bytes were read (`time.perf_counter_ns()`, 0 where unknown). Never raises."""
+
+
+class Fires(Session, Protocol):
+    """A session that can send in the very call, without a task of the event loop. Each method is optional by itself.
+
+    True: the request's bytes have been handed to the socket, and `done` will be called once, later, never within the call.
+    False: nothing was sent and `done` is never called (no shape prepared for this order, no idle connection, a budget or
+    back-off in the way, closed); core then calls `place`, `cancel` or `modify` with the same. The deadline is core's: past
+    it the outcome is `Unknown` and a later `done` goes unheard. What a method raises is a defect, the outcome then `Unknown`.
+    """
+
+    def fire(self, order: NewOrder, done: Done, /) -> bool: ...
+    def fire_cancel(self, order: OrderRef, done: Done, /) -> bool: ...
+    def fire_modify(self, change: OrderChange, done: Done, /) -> bool: ...
+
+
+class Listens(Session, Protocol):
+    """A session that calls for each event as it reads it, instead of handing it over through an iterator."""
+
+    async def listen(self, subscription: Subscription, tell: Tell, /) -> None:
+        """What `subscribe` does, told by calls: the same events in the same order, from the event loop.
+
+        Returns when the session is closed, raises what `subscribe` raises; cancelled when no longer wanted. `tell` is not
+        called before this was awaited, nor after it has ended. The events of one frame may be told in one go.
+        """
+        ...
+
+
 WITHOUT_SESSION = ("describe", "connect", "rehearse")
 Connect: TypeAlias = Callable[[ConnectionSettings], Awaitable[Session]]
 Rehearse: TypeAlias = Callable[[RehearsalSettings], Awaitable[RunningRehearsal]]
