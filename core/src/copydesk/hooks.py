@@ -85,8 +85,9 @@ class Fires(Session, Protocol):
 
     True: the request's bytes have been handed to the socket, and `done` will be called once, later, never within the call.
     False: nothing was sent and `done` is never called (no shape prepared for this order, no idle connection, a budget or
-    back-off in the way, closed); core then calls `place`, `cancel` or `modify` with the same. The deadline is core's: past
-    it the outcome is `Unknown` and a later `done` goes unheard. What a method raises is a defect, the outcome then `Unknown`.
+    back-off in the way, closed); core then calls `place`, `cancel` or `modify` with the same. The deadline is
+    core's: past it the outcome is `Unknown` and a later `done` goes unheard. What a method raises is a defect, and counts
+    as `Unknown`.
     """
 
     def fire(self, order: NewOrder, done: Done, /) -> bool: ...
