@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from copydesk import plain
 from copydesk.inputs import Filters, Limits, LimitSet, Place, Reported
-from copydesk.model import BudgetScope, Costs, OrderEvent, OrderType
-from copydesk.plain import Entries
+from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderType
 from harness.closed_loop import PARENT, ClosedLoop, D, child
 
 
@@ -19,8 +18,8 @@ def told(desk: ClosedLoop) -> Reported:
     return [one for one in desk.reports if one.account == PARENT and isinstance(one.event, OrderEvent)][-1]
 
 
-def found(desk: ClosedLoop) -> Entries:
-    return desk.copier.begin(told(desk))
+def found(desk: ClosedLoop) -> dict[str, NewOrder]:
+    return dict(desk.copier.begin(told(desk)))
 
 
 def loop(*children: Any, **more: Any) -> ClosedLoop:
@@ -31,10 +30,9 @@ def test_what_is_found_at_a_glance_is_what_is_decided():
     desk = loop()
     desk.buy("0.2", price=D(59_000))
     begun = found(desk)
-    assert set(begun) == {("bot", "c1"), ("bot", "c2")}
+    assert set(begun) == {"c1", "c2"}
     desk.deliver()
-    placed = {("bot", intent.account): intent.order for intent in desk.intents if isinstance(intent, Place)}
-    assert placed == {key: entry.order for key, entry in begun.items()}
+    assert {intent.account: intent.order for intent in desk.intents if isinstance(intent, Place)} == begun
 
 
 def test_looking_changes_nothing():
@@ -85,7 +83,7 @@ EXCEPTED = {
 def test_a_child_with_something_to_look_at_is_left_to_the_general_engine(rules: Any):
     desk = loop(rules, child("c2", k="1"))
     desk.buy("0.2", price=D(59_000))
-    assert set(found(desk)) == {("bot", "c2")}
+    assert set(found(desk)) == {"c2"}
 
 
 def test_a_child_that_may_not_open_or_cannot_be_reached_is_left_out():
@@ -93,7 +91,7 @@ def test_a_child_that_may_not_open_or_cannot_be_reached_is_left_out():
     desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="close_only"))
     desk.disconnect("c2")
     desk.buy("0.2", price=D(59_000))
-    assert set(found(desk)) == {("bot", "c3")}
+    assert set(found(desk)) == {"c3"}
 
 
 def test_what_closes_or_turns_is_left_to_the_general_engine():
@@ -113,8 +111,8 @@ def test_more_of_the_same_side_carries_the_residue_along():
         desk.buy("0.001", price=D(59_000))
         desk.settle()
     desk.buy("0.001", price=D(59_000))
-    (entry,) = found(desk).values()
-    assert entry.order.terms.quantity == D("0.001")
+    (order,) = found(desk).values()
+    assert order.terms.quantity == D("0.001")
 
 
 def test_a_copy_of_ones_own_is_none():

@@ -18,7 +18,7 @@ from copydesk.journal import Journal, Row
 from copydesk.model import ZERO, Record, from_json
 from copydesk.state import Desk
 from copydesk.view import DriftView
-from copydesk.views import health
+from copydesk.views import health, links_of
 
 KIND = "certificate"
 """The kind of its rows in the journal."""
@@ -59,15 +59,18 @@ class Checked(Record):
 
 def certificate_of(desk: Desk, *, day: str, at_ns: int, row_seq: int, row_hash: bytes) -> Certificate:
     """What can be said of the desk as it is."""
-    views = drifts(desk)
+    views: dict[tuple[str, str], list[DriftView]] = {}
+    for view in drifts(desk):
+        views.setdefault((view.bot, view.child), []).append(view)
     children = tuple(
         ChildStanding(
             bot=name,
             child=child.account,
-            health=health(desk, bot, child.account),
-            links=tuple(view for view in views if (view.bot, view.child) == (name, child.account)),
+            health=health(desk, bot, child.account, links.get(child.account, ())),
+            links=tuple(views.get((name, child.account), ())),
         )
         for name, bot in desk.bots.items()
+        for links in (links_of(bot),)
         for child in bot.rules.children
     )
     return Certificate(day=day, at_ns=at_ns, row_seq=row_seq, row_hash=row_hash.hex(), children=children)

@@ -21,6 +21,7 @@ from copydesk.model import (
     ConnectionSettings,
     Gap,
     KindInfo,
+    OrderEvent,
     OrderRef,
     PriceEvent,
     Scope,
@@ -178,17 +179,27 @@ class Connection:
         """Read the private stream until it ends; then the session is opened anew."""
         self._restart_prices()
         try:
-            async for event in venue.subscribe(Subscription()):
-                if self._take(event, time.perf_counter_ns()):
-                    await asyncio.sleep(0)
+            await venue.listen(Subscription(), self._tell)
             self._down("the stream ended")
         except CopydeskError as error:
             self._down(str(error))
         except Exception as error:
-            log.exception("the plugin for %s failed in subscribe on %s: a defect of the plugin", self.info.kind, self.name)
-            self._down(f"the plugin for {self.info.kind} failed in subscribe: {type(error).__name__}")
+            log.exception("the plugin for %s failed in listening on %s: a defect of the plugin", self.info.kind, self.name)
+            self._down(f"the plugin for {self.info.kind} failed in listening: {type(error).__name__}")
+
+    def _tell(self, event: VenueEvent, received_ns: int) -> bool:
+        """Take an event of the private stream in. Never raises."""
+        try:
+            return self._take(event, received_ns)
+        except Exception:
+            log.exception("an event of %s could not be taken in; its accounts are read", self.name)
+            self._take(Gap(reason="An event could not be taken in."), 0)
+            return False
 
     def _take(self, event: VenueEvent, received_ns: int) -> bool:
+        if type(event) is OrderEvent:
+            account = event.order.account
+            return self._listener.heard(f"{self.name}/{account}" if account else self.name, event, received_ns)
         match event:
             case Gap(reason=reason):
                 log.info("%s: %s; reading its accounts", self.name, reason.rstrip("."))
@@ -303,11 +314,12 @@ class Connection:
     async def _prices(self, venue: Venue, symbols: tuple[str, ...]) -> None:
         subscription = Subscription(private=False, symbols=symbols)
         try:
-            async for event in venue.subscribe(subscription):
-                if isinstance(event, PriceEvent):
-                    self._listener.heard(self.name, event, 0)
+            await venue.listen(subscription, self._price)
         except CopydeskError as error:
             log.warning("%s: no prices: %s", self.name, error)
+
+    def _price(self, event: VenueEvent, received_ns: int) -> bool:
+        return isinstance(event, PriceEvent) and self._listener.heard(self.name, event, received_ns)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,7 +7,7 @@ byte for byte; that is what makes the journal of inputs enough.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from copydesk import handwork, plain, silence
@@ -40,13 +40,14 @@ from copydesk.model import (
     Balance,
     BalanceEvent,
     FillEvent,
+    NewOrder,
     Order,
     OrderEvent,
     Position,
     PositionEvent,
     Scope,
 )
-from copydesk.plain import Entries
+from copydesk.plain import Entries, Entry
 from copydesk.sending import Run
 from copydesk.settling import absent, due, report, report_fill, restart, settled, tell_of_strangers, unmentioned
 from copydesk.starting import begin, read_account
@@ -62,7 +63,7 @@ class Copier:
     def __init__(self, *, shortcuts: bool = True) -> None:
         self.desk = Desk()
         self._shortcuts = shortcuts
-        self._begun: tuple[Input | None, Entries] = (None, {})
+        self._begun: tuple[Input | None, Entries] = (None, {})  # what `begin` has found for an input so far
         self._due: list[tuple[int, str, str]] = []
         self._handlers: dict[type, Callable[[Run, Any], None]] = {
             EngineStarted: self._engine_started,
@@ -85,20 +86,28 @@ class Copier:
         """Take one input in and return the decisions that follow from it, in the order in which they are to be sent."""
         begun, entries = self._begun
         if begun is not given:
-            entries = self.begin(given)
+            entries = dict(self._entries(given))
         self._begun = (None, {})
         run = Run(self.desk, self._due, given.at_ns, shortcuts=self._shortcuts, entries=entries)
         self._handlers[type(given)](run, given)
         conclude(run)
         return run.finish()
 
-    def begin(self, given: Input) -> Entries:
-        """What of the decisions on `given` is known at a glance. It may be sent before `apply` is called with the same."""
-        entries: Entries = {}
+    def begin(self, given: Input) -> Iterator[tuple[str, NewOrder]]:
+        """What of the decisions on `given` is known at a glance, each (account, order) as soon as it is found.
+
+        They may be sent before `apply` is called with the same input; nothing else may be applied in between.
+        """
+        found: Entries = {}
+        self._begun = (given, found)
+        for key, entry in self._entries(given):
+            found[key] = entry
+            yield key[1], entry.order
+
+    def _entries(self, given: Input) -> Iterator[tuple[tuple[str, str], Entry]]:
         if self._shortcuts and isinstance(given, Reported) and isinstance(given.event, OrderEvent):
-            entries = plain.entries(self.desk, given.account, given.event.order, given.at_ns)
-        self._begun = (given, entries)
-        return entries
+            return plain.entries(self.desk, given.account, given.event.order, given.at_ns)
+        return iter(())
 
     @property
     def next_due_ns(self) -> int:

@@ -32,18 +32,14 @@ from copydesk.events import Events
 from copydesk.filters import clock_minutes, day_of
 from copydesk.inputs import (
     AccountDown,
-    Cancel,
     Configured,
     Decision,
     EngineStarted,
     Input,
     InstrumentSeen,
-    Intent,
     LookUp,
-    Modify,
     Note,
     Place,
-    PlaceGroup,
     Reported,
     Settled,
     Snapped,
@@ -56,20 +52,19 @@ from copydesk.model import (
     AccountEvent,
     ConnectionSettings,
     KindInfo,
-    OrderChange,
-    Outcome,
+    OrderRef,
     PriceEvent,
     Scope,
     Snapshot,
     Unknown,
     to_json,
 )
+from copydesk.outgoing import Flight, Outgoing
 from copydesk.plugins import describe_kind, load_plugin
 from copydesk.rules import rules_of
 from copydesk.secrets import SealedFile
 from copydesk.state import Desk
-from copydesk.timing import ChildTimes
-from copydesk.venue import Venue
+from copydesk.timing import ChildTimes, Marks
 from copydesk.view import AccountView, ConnectionState
 from copydesk.views import budget_view
 
@@ -107,7 +102,8 @@ class Engine:
         self.on_change: Callable[[], None] = lambda: None
         self._behind: list[tuple[Input, list[Decision]]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sends: set[asyncio.Task[Any]] = set()
+        self.outgoing = Outgoing(self._settle, self.spawn, float(config.engine.place_timeout_s))
+        self._used = _accounts_of(store)
         self._tick: asyncio.TimerHandle | None = None
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
@@ -142,8 +138,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Close everything in order: what was sent is answered, nothing new is sent, what was written is on the disk."""
-        if self._sends:
-            await asyncio.wait(self._sends, timeout=DRAIN_S)
+        await self.outgoing.drain(DRAIN_S)
         self._stopping = True
         for handle in (self._tick, self._flush):
             if handle is not None:
@@ -231,6 +226,7 @@ class Engine:
 
     def configure(self) -> None:
         """Give the pure engine the rules in force."""
+        self._used = _accounts_of(self._store)
         bots = tuple(rules_of(bot, self._config.kind_of(bot.parent)) for bot in self._store.bots.values())
         kinds = {bot.kind for bot in bots}
         percent = self._config.engine.budget_percent
@@ -259,24 +255,20 @@ class Engine:
     def feed(self, given: Input, received_ns: int = 0) -> bool:
         """Journal an input, let the pure engine decide, and send. `received_ns` (monotonic): when its event was read.
 
-        Returns whether anything is being sent.
+        What is known at a glance is sent first, child by child. Returns whether anything waits for a task to send it.
         """
         if self._stopping:
             return False
+        decoded_ns = time.perf_counter_ns()
+        marks = Marks(received_ns or decoded_ns, decoded_ns)
         try:
             account = getattr(given, "account", "")
-            bot = getattr(given, "bot", "")
-            self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=bot)
+            self._journal.append("input", to_json(given), at_ns=given.at_ns, account=account, bot=getattr(given, "bot", ""))
+            early = self._send_early(given, marks)
             decisions = self._copier.apply(given)
             if self.boot is not None and not self.boot.is_over:
                 self.boot.take(given, decisions)
-            intents = [decision for decision in decisions if not isinstance(decision, Note)]
-            if intents:
-                self._journal.commit()  # the input is kept before the first byte leaves
-                for intent in intents:
-                    task = self.spawn(self._carry_out(intent, received_ns or time.perf_counter_ns()))
-                    self._sends.add(task)
-                    task.add_done_callback(self._sends.discard)
+            waits = self._send(decisions, early, marks)
         except Exception as error:  # noqa: BLE001 - a defect here must stop the engine, not the connection that told
             self._fail(error)
             return False
@@ -284,7 +276,62 @@ class Engine:
         if len(self._behind) == 1:
             asyncio.get_running_loop().call_soon(self._write_behind)
         self._arm_tick()
-        return bool(intents)
+        return waits
+
+    def _send_early(self, given: Input, marks: Marks) -> dict[str, Flight]:
+        """Send what is known before the state is brought up to it, each as soon as it is; by client id."""
+        early: dict[str, Flight] = {}
+        for account, order in self._copier.begin(given):
+            if not marks.planned_ns:
+                marks.planned_ns = time.perf_counter_ns()
+                self._journal.commit()  # the input is kept before the first byte leaves
+                marks.journalled_ns = time.perf_counter_ns()
+            venue = self.connections[connection_of(account)].venue
+            flight = self.outgoing.early(venue, account, order, marks) if venue is not None else None
+            if flight is not None:
+                early[order.client_id] = flight
+        return early
+
+    def _send(self, decisions: list[Decision], early: dict[str, Flight], marks: Marks) -> bool:
+        """Send what was decided and has not left yet. Returns whether anything waits for a task."""
+        waits = False
+        for decision in decisions:
+            if isinstance(decision, Note):
+                continue
+            if not marks.planned_ns:
+                marks.planned_ns = time.perf_counter_ns()
+                self._journal.commit()  # as above
+                marks.journalled_ns = time.perf_counter_ns()
+            connection = self.connections[connection_of(decision.account)]
+            if isinstance(decision, LookUp):
+                connection.take_snapshot(decision.account, decision.orders)
+                waits = True
+                continue
+            flight = early.pop(decision.client_id, None) if early else None
+            if flight is None:
+                waits |= self.outgoing.send(connection.venue, decision, marks)
+            elif isinstance(decision, Place) and decision.order == flight.order:
+                flight.request = decision
+            else:
+                early[decision.client_id] = flight
+        for flight in early.values():
+            self.spawn(self._recall(flight))
+        return waits
+
+    async def _recall(self, flight: Flight) -> None:
+        """Take back an order that was sent at a glance and then not decided on: a defect of the engine's."""
+        key, order = flight.key, flight.order
+        assert order is not None
+        connection = self.connections[connection_of(key)]
+        log.error("%s was sent to %s at a glance and then not decided on: it is cancelled", order.client_id, key)
+        text = f"{wording.terms(order.terms)} was sent by mistake, a defect of copydesk: it is cancelled again"
+        self.chronicle.say("error", "engine", text, account=key, data={"client_id": order.client_id})
+        if connection.venue is not None:
+            ref = OrderRef(
+                account=account_of(key), symbol=order.terms.symbol, type=order.terms.type, client_id=order.client_id
+            )
+            await connection.venue.cancel(ref)
+        connection.take_snapshot(key)
 
     def _write_behind(self) -> None:
         """What may come after the sends: the record of what was decided, log lines, pictures for the panel."""
@@ -330,59 +377,44 @@ class Engine:
             self.feed(Ticked(at_ns=time.time_ns()))
         self._arm_tick()
 
-    # --- sending --------------------------------------------------------------------------------------------------
+    # --- what came of it ------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, intent: Intent, received_ns: int) -> None:
-        """Send one intent and feed what became of it."""
-        connection = self.connections[connection_of(intent.account)]
-        if isinstance(intent, LookUp):
-            connection.take_snapshot(intent.account, intent.orders)
-            return
-        sent_ns = time.perf_counter_ns()
-        outcome = await self._send(connection.venue, intent)
-        answered_ns = time.perf_counter_ns()
-        times = self.times.setdefault((intent.bot, intent.account), ChildTimes())
-        times.sent.add(sent_ns - received_ns)
-        times.accepted.add(answered_ns - received_ns)
-        times.latest_us = (sent_ns - received_ns) // 1000
+    def _settle(self, flight: Flight) -> None:
+        """Feed what became of a request."""
+        request, outcome, received_ns = flight.request, flight.outcome, flight.marks.received_ns
+        if request is None or outcome is None:
+            return  # it is being recalled
+        if flight.fired and flight.venue is not None and not isinstance(outcome, Unknown):
+            flight.venue.round_trips.add(flight.answered_ns - flight.sent_ns)
+        times = self.times.setdefault((request.bot, request.account), ChildTimes())
+        times.sent.add(flight.sent_ns - received_ns)
+        times.accepted.add(flight.answered_ns - received_ns)
+        times.latest_us = (flight.sent_ns - received_ns) // 1000
         self.feed(
             Settled(
-                at_ns=time.time_ns(), account=intent.account, intent=intent.id, client_id=intent.client_id, outcome=outcome
+                at_ns=time.time_ns(),
+                account=request.account,
+                intent=request.id,
+                client_id=request.client_id,
+                outcome=outcome,
             )
         )
-        level, text = wording.outcome(intent, outcome)
+        level, text = wording.outcome(request, outcome)
         self.chronicle.say(
             level,
             "copy",
             text,
-            bot=intent.bot,
-            account=intent.account,
-            symbol=intent.symbol,
+            bot=request.bot,
+            account=request.account,
+            symbol=request.symbol,
             data={
-                "client_id": intent.client_id,
-                "parent_order": intent.cause,
-                "why": intent.why,
-                "sent_us": (sent_ns - received_ns) // 1000,
-                "answered_us": (answered_ns - received_ns) // 1000,
+                "client_id": request.client_id,
+                "parent_order": request.cause,
+                "why": request.why,
+                "sent_us": (flight.sent_ns - received_ns) // 1000,
+                "answered_us": (flight.answered_ns - received_ns) // 1000,
             },
         )
-
-    async def _send(self, venue: Venue | None, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome:
-        if venue is None:
-            # Nothing was sent; saying "unknown" makes the engine look the order up before anything goes again.
-            return Unknown(message="the connection was lost")
-        account = account_of(intent.account)
-        match intent:
-            case Place(order=order):
-                return await venue.place(msgspec.structs.replace(order, account=account) if account else order)
-            case PlaceGroup(group=group):
-                legs = tuple(msgspec.structs.replace(leg, account=account) for leg in group.legs)
-                return await venue.place_group(msgspec.structs.replace(group, account=account, legs=legs))
-            case Modify(change=change):
-                ref = msgspec.structs.replace(change.ref, account=account) if account else change.ref
-                return await venue.modify(OrderChange(ref=ref, terms=change.terms))
-            case Cancel(order=ref):
-                return await venue.cancel(msgspec.structs.replace(ref, account=account) if account else ref)
 
     # --- what connections tell (Listener) ---------------------------------------------------------------------------
 
@@ -449,7 +481,7 @@ class Engine:
         return held
 
     def _concerns_a_bot(self, key: str) -> bool:
-        return any(key in bot.accounts for bot in self._store.bots.values())
+        return key in self._used
 
     def know_symbols(self, key: str, snapshot: Snapshot) -> None:
         """Give the pure engine the instruments of everything in a snapshot."""
@@ -539,6 +571,11 @@ class Engine:
             orders=tuple(board.orders.values()),
             budget=budget_view(self.state, key, time.time_ns()),
         )
+
+
+def _accounts_of(store: BotStore) -> frozenset[str]:
+    """The accounts that bots use."""
+    return frozenset(key for bot in store.bots.values() for key in bot.accounts)
 
 
 def _symbols_of(snapshot: Snapshot) -> set[str]:

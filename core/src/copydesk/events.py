@@ -24,6 +24,11 @@ class Events:
         self._ring: deque[DeskEvent] = deque(maxlen=KEPT)
         self._sinks: list[Callable[[DeskEvent], None]] = []
 
+    @property
+    def is_watched(self) -> bool:
+        """Somebody listens."""
+        return bool(self._sinks)
+
     def tell(self, kind: str, body: Any, account: str = "") -> None:
         """Number an event, keep it and hand it on."""
         self.last += 1

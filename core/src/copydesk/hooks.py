@@ -76,8 +76,11 @@ class TellsCandles(Session, Protocol):
 
 Done: TypeAlias = Callable[[Outcome], None]
 """Takes what became of a request that was fired. Called once, from the event loop, after `fire` has returned."""
-Tell: TypeAlias = Callable[[VenueEvent, int], None]
-"""Takes an event and the moment at which its bytes were read (`time.perf_counter_ns()`, 0 where unknown). Never raises."""
+Tell: TypeAlias = Callable[[VenueEvent, int], bool]
+"""Takes an event and the moment at which its bytes were read (`time.perf_counter_ns()`, 0 where unknown). Never raises.
+
+True where something is to be sent that could not be fired: whoever reads on in a loop may let it go first.
+"""
 
 
 class Fires(Session, Protocol):

@@ -77,6 +77,7 @@ class LiveDesk:
         self._drift: dict[tuple[str, str, str, str], DriftView] = {}
         self._told: dict[str, BotView] = {}
         self._tickets: dict[str, Ticket] = {}
+        self._untold = False  # bots and drift may have changed while nobody watched
         self._refresh: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         engine.on_change = self._refresh_soon
@@ -134,9 +135,16 @@ class LiveDesk:
             self._refresh = asyncio.get_running_loop().call_later(REFRESH_S, self._refresh_now)
 
     def _refresh_now(self) -> None:
-        """Tell what changed of bots and drift since the last time."""
+        """Tell what changed of bots and drift since the last time; where nobody watches, once somebody does."""
         self._refresh = None
         self._life.follow_stops()
+        if self._engine.events.is_watched:
+            self._tell_changes()
+        else:
+            self._untold = True
+
+    def _tell_changes(self) -> None:
+        self._untold = False
         events = self._engine.events
         bots = {settings.name: self._bot_view(settings) for settings in self._store.bots.values()}
         for name, bot in bots.items():
@@ -172,9 +180,13 @@ class LiveDesk:
             self._expiry = asyncio.get_running_loop().call_later(delay + REFRESH_S, self._refresh_soon)
 
     def events_after(self, seq: int, limit: int) -> list[DeskEvent] | None:
+        if self._untold:
+            self._tell_changes()
         return self._engine.events.after(seq, limit)
 
     def listen(self, sink: Callable[[DeskEvent], None]) -> Callable[[], None]:
+        if self._untold:
+            self._tell_changes()
         return self._engine.events.listen(sink)
 
     def latest_lines(self, limit: int) -> list[LogEntry]:

@@ -6,7 +6,8 @@ Each function here says in what case that is so, leaves everything else to the g
 have come to. Every scenario and every story that the machine makes up is replayed without short cuts, and has to give the
 same decisions and the same state.
 
-`entries` reads only, so what it finds may be on its way to the venues before the state is brought up to it.
+`entries` reads only, so what it finds may be on its way to the venues before the state is brought up to it, the first of it
+before the second is looked at.
 """
 
 from __future__ import annotations
@@ -43,19 +44,17 @@ Entries = dict[tuple[str, str], Entry]
 # --- an entry ---------------------------------------------------------------------------------------------------------
 
 
-def entries(desk: Desk, account: str, order: Order, at_ns: int) -> Entries:
+def entries(desk: Desk, account: str, order: Order, at_ns: int) -> Iterator[tuple[tuple[str, str], Entry]]:
     """What children place at once for an order of the parent that is told of for the first time. Changes nothing."""
-    found: Entries = {}
     terms = order.terms
     fresh = order.is_working and not order.filled and not order.triggered and not is_own(order.client_id)
     if not fresh or terms.reduce_only or terms.close_position or not may_open(terms):
-        return found
+        return
     paying = _Paying(at_ns)
     for name, bot in desk.bots.items():
         if bot.rules.parent == account and bot.working:
             for child, entry in _of_bot(desk, bot, order, paying):
-                found[name, child.account] = entry
-    return found
+                yield (name, child.account), entry
 
 
 def _of_bot(desk: Desk, bot: Bot, order: Order, paying: _Paying) -> Iterator[tuple[ChildRules, Entry]]:

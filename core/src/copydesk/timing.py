@@ -1,4 +1,4 @@
-"""How long copies take, per child."""
+"""How long copies take: per child, and stage by stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from copydesk.view import Latency
 
-KEPT = 4096
+KEPT = 512
 
 
 @dataclass(slots=True)
@@ -32,6 +32,16 @@ class Times:
             p99_us=ordered[last * 99 // 100] // 1000,
             max_us=ordered[-1] // 1000,
         )
+
+
+@dataclass(slots=True)
+class Marks:
+    """The moments of one input on its way to the venues (`time.perf_counter_ns()`), zero where it did not come to that."""
+
+    received_ns: int  # its bytes were read
+    decoded_ns: int  # and understood
+    journalled_ns: int = 0
+    planned_ns: int = 0  # the first request is known
 
 
 @dataclass(slots=True)

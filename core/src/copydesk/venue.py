@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from copydesk.errors import CopydeskError, NotReady, OutcomeUnknown, PluginError, RateLimited, Refused, VenueError
+from copydesk.hooks import Done, Tell
 from copydesk.model import (
     Accepted,
     Candle,
@@ -39,6 +40,7 @@ from copydesk.timing import Times
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_Fire = Callable[[Any, Done], bool]
 
 CLOSE_TIMEOUT_S = 5.0
 
@@ -54,6 +56,10 @@ class Venue:
         self._session = session
         self._send_s = send_s
         self._read_s = read_s
+        self._fire: _Fire | None = getattr(session, "fire", None)
+        self._fire_cancel: _Fire | None = getattr(session, "fire_cancel", None)
+        self._fire_modify: _Fire | None = getattr(session, "fire_modify", None)
+        self._listen: Callable[[Subscription, Tell], Awaitable[None]] | None = getattr(session, "listen", None)
         self.round_trips = Times()
         self.clock_offset_ms: int | None = None
 
@@ -92,6 +98,35 @@ class Venue:
         """Listen. The iterator ends when the session is closed."""
         events: AsyncIterator[VenueEvent] = self._hook.subscribe(session=self._session, subscription=subscription)
         return events
+
+    async def listen(self, subscription: Subscription, tell: Tell) -> None:
+        """Tell every event as it is read, until the session is closed. Raises what the plugin raises."""
+        if self._listen is not None:
+            await self._listen(subscription, tell)
+            return
+        async for event in self.subscribe(subscription):
+            if tell(event, 0):
+                await asyncio.sleep(0)  # what waits to be sent leaves before the next event is read
+
+    # --- sending in the very call: false where nothing was sent -----------------------------------------------------
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        return self._fire is not None and self._fired(self._fire, "fire", order, done)
+
+    def fire_cancel(self, order: OrderRef, done: Done) -> bool:
+        return self._fire_cancel is not None and self._fired(self._fire_cancel, "fire_cancel", order, done)
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        return self._fire_modify is not None and self._fired(self._fire_modify, "fire_modify", change, done)
+
+    def _fired(self, fire: _Fire, what: str, request: Any, done: Done) -> bool:
+        try:
+            return fire(request, done)
+        except Exception as error:  # noqa: BLE001 - a plugin's defect must not take the engine with it
+            done(Unknown(message=self._defect(what, error)))
+            return True
+
+    # --- sending ------------------------------------------------------------------------------------------------------
 
     async def place(self, order: NewOrder) -> Outcome:
         return await self._send("place", lambda: self._hook.place(session=self._session, order=order))

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from copydesk.config import BotSettings
 from copydesk.drifting import drift, is_unsettled
 from copydesk.state import Bot, Desk, Link, Trading
 from copydesk.view import BotView, BudgetView, ChildView, LimitView
 
 
-def health(desk: Desk, bot: Bot, account: str) -> str:
-    """One word for one child. Without its parent's connection it is frozen at what is known: stale too."""
+def health(desk: Desk, bot: Bot, account: str, links: Sequence[Link] | None = None) -> str:
+    """One word for one child. Without its parent's connection it is frozen at what is known: stale too.
+
+    `links`: those of the child, where they are at hand.
+    """
+    if links is None:
+        links = links_of(bot).get(account, ())
     if not bot.working:
-        held = any(link.attributed for (child, _), link in bot.links.items() if child == account)
+        held = any(link.attributed for link in links)
         return "unmanaged" if held else "in sync"
     if not (desk.account(account).connected and desk.account(bot.rules.parent).connected):
         return "stale"
     trading = desk.account(account).trading.state
     if trading != "all":
         return "close-only" if trading == "close_only" else "locked"
-    if any(is_unsettled(link) for link in _links(bot, account)):
+    if any(is_unsettled(link) for link in links):
         return "recovering"
-    views = [drift(desk, bot, link) for link in _links(bot, account)]
+    views = [drift(desk, bot, link) for link in links]
     off = [
         view for view in views if view is not None and view.difference and view.cause not in ("rounding", "pending", "dust")
     ]
@@ -62,8 +69,12 @@ def limit_view(desk: Desk, account: str) -> LimitView:
     )
 
 
-def _links(bot: Bot | None, account: str) -> list[Link]:
-    return [link for (child, _), link in bot.links.items() if child == account] if bot is not None else []
+def links_of(bot: Bot | None) -> dict[str, list[Link]]:
+    """The links of each child that has any."""
+    links: dict[str, list[Link]] = {}
+    for (child, _), link in bot.links.items() if bot is not None else ():
+        links.setdefault(child, []).append(link)
+    return links
 
 
 def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
@@ -71,17 +82,18 @@ def bot_view(desk: Desk, settings: BotSettings, kind: str) -> BotView:
     bot = desk.bots.get(settings.name)
     copied = bot.copied if bot is not None else {}
     missed = bot.missed if bot is not None else {}
+    links = links_of(bot)
     children = tuple(
         ChildView(
             account=child.account,
             mode=child.mode,
             value=child.value,
-            health=health(desk, bot, child.account) if bot is not None else "in sync",
+            health=health(desk, bot, child.account, links.get(child.account, ())) if bot is not None else "in sync",
             copied=copied.get(child.account, 0),
             missed=missed.get(child.account, 0),
             oco="native" if kind in desk.capabilities and desk.capabilities[kind].native_oco else "emulated",
-            naked_ns=sum(link.naked_ns for link in _links(bot, child.account)),
-            naked_longest_ns=max((link.naked_longest_ns for link in _links(bot, child.account)), default=0),
+            naked_ns=sum(link.naked_ns for link in links.get(child.account, ())),
+            naked_longest_ns=max((link.naked_longest_ns for link in links.get(child.account, ())), default=0),
         )
         for child in settings.children
     )

@@ -203,7 +203,7 @@ class WireStage(Stage):
         return all(state is ConnectionState.CONNECTED for key, state in states.items() if key not in away)
 
     async def engine_crashes(self) -> None:
-        self.engine._sends.clear()  # nothing that is on its way is waited for
+        self.engine.outgoing.abandon()  # nothing that is on its way is waited for
         await self.engine.stop()
 
     async def bot_starts(self, policy: str = "") -> None:
