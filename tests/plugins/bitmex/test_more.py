@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Any
 
-import aiohttp
-import pytest
-from copydesk.model import RehearsalSettings
-from copydesk_bitmex.rehearsal import Rehearsal, start
 from copydesk_paper.records import Execution, OrderReport
-from copydesk_paper.serving.signatures import sign
+
+from .conftest import Bot
 
 DEADLINE_S = 5.0
 ORDER = {"symbol": "XBTUSDT", "side": "Buy", "ordType": "Limit", "orderQty": 1000, "price": 50000}
-
-
-class Bot:
-    """Signed requests by hand."""
-
-    def __init__(self, rehearsal: Rehearsal, http: aiohttp.ClientSession) -> None:
-        self.rehearsal = rehearsal
-        self._account = rehearsal.ready.accounts[0]
-        self._http = http
-
-    async def ask(self, method: str, path: str, **params: Any) -> Any:
-        body = json.dumps(params) if method != "GET" else ""
-        query = "?" + "&".join(f"{name}={value}" for name, value in params.items()) if params and not body else ""
-        expires = str(int(time.time()) + 10)
-        target = f"/api/v1{path}{query}"
-        signature = sign(self._account.secrets["secret"].encode(), f"{method}{target}{expires}{body}")
-        headers = {"api-key": self._account.secrets["key"], "api-expires": expires, "api-signature": signature}
-        headers["Content-Type"] = "application/json"
-        url = f"{self.rehearsal.ready.urls['rest']}{target}"
-        async with self._http.request(method, url, data=body or None, headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            return await answer.json()
-
-
-@pytest.fixture
-async def bot() -> AsyncIterator[Bot]:
-    settings = RehearsalSettings(kind="bitmex", accounts={"main": Decimal(100_000)}, speed=Decimal(0))
-    rehearsal = await start(settings)
-    async with aiohttp.ClientSession() as http:
-        yield Bot(rehearsal, http)
-    await rehearsal.stop()
 
 
 async def test_orders_of_a_dead_man_are_cancelled(bot: Bot) -> None:

@@ -16,6 +16,7 @@ BITMEX = KindInfo(
     capabilities=Capabilities(
         order_types=frozenset(OrderType),
         amend=frozenset(OrderType) - {OrderType.MARKET},
+        amend_price_and_quantity_only=False,
         reduce_only=True,
         hedge_mode=False,
         nets_positions=True,

@@ -68,13 +68,18 @@ class Reading:
         """Working orders, and those that changed since."""
         found = await self._history("/order") if self.since_ms else []
         found += await self._pages("/order", filter=json.dumps({"open": True}))
+        primaries = translate.primaries(found)
         for row in found:
-            self._keep(row)
+            self._keep(row, primaries)
 
-    def _keep(self, row: Payload) -> None:
+    def _keep(self, row: Payload, primaries: frozenset[str]) -> None:
         order = self.session.keep(translate.order(row))
         known = self.orders.get(order.venue_id)
-        if known is None or order.updated_ms >= known.updated_ms:
+        if known is not None and order.updated_ms < known.updated_ms:
+            return
+        if translate.waits(row, primaries):
+            self.orders.pop(order.venue_id, None)
+        else:
             self.orders[order.venue_id] = order
 
     async def _look_ups(self) -> None:

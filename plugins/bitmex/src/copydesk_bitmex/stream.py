@@ -156,8 +156,13 @@ class PrivateStream(_Realtime):
             self.feed.put(Gap(reason=f"A frame of {name} could not be read: {error}"))
 
     def _orders(self, action: str, parts: list[Payload]) -> None:
-        for row in self._tables["order"].take(action, parts):
-            self.feed.put(OrderEvent(order=self.session.keep(translate.order(row))))
+        """An order that waits for another one of its link is told once it waits no more."""
+        table = self._tables["order"]
+        told = table.take(action, parts)
+        primaries = translate.primaries(table.rows()) if any(map(translate.link, told)) else frozenset()
+        for row in told:
+            if not translate.waits(row, primaries):
+                self.feed.put(OrderEvent(order=self.session.keep(translate.order(row))))
 
     def _executions(self, action: str, parts: list[Payload]) -> None:
         if action == "insert":

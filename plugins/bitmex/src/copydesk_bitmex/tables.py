@@ -49,5 +49,9 @@ class Table:
     def knows(self, part: Payload) -> bool:
         return self._key(part) in self._rows
 
+    def rows(self) -> Iterable[dict[str, Any]]:
+        """All whole rows."""
+        return self._rows.values()
+
     def _key(self, part: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(part.get(name) for name in self._keys)

@@ -7,6 +7,7 @@ Source of all names: BitMEX's published swagger, and its API documentation.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -52,11 +53,15 @@ ORDER_TYPES: dict[str, OrderType] = {
     "StopLimit": OrderType.STOP_LIMIT,
     "MarketIfTouched": OrderType.TAKE_PROFIT_MARKET,
     "LimitIfTouched": OrderType.TAKE_PROFIT_LIMIT,
+    "Pegged": OrderType.LIMIT,  # at the price that its peg had when it was taken
 }
 TYPE_WORDS: dict[OrderType, str] = {ours: theirs for theirs, ours in ORDER_TYPES.items()} | {
-    OrderType.TRAILING_STOP: "Stop"
+    OrderType.LIMIT: "Limit",
+    OrderType.TRAILING_STOP: "Stop",
 }
 TRAILING = "TrailingStopPeg"
+CANCELS_OTHER, TRIGGERS_OTHER = "OneCancelsTheOther", "OneTriggersTheOther"
+TRIGGERED = frozenset({"StopOrderTriggered", "Triggered"})
 STATUSES: dict[str, OrderStatus] = {
     "New": OrderStatus.NEW,
     "PartiallyFilled": OrderStatus.PARTIALLY_FILLED,
@@ -132,7 +137,7 @@ def _instructions(payload: Payload) -> frozenset[str]:
 
 def order(payload: Payload) -> Order:
     """A whole row of the `order` table, from REST or the stream."""
-    type_ = word(payload, ORDER_TYPES, "ordType") if payload.get("ordType") != "Pegged" else OrderType.STOP_MARKET
+    type_ = word(payload, ORDER_TYPES, "ordType")
     trailing = text_or(payload, "pegPriceType") == TRAILING
     if trailing:
         type_ = OrderType.TRAILING_STOP
@@ -165,11 +170,34 @@ def order(payload: Payload) -> Order:
         status=status,
         filled=filled,
         average_price=positive(payload, "avgPx"),
-        triggered=text_or(payload, "triggered") not in ("", "NotTriggered"),
+        triggered=text_or(payload, "triggered") in TRIGGERED,
         created_ms=at_ms,  # no row tells it: whoever remembers when the order was first heard of knows better
         updated_ms=at_ms,
         reason=_reason(payload) if status.is_final and status is not OrderStatus.FILLED else "",
+        group=link(payload) if text_or(payload, "contingencyType") == CANCELS_OTHER else "",
     )
+
+
+def link(payload: Payload) -> str:
+    """The name that orders which hang together have in common; empty for an order that stands by itself."""
+    return text_or(payload, "clOrdLinkID")
+
+
+def primaries(orders: Iterable[Payload]) -> frozenset[str]:
+    """The links among these orders of which one is open that the others wait for."""
+    return frozenset(
+        link(row) for row in orders if text_or(row, "contingencyType") == TRIGGERS_OTHER and not _is_final(row)
+    )
+
+
+def waits(payload: Payload, primaries: frozenset[str]) -> bool:
+    """It waits for the primary order of its link, and is not in the market before that is filled as a whole."""
+    others = text_or(payload, "contingencyType") != TRIGGERS_OTHER and not _is_final(payload)
+    return others and bool(link(payload)) and link(payload) in primaries
+
+
+def _is_final(payload: Payload) -> bool:
+    return word(payload, STATUSES, "ordStatus").is_final
 
 
 def _time_in_force(payload: Payload, type_: OrderType) -> TimeInForce:

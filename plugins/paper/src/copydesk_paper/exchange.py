@@ -26,7 +26,7 @@ from copydesk.model import (
 
 from copydesk_paper.admission import Admission
 from copydesk_paper.floor import Floor
-from copydesk_paper.groups import check_group, link
+from copydesk_paper.groups import check_group, link, tie
 from copydesk_paper.liquidation import Liquidation
 from copydesk_paper.margin import Pool
 from copydesk_paper.matching import Commission, Matching
@@ -187,14 +187,16 @@ class Exchange:
         """A number for an order that is to be placed later."""
         return next(self._floor.order_ids)
 
-    def place(self, account: str, terms: Terms, client_id: str = "", *, reserved: int = 0) -> Order:
+    def place(self, account: str, terms: Terms, client_id: str = "", *, reserved: int = 0, group: str = "") -> Order:
         """Take an order, under the id that was `reserved` for it if one was.
 
-        Returns its state after it traded or came to rest. Raises `ExchangeRefusal`.
+        Of the orders that were placed one by one into the same `group`, the first that trades or is triggered ends the
+        others. Returns its state after it traded or came to rest. Raises `ExchangeRefusal`.
         """
         holder = self._floor.account(account)
         order = WorkingOrder(account, reserved, client_id, terms, self.now_ms())
         self._admission.check_new(order)
+        link(order, group)
         self._number(order)
         self._let_in(holder, order)
         self._settle(terms.symbol)
@@ -219,7 +221,7 @@ class Exchange:
             self._admission.check_new(order)
         for order in orders:
             self._number(order)
-        link(*orders)
+        tie(*orders)
         for order in sorted(orders, key=lambda order: not order.is_dormant):
             if order.is_working:
                 self._let_in(holder, order)
@@ -263,7 +265,7 @@ class Exchange:
         would take at its new price, is cancelled, as on Binance.
         """
         order = self._working(account, venue_id, client_id)
-        if order.partner is not None:
+        if order.tied and order.linked:
             message = "an order of a group cannot be changed: cancel it and place the group anew"
             raise ExchangeRefusal(RejectReason.OTHER, "oco", message)
         wanted = {"quantity": quantity, "price": price, "trigger_price": trigger_price, "trail_percent": trail_percent}
@@ -344,7 +346,7 @@ class Exchange:
         holder = self._floor.account(order.account)
         bound_before = self._floor.margin.bound(holder, order.symbol)
         order.triggered = True
-        self._floor.end_partner(order)
+        self._floor.end_group(order)
         closable = holder.closable(order.symbol, order.terms.position_side, order.side)
         if order.terms.close_position and closable:
             order.change(quantity=closable)

@@ -107,7 +107,9 @@ class Floor:
 
     def end(self, order: WorkingOrder, status: OrderStatus, reason: str = "") -> None:
         """Take an order out of the exchange, and say so unless its last fill said it already."""
-        self.end_partner(order, status)
+        if order.tied:
+            self.end_group(order, status)
+        order.linked = False
         account = self.accounts[order.account]
         self.books[order.symbol].side(order.side).remove(order)
         account.working.pop(order.venue_id, None)
@@ -117,25 +119,30 @@ class Floor:
             order.reason = reason
             self.report_order(order, Execution.CANCELLED if status is OrderStatus.CANCELLED else Execution.EXPIRED)
 
-    def end_partner(self, order: WorkingOrder, status: OrderStatus = OrderStatus.FILLED) -> None:
-        """Take the other leg of its group away: for `order` trades, was triggered, or ends with `status`."""
-        partner = order.partner
-        if partner is None:
-            return
-        order.partner = partner.partner = None
-        if not partner.is_working:
-            return
-        if status is OrderStatus.CANCELLED:
-            self.end(partner, status, "the other order of its group was cancelled")
-        else:
-            self.end(partner, OrderStatus.EXPIRED, "the other order of its group came first")
+    def end_group(self, order: WorkingOrder, status: OrderStatus = OrderStatus.FILLED) -> None:
+        """Take the others of its group away: for `order` trades, was triggered, or ends with `status`."""
+        others = self.linked_to(order)
+        for one in (order, *others):
+            one.linked = False
+        for one in others:
+            if status is OrderStatus.CANCELLED:
+                self.end(one, status, "the other order of its group was cancelled")
+            else:
+                self.end(one, OrderStatus.EXPIRED, "the other order of its group came first")
+
+    def linked_to(self, order: WorkingOrder) -> list[WorkingOrder]:
+        """The working orders that its trade would end."""
+        if not order.linked:
+            return []
+        working = self.accounts[order.account].working.values()
+        return [one for one in working if one.linked and one.group == order.group and one is not order]
 
     def trade(
         self, order: WorkingOrder, trade_id: int, quantity: Decimal, price: Decimal, fee: Decimal, *, maker: bool
     ) -> None:
         """Book one side of an execution and report it."""
         account, instrument = self.accounts[order.account], self.instruments[order.symbol]
-        self.end_partner(order)
+        self.end_group(order)
         order.fill(quantity, price)
         realised = account.trade(instrument, order, quantity, price, fee)
         spot_buy = instrument.contract is Contract.SPOT and order.side is Side.BUY

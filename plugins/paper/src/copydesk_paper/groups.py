@@ -1,4 +1,4 @@
-"""Order lists: one cancels the other. A stop and a target that stand for one quantity, as on Binance spot."""
+"""Groups: one cancels the other. Tied, a stop and a target that stand for one quantity; or linked one by one, by a name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ def _refusal(message: str) -> ExchangeRefusal:
     return ExchangeRefusal(RejectReason.PRICE, "oco", message)
 
 
-def link(first: WorkingOrder, second: WorkingOrder) -> None:
-    """Make the two one group, named after the first."""
-    first.partner, second.partner = second, first
-    first.group = second.group = str(first.venue_id)
+def tie(first: WorkingOrder, second: WorkingOrder) -> None:
+    """Make the two one group, named after the first: each ends with the other."""
+    for order in (first, second):
+        link(order, str(first.venue_id))
+        order.tied = True
+
+
+def link(order: WorkingOrder, group: str) -> None:
+    """Let the order join a group: the first of it that trades or is triggered ends the others."""
+    order.group, order.linked = group, bool(group)

@@ -22,8 +22,8 @@ def reduces(terms: Terms) -> bool:
 class WorkingOrder:
     """One order for life. `ahead` is the recording's quantity that stands before it in the queue of its price level.
 
-    `extreme` is a trailing stop's best price since its activation (None: not active yet). `partner`: the order that this
-    one takes away when it trades or is triggered, as leg of `group`.
+    `extreme` is a trailing stop's best price since its activation (None: not active yet). `linked`: whichever of its
+    `group` trades or is triggered first takes the others away; `tied`: its end does so too, and it cannot be changed.
     """
 
     __slots__ = (
@@ -34,12 +34,13 @@ class WorkingOrder:
         "extreme",
         "filled",
         "group",
+        "linked",
         "liquidation",
         "paid",
-        "partner",
         "reason",
         "status",
         "terms",
+        "tied",
         "triggered",
         "updated_ms",
         "venue_id",
@@ -60,7 +61,7 @@ class WorkingOrder:
         self.extreme: Decimal | None = None
         self.liquidation = False
         self.group = ""
-        self.partner: WorkingOrder | None = None
+        self.linked = self.tied = False
 
     @property
     def symbol(self) -> str:

@@ -19,10 +19,11 @@ from copydesk_paper.synthetic import Character
 from msgspec.structs import replace
 
 from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal.asked import Refusal
 from copydesk_bitmex.rehearsal.recording import Recording, contract
 from copydesk_bitmex.rehearsal.server import Overload, Server
 from copydesk_bitmex.rehearsal.streams import Streams
-from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue
+from copydesk_bitmex.rehearsal.venue import Account, Venue
 
 __all__ = ["Rehearsal", "start"]
 

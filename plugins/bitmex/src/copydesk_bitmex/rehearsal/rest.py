@@ -12,7 +12,8 @@ from copydesk_paper.exchange import Exchange
 from copydesk_paper.refusal import ExchangeRefusal
 
 from copydesk_bitmex.rehearsal import wire
-from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue, amount, refusal
+from copydesk_bitmex.rehearsal.asked import Refusal, amount, refusal
+from copydesk_bitmex.rehearsal.venue import Account, Venue
 from copydesk_bitmex.rehearsal.wire import Json
 from copydesk_bitmex.translate import BINS, UNITS
 
@@ -358,9 +359,8 @@ def _list(value: Any) -> list[str]:
 
 @route("DELETE", "/order/all", trades=True)
 def cancel_all(call: Call) -> Any:
-    venue, account = call.venue, call.account
-    working = call.exchange.open_orders(account.name, call.symbol)
-    return [venue.cancel(account, order) for order in working if call.table([venue.row(account, order)])]
+    """Those that the `filter` lets through."""
+    return call.venue.cancel_all(call.account, call.symbol, lambda row: bool(call.table([row])))
 
 
 @route("POST", "/order/closePosition", trades=True)

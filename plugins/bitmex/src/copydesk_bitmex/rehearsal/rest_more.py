@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal.asked import Refusal
 from copydesk_bitmex.rehearsal.rest import Call, public, route, time_of
-from copydesk_bitmex.rehearsal.venue import Refusal
 
 PERMISSIONS = ["order"]
 DAY_S = timedelta(days=1).total_seconds()

@@ -16,9 +16,10 @@ from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.signatures import is_signature
 
 from copydesk_bitmex.rehearsal import rest_more
+from copydesk_bitmex.rehearsal.asked import Refusal
 from copydesk_bitmex.rehearsal.rest import ROUTES, Call
 from copydesk_bitmex.rehearsal.streams import Streams
-from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue
+from copydesk_bitmex.rehearsal.venue import Account, Venue
 
 MORE = rest_more
 """It enters its paths into the table of `rest`."""

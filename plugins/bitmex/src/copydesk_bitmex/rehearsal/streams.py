@@ -16,8 +16,9 @@ from copydesk_paper.serving.outbox import Delivery, Outbox
 from copydesk_paper.serving.signatures import is_signature
 
 from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal.asked import Refusal
 from copydesk_bitmex.rehearsal.rest import instrument_row
-from copydesk_bitmex.rehearsal.venue import Account, Refusal, Venue
+from copydesk_bitmex.rehearsal.venue import Account, Venue
 from copydesk_bitmex.rehearsal.wire import Json
 
 PRIVATE = frozenset({"order", "execution", "position", "margin", "wallet", "account", "transact", "affiliate"})
@@ -334,7 +335,7 @@ OPS = frozenset({"authKey", "authKeyExpires", "cancelAllAfter", "subscribe", "un
 
 def _private(venue: Venue, account: Account, table: str) -> list[Json]:
     if table == "order":
-        return [venue.row(account, order) for order in venue.exchange.open_orders(account.name)]
+        return [venue.row(account, order) for order in venue.working(account)]
     if table == "position":
         return venue.positions(account)
     return venue.margins(account) if table == "margin" else []

@@ -6,47 +6,20 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from copydesk.model import ZERO, Instrument, Order, OrderStatus, OrderType, Position, RejectReason, Side, Terms
+from copydesk.model import ZERO, Instrument, Order, OrderStatus, OrderType, Position, Terms
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import Execution, OrderReport
 from copydesk_paper.refusal import ExchangeRefusal
 from msgspec.structs import replace
 
 from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal.asked import Asked, Refusal, amount, refusal
+from copydesk_bitmex.rehearsal.links import Links
 from copydesk_bitmex.rehearsal.wire import Json
-from copydesk_bitmex.translate import CLOSE, ORDER_TYPES, POST_ONLY, REDUCE_ONLY, SIDES, TIMES, TRAILING, TRIGGERS, UNIT_OF
+from copydesk_bitmex.translate import CANCELS_OTHER, UNIT_OF
 
-STILLBORN = 0x80000000
-"""Numbers of orders that never reached the exchange begin here."""
-
-
-class Refusal(Exception):
-    """An error as BitMEX said it."""
-
-    def __init__(self, sentence: str, status: int = 400, name: str = "ValidationError") -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.name = name
-
-
-SENTENCES: dict[str, str] = {
-    # (detail of the exchange's refusal: the venue's sentence)
-    "unknown-symbol": "symbol is invalid",
-    "price-tick": "Invalid price tickSize",
-    "price-band": "Invalid price",
-    "quantity-step": "Order quantity must be a multiple of lot size",
-    "min-quantity": "Order quantity must be a multiple of lot size",
-    "max-quantity": "orderQty is invalid",
-    "insufficient-margin": "Account has insufficient Available Balance",
-    "would-trigger": "Invalid stopPx for ordType",
-    "unknown-order": "Not Found",
-    "unchanged": "Invalid amend: orderQty, leavesQty, price, stopPx unchanged",
-    "trail": "Invalid pegOffsetValue",
-    "leverage": "leverage is invalid",
-}
 TAKEN_AND_CANCELLED: dict[str, str] = {
     "post-only": "Order had execInst of ParticipateDoNotInitiate",
     "nothing-to-reduce": "Order had execInst of Close or ReduceOnly but current position is 0",
@@ -65,16 +38,10 @@ EXECUTIONS: dict[Execution, str] = {
 }
 
 
-def refusal(error: ExchangeRefusal) -> Refusal:
-    sentence = SENTENCES.get(error.detail, str(error))
-    if error.reason is RejectReason.NOT_FOUND:
-        return Refusal(sentence, 404, "HTTPError")
-    return Refusal(sentence)
-
-
 @dataclass(slots=True)
 class Account:
-    """One account. `extras`: what the exchange does not keep of an order, by its number."""
+    """One account. `extras`: what the exchange does not keep of an order, by its number; `aside`: orders that the exchange
+    does not have, for they wait for another one, or were cancelled before they came there."""
 
     name: str
     number: int
@@ -82,13 +49,16 @@ class Account:
     secret: bytes
     extras: dict[str, Json] = field(default_factory=dict)
     client_ids: dict[str, str] = field(default_factory=dict)
-    stillborn: dict[str, Order] = field(default_factory=dict)
+    aside: dict[str, Order] = field(default_factory=dict)
     executions: list[Json] = field(default_factory=list)
-    placing: Json | None = None
     dead_man: asyncio.TimerHandle | None = None  # cancels all its orders, unless it is put off again
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"
+
+    def kept_of(self, order: Order) -> Json:
+        """Empty for a liquidation, which nobody placed."""
+        return self.extras.get(order.venue_id, {})
 
 
 class Venue:
@@ -96,6 +66,8 @@ class Venue:
 
     def __init__(self, exchange: Exchange, now_ms: Callable[[], int]) -> None:
         self.exchange = exchange
+        self.asked = Asked(exchange)
+        self.links = Links(self)
         self.now_ms = now_ms
         self.accounts: dict[str, Account] = {}
         self.told: Callable[[Account, str, str, list[Json]], None] = lambda account, table, action, rows: None
@@ -109,28 +81,30 @@ class Venue:
         return next((account for account in self.accounts.values() if account.key == key), None)
 
     def instrument(self, symbol: Any) -> Instrument:
-        found = self.exchange.instruments.get(str(symbol))
-        if found is None:
-            raise Refusal("symbol is invalid")
-        return found
+        """Raises `Refusal`."""
+        return self.asked.instrument(symbol)
 
     # --- rows ---
 
     def row(self, account: Account, order: Order) -> Json:
-        extra = account.extras.get(order.venue_id) or account.placing or {}
-        return wire.order(order, self.exchange.instruments[order.terms.symbol], account.number, extra)
+        instrument = self.exchange.instruments[order.terms.symbol]
+        return wire.order(order, instrument, account.number, account.kept_of(order))
 
     def orders(self, account: Account, symbol: str = "") -> list[Order]:
         """All, the oldest first."""
         every = [*self.exchange.orders(account.name, symbol)]
-        every += [order for order in account.stillborn.values() if symbol in ("", order.terms.symbol)]
+        every += [order for order in account.aside.values() if symbol in ("", order.terms.symbol)]
         return sorted(every, key=lambda order: (order.created_ms, int(order.venue_id)))
+
+    def working(self, account: Account, symbol: str = "") -> list[Order]:
+        """Those that may still trade, the oldest first."""
+        return [order for order in self.orders(account, symbol) if order.is_working]
 
     def find(self, account: Account, order_id: str = "", client_id: str = "") -> Order:
         """Raises `Refusal`."""
         number = str(wire.number_of(order_id)) if order_id else account.client_ids.get(client_id, "")
-        if number in account.stillborn:
-            return account.stillborn[number]
+        if number in account.aside:
+            return account.aside[number]
         try:
             return self.exchange.find(account.name, venue_id=number or "-1")
         except ExchangeRefusal as error:
@@ -140,38 +114,45 @@ class Venue:
 
     def place(self, account: Account, wanted: Json) -> Json:
         """Raises `Refusal`."""
-        terms, extra = self._read(wanted)
-        client_id = str(wanted.get("clOrdID") or "")
-        if len(client_id) > 36:
-            raise Refusal("clOrdID is too long")
+        terms, extra = self.asked.read(wanted)
+        client_id = extra["clOrdID"]
         if client_id in account.client_ids:
             raise Refusal("Duplicate clOrdID")
-        extra |= {"clOrdID": client_id, "clOrdLinkID": str(wanted.get("clOrdLinkID") or "")}
-        account.placing = extra
+        number = str(self.exchange.reserve_id())
+        account.extras[number] = extra
         try:
-            placed = self.exchange.place(account.name, terms)
+            if self.links.has_to_wait(account, extra):
+                placed = self.links.hold(account, number, terms)
+            else:
+                placed = self.enter(account, number, terms)
+        except Refusal:
+            del account.extras[number]
+            raise
+        if client_id:
+            account.client_ids[client_id] = number
+        return self.row(account, placed)
+
+    def enter(self, account: Account, number: str, terms: Terms) -> Order:
+        """Let an order into the market, under its number. Raises `Refusal`."""
+        extra = account.extras[number]
+        group = extra["clOrdLinkID"] if extra["contingencyType"] == CANCELS_OTHER else ""
+        try:
+            return self.exchange.place(account.name, terms, reserved=int(number), group=group)
         except ExchangeRefusal as error:
             if error.detail not in TAKEN_AND_CANCELLED:
                 raise refusal(error) from None
-            placed = self._still_born(account, terms, extra, TAKEN_AND_CANCELLED[error.detail])
-        finally:
-            account.placing = None
-        account.extras[placed.venue_id] = extra
-        if client_id:
-            account.client_ids[client_id] = placed.venue_id
-        return self.row(account, placed)
+            return self.end_aside(account, self.new(number, terms), TAKEN_AND_CANCELLED[error.detail])
 
-    def _still_born(self, account: Account, terms: Terms, extra: Json, why: str) -> Order:
-        """Taken, and cancelled at once."""
+    def new(self, number: str, terms: Terms) -> Order:
         now = self.now_ms()
-        number = str(STILLBORN + next(self._numbers))
-        order = Order(venue_id=number, terms=terms, status=OrderStatus.NEW, created_ms=now, updated_ms=now)
-        account.extras[number] = extra
-        self.told(account, "order", "insert", [self.row(account, order)])
-        ended = replace(order, status=OrderStatus.CANCELLED, reason=why)
-        account.stillborn[number] = ended
-        row = self.row(account, ended)
-        self.told(account, "order", "update", [_changes(self.row(account, order), row)])
+        return Order(venue_id=number, terms=terms, status=OrderStatus.NEW, created_ms=now, updated_ms=now)
+
+    def end_aside(self, account: Account, order: Order, why: str) -> Order:
+        """Taken, and cancelled without having come to the exchange."""
+        self.tell_order(account, order)
+        ended = replace(order, status=OrderStatus.CANCELLED, updated_ms=self.now_ms(), reason=why)
+        account.aside[order.venue_id] = ended
+        self.tell_order(account, ended)
         return ended
 
     def amend(self, account: Account, wanted: Json) -> Json:
@@ -187,7 +168,7 @@ class Venue:
         if order.terms.type is OrderType.TRAILING_STOP:
             offset = amount(wanted, "pegOffsetValue")
             if offset is not None:
-                percent, trail = self._trail(order.terms.symbol, order.terms.side, offset)
+                percent, trail = self.asked.trail(order.terms.symbol, order.terms.side, offset)
                 changes["trail_percent"] = percent
                 extra = extra | trail
         else:
@@ -202,6 +183,8 @@ class Venue:
         named = [name for name in ("orderQty", "leavesQty", "price", "stopPx", "pegOffsetValue") if name in wanted]
         account.extras[order.venue_id] = extra | {"text": f"Amended {' '.join(named)}: {wire.SUBMITTED}"}
         try:
+            if order.venue_id in account.aside:
+                return self.row(account, self.links.change(account, order, changes))
             amended = self.exchange.modify(account.name, venue_id=order.venue_id, **changes)
         except ExchangeRefusal as error:
             account.extras[order.venue_id] = before
@@ -213,6 +196,8 @@ class Venue:
         if order.status.is_final:
             row = self.row(account, order)
             return {**row, "error": f"Unable to cancel order due to existing state: {row['ordStatus']}"}
+        if order.venue_id in account.aside:
+            return self.row(account, self.links.drop(account, order, ""))
         return self.row(account, self.exchange.cancel(account.name, venue_id=order.venue_id))
 
     def cancel_all_after(self, account: Account, timeout_ms: int) -> Json:
@@ -222,97 +207,19 @@ class Venue:
         now, account.dead_man = self.now_ms(), None
         if not timeout_ms:
             return {"now": wire.iso(now), "cancelTime": 0}
-        account.dead_man = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._cancel_all, account)
+        account.dead_man = asyncio.get_running_loop().call_later(timeout_ms / 1000, self.cancel_all, account)
         return {"now": wire.iso(now), "cancelTime": wire.iso(now + timeout_ms)}
 
-    def _cancel_all(self, account: Account) -> None:
-        for order in self.exchange.open_orders(account.name):
-            self.cancel(account, self.exchange.find(account.name, venue_id=order.venue_id))
-
-    def _read(self, wanted: Json) -> tuple[Terms, Json]:
-        """What is asked for. BitMEX guesses what is left out: the side from a sign, the type from the prices."""
-        instrument = self.instrument(wanted.get("symbol"))
-        does = {part.strip() for part in str(wanted.get("execInst") or "").split(",") if part.strip()}
-        quantity = amount(wanted, "orderQty")
-        if quantity is None and CLOSE not in does:
-            raise Refusal("orderQty is required")
-        quantity = quantity or ZERO
-        side = self._side(wanted, quantity)
-        price, stop, offset = (amount(wanted, name) for name in ("price", "stopPx", "pegOffsetValue"))
-        type_ = self._type(wanted, price, stop)
-        extra: Json = {"text": str(wanted.get("text") or "") or wire.SUBMITTED}
-        if wanted.get("text"):
-            extra["text"] = f"{wanted['text']}\n{wire.SUBMITTED}"
-        percent = None
-        if wanted.get("pegPriceType") == TRAILING:
-            if offset is None:
-                raise Refusal("pegOffsetValue is required")
-            type_, stop = OrderType.TRAILING_STOP, None
-            percent, trail = self._trail(instrument.symbol, side, offset)
-            extra |= trail
-        if type_.has_price and price is None:
-            raise Refusal("price is required")
-        if type_.has_trigger and stop is None:
-            raise Refusal("stopPx is required")
-        time_in_force = TIMES.get(str(wanted.get("timeInForce") or "GoodTillCancel"))
-        if time_in_force is None:
-            raise Refusal("timeInForce is invalid")
-        trigger = next((TRIGGERS[word] for word in does if word in TRIGGERS), TRIGGERS["MarkPrice"])
-        closes = CLOSE in does
-        terms = Terms(
-            symbol=instrument.symbol,
-            side=side,
-            type=type_,
-            quantity=abs(quantity),
-            price=price if type_.has_price else None,
-            trigger_price=stop if type_.has_trigger else None,
-            trigger_by=trigger if type_.is_conditional else TRIGGERS["LastPrice"],
-            trail_percent=percent,
-            time_in_force=time_in_force if type_.has_price else TIMES["GoodTillCancel"],
-            post_only=POST_ONLY in does,
-            reduce_only=(REDUCE_ONLY in does or closes) and (type_ is OrderType.MARKET or bool(quantity) or not closes),
-            close_position=closes and not quantity and type_.has_trigger,
-        )
-        return self._closing(terms, does, quantity), extra
-
-    def _closing(self, terms: Terms, does: set[str], quantity: Decimal) -> Terms:
-        """`Close` without a quantity, at market or with a limit: reduce-only with as much as could ever be held."""
-        if CLOSE not in does or quantity or terms.close_position:
-            return terms
-        largest = self.exchange.instruments[terms.symbol].max_quantity
-        return replace(terms, quantity=largest, reduce_only=True)
-
-    @staticmethod
-    def _side(wanted: Json, quantity: Decimal) -> Side:
-        word = wanted.get("side")
-        if word in (None, ""):
-            return Side.SELL if quantity < 0 else Side.BUY
-        if word not in SIDES:
-            raise Refusal("side is invalid")
-        return SIDES[word]
-
-    @staticmethod
-    def _type(wanted: Json, price: Decimal | None, stop: Decimal | None) -> OrderType:
-        word = str(wanted.get("ordType") or "")
-        if word == "Pegged":
-            word = "Stop"
-        if not word:
-            word = (
-                ("StopLimit" if price is not None else "Stop")
-                if stop is not None
-                else ("Limit" if price is not None else "Market")
-            )
-        if word not in ORDER_TYPES:
-            raise Refusal("ordType is invalid")
-        return ORDER_TYPES[word]
-
-    def _trail(self, symbol: str, side: Side, offset: Decimal) -> tuple[Decimal, Json]:
-        """The exchange trails by a percentage, to a tenth of a percent; BitMEX by an amount, below zero for a sell."""
-        if not offset or (offset < 0) != (side is Side.SELL):
-            raise Refusal("Invalid pegOffsetValue")
-        last = self.exchange.last_price(symbol)
-        told = {"pegOffsetValue": wire.real(offset), "stopPx": wire.real(last + offset)}
-        return max(Decimal("0.1"), (abs(offset) / last * 100).quantize(Decimal("0.1"))), told
+    def cancel_all(
+        self, account: Account, symbol: str = "", chosen: Callable[[Json], bool] = lambda row: True
+    ) -> list[Json]:
+        """Cancel the chosen ones of those that work; one that went with another is left out."""
+        rows = []
+        for order in self.working(account, symbol):
+            now = self.find(account, self.row(account, order)["orderID"])
+            if now.is_working and chosen(self.row(account, now)):
+                rows.append(self.cancel(account, now))
+        return rows
 
     # --- the account ---
 
@@ -340,9 +247,19 @@ class Venue:
     # --- what the exchange tells ---
 
     def on_order(self, report: OrderReport) -> None:
-        """Tell the `order` and `execution` tables: a new row whole, a known one by what changed."""
-        account = self.accounts[report.account]
-        row = self.row(account, report.order)
+        """Tell the `order` and `execution` tables; then let those come that waited for this order, or end them."""
+        account, order = self.accounts[report.account], report.order
+        row = self.tell_order(account, order)
+        kind = EXECUTIONS[Execution.TRIGGERED if self.links.released(account, report) else report.execution]
+        instrument = self.exchange.instruments[order.terms.symbol]
+        execution = wire.execution(row, next(self._numbers), account.number, kind, report.fill, instrument)
+        account.executions.append(execution)
+        self.told(account, "execution", "insert", [execution])
+        self.links.on_order(account, order)
+
+    def tell_order(self, account: Account, order: Order) -> Json:
+        """Tell the `order` table: a new row whole, a known one by what changed. Returns the whole row."""
+        row = self.row(account, order)
         key = (account.name, row["orderID"])
         before = self._rows.get(key)
         self._rows[key] = row
@@ -350,13 +267,9 @@ class Venue:
             self.told(account, "order", "insert", [row])
         elif changes := _changes(before, row):
             self.told(account, "order", "update", [changes])
-        if report.order.status.is_final:
+        if order.status.is_final:
             self._rows.pop(key, None)
-        instrument = self.exchange.instruments[report.order.terms.symbol]
-        number = next(self._numbers)
-        execution = wire.execution(row, number, account.number, EXECUTIONS[report.execution], report.fill, instrument)
-        account.executions.append(execution)
-        self.told(account, "execution", "insert", [execution])
+        return row
 
     def on_account(self, name: str, symbols: list[str]) -> None:
         """Tell the `position` and `margin` tables by what changed."""
@@ -383,16 +296,3 @@ def _changes(before: Json, now: Json) -> Json:
     changed = {name: value for name, value in now.items() if before.get(name, ...) != value}
     names = {name: now[name] for name in ("orderID", "clOrdID", "account", "symbol") if name in now}
     return names | changed if changed.keys() - {"timestamp", "transactTime"} else {}
-
-
-def amount(wanted: Json, name: str) -> Decimal | None:
-    """A number of a request. Raises `Refusal`."""
-    value = wanted.get(name)
-    if value in (None, ""):
-        return None
-    try:
-        if isinstance(value, bool):
-            raise InvalidOperation
-        return Decimal(str(value))
-    except InvalidOperation:
-        raise Refusal(f"{name} is invalid") from None

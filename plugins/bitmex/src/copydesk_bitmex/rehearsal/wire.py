@@ -84,11 +84,13 @@ def number_of(text: str) -> int:
 
 
 def order(record: Order, instrument: Instrument, account: int, extra: Json) -> Json:
-    """A whole row of `order`. `extra`: what the exchange does not keep (`clOrdID`, `text`, the trail, `clOrdLinkID`)."""
+    """A whole row of `order`. `extra`: what the exchange does not keep (`clOrdID`, `text`, the trail, the link, and whether
+    it `waits` for another order)."""
     terms = record.terms
     done = record.status.is_final
     leaves = Decimal(0) if done else terms.quantity - record.filled
-    triggered = "StopOrderTriggered" if record.triggered else ""
+    waits = extra.get("waits", False)
+    triggered = "NotTriggered" if waits else "StopOrderTriggered" if record.triggered else ""
     prefix = f"Canceled: {record.reason or extra.get('ended') or 'Canceled via API.'}\n"
     note = prefix if record.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED) else ""
     return {
@@ -100,19 +102,19 @@ def order(record: Order, instrument: Instrument, account: int, extra: Json) -> J
         "side": "Buy" if terms.side is Side.BUY else "Sell",
         "orderQty": real(terms.quantity),
         "price": real(terms.price) if terms.price is not None else real(record.average_price),
-        "displayQty": None,
+        "displayQty": extra.get("displayQty"),
         "stopPx": extra.get("stopPx", real(terms.trigger_price)),
         "pegOffsetValue": extra.get("pegOffsetValue"),
-        "pegPriceType": TRAILING if terms.type is OrderType.TRAILING_STOP else "",
+        "pegPriceType": TRAILING if terms.type is OrderType.TRAILING_STOP else extra.get("pegPriceType", ""),
         "currency": instrument.quote,
         "settlCurrency": UNIT_OF[instrument.settle],
-        "ordType": TYPE_WORDS[terms.type],
+        "ordType": extra.get("ordType", TYPE_WORDS[terms.type]),
         "timeInForce": "ImmediateOrCancel" if terms.type is OrderType.MARKET else TIME_WORDS[terms.time_in_force],
-        "execInst": instructions(record),
+        "execInst": instructions(record, pegged="ordType" in extra),
         "contingencyType": extra.get("contingencyType", ""),
         "ordStatus": STATUS_WORDS[record.status],
         "triggered": triggered,
-        "workingIndicator": not done and (record.triggered or not terms.type.is_conditional),
+        "workingIndicator": not (done or waits) and (record.triggered or not terms.type.is_conditional),
         "ordRejReason": "",
         "leavesQty": real(leaves),
         "cumQty": real(record.filled),
@@ -123,9 +125,9 @@ def order(record: Order, instrument: Instrument, account: int, extra: Json) -> J
     }
 
 
-def instructions(record: Order) -> str:
+def instructions(record: Order, *, pegged: bool) -> str:
     terms = record.terms
-    words = []
+    words = ["Fixed"] if pegged else []
     if terms.post_only:
         words.append(POST_ONLY)
     if terms.close_position:
