@@ -39,8 +39,9 @@ async def test_ccxt_trades_here(python: Path) -> None:
     assert told["open"] == {"price": 50_500, "amount": 3_000, "clientOrderId": "once"}
     assert (told["orders"], told["cancelled"], told["left"]) == (2, "canceled", 0)
     assert told["position"] == {"symbol": "BTC/USDT:USDT", "side": "long", "contracts": 2_000}
+    assert told["linked"] == ["OneCancelsTheOther", "canceled", "closed"]
     assert told["balance"] == ["BTC", "USDT"]
-    assert told["trades"] == 1
+    assert told["trades"] == 3
     assert told["refusals"] == ["InsufficientFunds", "InvalidOrder"]
     assert told["book"]
     assert told["candles"] > 50

@@ -21,6 +21,17 @@ async def refused(work: Any) -> str:
     return ""
 
 
+async def linked(bitmex: Any) -> list[Any]:
+    """Two exits of which one cancels the other; the second is filled at once."""
+    link = {"clOrdLinkID": "exits", "contingencyType": "OneCancelsTheOther", "reduceOnly": True}
+    target = await bitmex.create_order(MARKET, "limit", "sell", 1_000, 90_000, link)
+    first = target["info"]["contingencyType"]
+    await bitmex.create_order(MARKET, "limit", "sell", 1_000, 50_000, link)
+    rows = await bitmex.fetch_orders(MARKET, None, 10, {"filter": {"clOrdLinkID": "exits"}})
+    await bitmex.create_order(MARKET, "market", "buy", 1_000)
+    return [first, *(row["status"] for row in rows)]
+
+
 async def trade(bitmex: Any) -> dict[str, Any]:
     await bitmex.load_markets()
     told: dict[str, Any] = {"markets": sorted(bitmex.markets)}
@@ -53,6 +64,7 @@ async def trade(bitmex: Any) -> dict[str, Any]:
     told["cancelled"] = (await bitmex.cancel_order(limit["id"], MARKET))["status"]
     await bitmex.cancel_all_orders(MARKET)
     told["left"] = len(await bitmex.fetch_open_orders(MARKET))
+    told["linked"] = await linked(bitmex)
     (position,) = await bitmex.fetch_positions([MARKET])
     told["position"] = {name: position[name] for name in ("symbol", "side", "contracts")}
     told["balance"] = sorted(name for name, value in (await bitmex.fetch_balance())["total"].items() if value)
