@@ -84,7 +84,9 @@ True where something is to be sent that could not be fired: whoever reads on in 
 
 
 class Fires(Session, Protocol):
-    """A session that can send in the very call, without a task of the event loop. Each method is optional by itself.
+    """A session of a `Plugin` that can send in the very call, without a task of the event loop.
+
+    Each method is optional by itself.
 
     True: the request's bytes have been handed to the socket, and `done` will be called once, later, never within the call.
     False: nothing was sent and `done` is never called (no shape prepared for this order, no idle connection, a budget or

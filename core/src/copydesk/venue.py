@@ -10,12 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import pluggy
 
 from copydesk.errors import CopydeskError, NotReady, OutcomeUnknown, PluginError, RateLimited, Refused, VenueError
-from copydesk.hooks import Done, Tell
+from copydesk.hooks import Done, Plugin, Tell
 from copydesk.model import (
     Accepted,
     Candle,
@@ -56,10 +57,12 @@ class Venue:
         self._session = session
         self._send_s = send_s
         self._read_s = read_s
-        self._fire: _Fire | None = getattr(session, "fire", None)
-        self._fire_cancel: _Fire | None = getattr(session, "fire_cancel", None)
-        self._fire_modify: _Fire | None = getattr(session, "fire_modify", None)
-        self._listen: Callable[[Subscription, Tell], Awaitable[None]] | None = getattr(session, "listen", None)
+        methods = session if any(isinstance(one, Plugin) for one in manager.get_plugins()) else None
+        self._fire: _Fire | None = getattr(methods, "fire", None)
+        self._fire_cancel: _Fire | None = getattr(methods, "fire_cancel", None)
+        self._fire_modify: _Fire | None = getattr(methods, "fire_modify", None)
+        self._listen: Callable[[Subscription, Tell], Awaitable[None]] | None = getattr(methods, "listen", None)
+        self.fired = 0
         self.round_trips = Times()
         self.clock_offset_ms: int | None = None
 
@@ -108,7 +111,7 @@ class Venue:
             if tell(event, 0):
                 await asyncio.sleep(0)  # what waits to be sent leaves before the next event is read
 
-    # --- sending in the very call: false where nothing was sent -----------------------------------------------------
+    # --- sending in the very call: false where nothing was sent. `fired` counts what was. ---------------------------
 
     def fire(self, order: NewOrder, done: Done) -> bool:
         return self._fire is not None and self._fired(self._fire, "fire", order, done)
@@ -121,7 +124,9 @@ class Venue:
 
     def _fired(self, fire: _Fire, what: str, request: Any, done: Done) -> bool:
         try:
-            return fire(request, done)
+            left = fire(request, done)
+            self.fired += left
+            return left
         except Exception as error:  # noqa: BLE001 - a plugin's defect must not take the engine with it
             done(Unknown(message=self._defect(what, error)))
             return True
@@ -129,13 +134,14 @@ class Venue:
     # --- sending ------------------------------------------------------------------------------------------------------
 
     async def place(self, order: NewOrder) -> Outcome:
-        return await self._send("place", lambda: self._hook.place(session=self._session, order=order))
+        return await self._send("place", lambda: self._hook.place(session=self._session, order=order), self.fire, order)
 
     async def place_group(self, group: OrderGroup) -> Outcome:
         return await self._send("place_group", lambda: self._hook.place_group(session=self._session, group=group))
 
     async def modify(self, change: OrderChange) -> Outcome:
-        return await self._send("modify", lambda: self._hook.modify(session=self._session, change=change))
+        hook = self._hook.modify
+        return await self._send("modify", lambda: hook(session=self._session, change=change), self.fire_modify, change)
 
     @property
     def has_leverage(self) -> bool:
@@ -145,7 +151,9 @@ class Venue:
         return await self._send("set_leverage", lambda: self._hook.set_leverage(session=self._session, change=change))
 
     async def cancel(self, order: OrderRef) -> Outcome:
-        return await self._send("cancel", lambda: self._hook.cancel(session=self._session, order=order))
+        return await self._send(
+            "cancel", lambda: self._hook.cancel(session=self._session, order=order), self.fire_cancel, order
+        )
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Read one account in full. Raises `VenueError`; never returns a part."""
@@ -173,11 +181,15 @@ class Venue:
         except CopydeskError as error:
             log.warning("connection %s: %s", self.settings.name, error)
 
-    async def _send(self, what: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def _send(
+        self, what: str, call: Callable[[], Awaitable[Outcome]], fire: _Fire | None = None, request: Any = None
+    ) -> Outcome:
         began = time.perf_counter_ns()
         try:
             async with asyncio.timeout(self._send_s):
-                outcome = await call()
+                came: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+                fired = fire is not None and fire(request, partial(_tell_once, came))
+                outcome = await (came if fired else call())
             self.round_trips.add(time.perf_counter_ns() - began)
         except TimeoutError:
             return Unknown(message=f"no answer to {what} within {self._send_s:g} s")
@@ -216,6 +228,11 @@ class Venue:
         sentence = f"the plugin for {self.settings.kind} failed in {what}: {type(error).__name__}"
         log.error("%s on %s: this is a defect of the plugin", sentence, self.settings.name, exc_info=error)
         return sentence
+
+
+def _tell_once(came: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not came.done():
+        came.set_result(outcome)
 
 
 async def open_venue(

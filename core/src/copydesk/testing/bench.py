@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from itertools import count
 from types import TracebackType
@@ -106,7 +106,7 @@ class Bench:
 
     async def listen(self, venue: Venue, *, private: bool = True, symbols: tuple[str, ...] = ()) -> Listener:
         """A listener whose subscription is listening: its first event has come."""
-        listener = Listener(venue.subscribe(Subscription(private=private, symbols=symbols)))
+        listener = Listener(venue, Subscription(private=private, symbols=symbols))
         self._listeners.append(listener)
         await listener.until(lambda events: events)
         return listener
@@ -247,31 +247,28 @@ class Bench:
 class Listener:
     """Reads a subscription into a list, and waits for what is to come."""
 
-    def __init__(self, iterator: AsyncIterator[VenueEvent]) -> None:
+    def __init__(self, venue: Venue, subscription: Subscription) -> None:
         self.events: list[VenueEvent] = []
-        self._changed = asyncio.Condition()
-        self.task = asyncio.create_task(self._read(iterator), name="contract listener")
+        self._changed = asyncio.Event()
+        self.task = asyncio.create_task(venue.listen(subscription, self._take), name="contract listener")
+        self.task.add_done_callback(lambda _: self._changed.set())
 
-    async def _read(self, iterator: AsyncIterator[VenueEvent]) -> None:
-        try:
-            async for event in iterator:
-                self.events.append(event)
-                async with self._changed:
-                    self._changed.notify_all()
-        finally:
-            async with self._changed:
-                self._changed.notify_all()
+    def _take(self, event: VenueEvent, received_ns: int) -> bool:
+        self.events.append(event)
+        self._changed.set()
+        return False
 
     async def until(
         self, found: Callable[[list[VenueEvent]], T], *, after: int = 0, what: str = "what was waited for"
     ) -> T:
         """Wait until `found(events)` is true, and return it."""
         try:
-            async with asyncio.timeout(DEADLINE_S), self._changed:
+            async with asyncio.timeout(DEADLINE_S):
                 while not (result := found(self.events[after:])):
                     if self.task.done():
                         self.task.result()
                         raise AssertionError(f"the subscription ended before {what} came")
+                    self._changed.clear()
                     await self._changed.wait()
                 return result
         except TimeoutError:
