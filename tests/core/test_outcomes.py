@@ -70,6 +70,8 @@ def link(desk: ClosedLoop):
 
 DOUBLING = [0, 250, 750, 1750, 3750, 7750, 15750, 31750, 63750]
 """The first try, then 250 ms after it, and each time after twice as long: eight times."""
+URGENT = [0, 250, 750, 1750, 2750, 3750, 4750, 5750, 6750]
+"""The same for what reduces risk: no second in which it is not tried."""
 
 
 def within(times: list[tuple[int, str]], wanted: list[int], what: str) -> None:
@@ -98,8 +100,31 @@ def test_9_the_venue_says_how_long_to_wait():
     desk.buy("2", price="59000")
     desk.settle()
     within(desk.times, [1, 901, 1801, 2801, 4801], "Place")
-    assert newest(desk).tries == 4
     assert len(desk.working("c1")) == 1
+
+
+def test_9_what_went_well_is_forgotten_by_the_next_time_that_the_venue_is_busy():
+    desk = loop()
+    desk.mark(BUSY, BUSY, BUSY)
+    bid = desk.buy("2", price="59000")
+    desk.settle()
+    assert len(desk.working("c1")) == 1
+    desk.mark(BUSY)
+    desk.cancel(bid)
+    desk.settle()
+    within(desk.times, [1, 251], "Cancel")
+    assert newest(desk).tries == 0
+
+
+def test_9_a_busy_exit_is_asked_again_every_second():
+    desk = loop()
+    desk.buy("2")
+    desk.settle()
+    desk.mark(*[BUSY] * 5)
+    desk.sell("2")
+    desk.settle()
+    within(desk.times, [at_ms + 1 for at_ms in URGENT[:6]], "Place")
+    assert desk.position("c1") == 0
 
 
 def test_9_a_busy_change_is_asked_again():
@@ -149,7 +174,7 @@ def test_8_a_busy_cancel_is_asked_again_and_then_looked_up():
     desk.carry_out()
     assert (newest(desk).op, newest(desk).cancelled_for) == (Op.MODIFY, "")
     desk.settle()
-    within(desk.times[:9], [at_ms + 1 for at_ms in DOUBLING], "Cancel")
+    within(desk.times[:9], [at_ms + 1 for at_ms in URGENT], "Cancel")
     assert len(desk.times) == 10, "it was looked up, stands, and is cancelled once more"
     assert desk.working("c1") == []
 

@@ -234,6 +234,7 @@ def accepted(run: Run, tracked: Tracked, given: Settled) -> bool:
         return False
     order.op = None
     order.on(Event.ACCEPTED)
+    order.tries = 0
     count_copied(tracked.bot, tracked.link)
     if reply is not None:
         order.merge(reply)

@@ -25,6 +25,8 @@ NOT_FOUND_ADDING_MS = 11_000
 reported orders ten seconds late, and many take an id again once its first order has ended: an order that adds waits
 longer than that. One that is reduce-only cannot do harm twice, and waiting would."""
 RETRY_MS = 250
+URGENT_RETRY_MS = 1_000
+"""A venue that is too busy is asked again after twice as long each time, for what reduces risk no later than this."""
 STRANGERS_KEPT = 1_000
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
@@ -69,6 +71,7 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
     match outcome:
         case Accepted(order=reply):
             order.on(Event.ACCEPTED)
+            order.tries = 0
             refusing.taken(run, tracked)
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
@@ -86,8 +89,7 @@ def _placed(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown) 
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.on(Event.BUSY)
             if order.state is State.WAITING:
-                order.tries += 1
-                run.wake(order, max(outcome.retry_after_ms, RETRY_MS * 2 ** (order.tries - 1)))
+                _try_later(run, order, outcome, urgent=order.exit)
         case Rejected():
             order.on(Event.REFUSED)
             order.reason = outcome.message
@@ -152,7 +154,7 @@ def _modified(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknown
                 run.wake(order, LOOK_UP_AFTER_MS)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.asked = None
-            _again(run, order, outcome)
+            _again(run, order, outcome, urgent=order.exit)
         case Rejected():
             order.refused, order.asked = order.asked, None
             refusing.change_refused(tracked, outcome)
@@ -174,6 +176,7 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
     order = tracked.order
     match outcome:
         case Accepted(order=reply):
+            order.tries = 0
             count_copied(tracked.bot, tracked.link)
             if reply is not None:
                 _merge(run, tracked, reply)
@@ -183,19 +186,23 @@ def _cancelled(run: Run, tracked: Tracked, outcome: Accepted | Rejected | Unknow
                 await_word(run, order)
         case Rejected() if outcome.reason.is_transient and order.tries < RETRIES:
             order.cancelled_for = ""
-            _again(run, order, outcome)
+            _again(run, order, outcome, urgent=True)
         case _:
             if order.state.is_open:
                 order.op = Op.LOOK_UP
                 run.wake(order, LOOK_UP_AFTER_MS)
 
 
-def _again(run: Run, order: ChildOrder, outcome: Rejected) -> None:
-    """Later: until then the order counts as busy, so that nothing else is sent for it."""
-    order.op = Op.MODIFY if order.cancelled_for == "" else Op.CANCEL
-    order.intent = 0
+def _again(run: Run, order: ChildOrder, outcome: Rejected, *, urgent: bool) -> None:
+    """Later: until then the order counts as being changed, so that nothing else is sent for it."""
+    order.op, order.intent = Op.MODIFY, 0
+    _try_later(run, order, outcome, urgent=urgent)
+
+
+def _try_later(run: Run, order: ChildOrder, outcome: Rejected, *, urgent: bool) -> None:
+    wait_ms = RETRY_MS * 2**order.tries
     order.tries += 1
-    run.wake(order, max(outcome.retry_after_ms, RETRY_MS * 2 ** (order.tries - 1)))
+    run.wake(order, max(outcome.retry_after_ms, min(wait_ms, URGENT_RETRY_MS) if urgent else wait_ms))
 
 
 def _amend_holds(order: ChildOrder) -> None:
@@ -232,6 +239,8 @@ def _filled_first(tracked: Tracked) -> None:
 def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> None:
     """A venue's report of an order of ours. `looked_up`: it was read, so it also settles what was unknown."""
     tracked = run.desk.child_orders.get((account, order.client_id))
+    if tracked is None and order.filled and (account, order.client_id) in run.desk.left:
+        run.desk.left[account, order.client_id] = True
     if tracked is None or (run.shortcuts and not looked_up and plain.echoed(run, tracked, order)):
         return
     ours = tracked.order
@@ -347,7 +356,7 @@ def due(run: Run, tracked: Tracked) -> None:
         order.op = Op.LOOK_UP
         if run.desk.account(order.account).connected:
             run.look_up(order)  # otherwise the snapshot after the next connect asks
-    elif order.op in (Op.MODIFY, Op.CANCEL) and not order.intent:
+    elif order.op is Op.MODIFY and not order.intent:
         order.op = None
         settle_link(run, tracked.bot, tracked.link)
     elif order.state in (State.WAITING, State.MISSING):
