@@ -23,6 +23,13 @@ def soak(seconds: float) -> int:
     from harness.machine import DeskMachine
     from harness.scenario.shortening import shortened
 
+    class Counted(DeskMachine):
+        told = 0
+
+        def teardown(self) -> None:
+            super().teardown()
+            Counted.told += 1
+
     chosen = settings(
         max_examples=EXAMPLES,
         stateful_step_count=25,
@@ -31,19 +38,19 @@ def soak(seconds: float) -> int:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        report_multiple_bugs=False,
     )
-    ends, told, failed = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < ends:
+    begun, failed = time.monotonic(), 0
+    while time.monotonic() < begun + seconds:
         try:
-            run_state_machine_as_test(DeskMachine, settings=chosen)
-            told += EXAMPLES
+            run_state_machine_as_test(Counted, settings=chosen)
         except Exception as error:  # noqa: BLE001 - whatever it is, its story is kept and others are told
             failed += 1
             KEPT.mkdir(exist_ok=True)
             file = KEPT / f"{time.time_ns()}.scenario"
             file.write_text(shortened(DeskMachine.latest), encoding="utf-8")
             print(f"{file}: {str(error).splitlines()[0][:200]}", flush=True)
-    print(f"about {told} stories held, {failed} did not")
+    print(f"{Counted.told} stories held, {failed} did not, in {time.monotonic() - begun:.0f} s")
     return failed
 
 

@@ -120,8 +120,7 @@ def _still_wanted(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
 
 def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing more is wanted. Where the parent's order ended with less filled, a child that it reduced lacks something."""
-    executions.see(pair)
-    pair.closed = "done"
+    _give_up(pair, "done")
     parent = pair.parent
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
@@ -173,7 +172,7 @@ def _keep(run: Run, bot: Bot, link: Link, pair: Pair, order: ChildOrder) -> None
     if not fix_ratio(run, bot, link, pair):
         cancel(run, link, order, "replace", "how large it should be cannot be told")
         return
-    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument), run.desk.capabilities[bot.rules.kind])
     if isinstance(want, Hold):
         cancel(run, link, order, "replace", want.reason)
         return
@@ -264,7 +263,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         return
     if not fix_ratio(run, bot, link, pair):
         return
-    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument))
+    want = refusing.capped(pair, guarded(run, bot, link, pair, instrument), run.desk.capabilities[bot.rules.kind])
     if isinstance(want, Hold):
         if pair.filled and not parent.live:
             _finish(run, bot, link, pair)
@@ -527,6 +526,7 @@ def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Term
 
 
 def _give_up(pair: Pair, why: str) -> None:
+    """Nothing more comes of the pair; what was refused for now or never arrived is not sent again."""
     executions.see(pair)
     last = pair.last
     if last is not None and last.state in (State.WAITING, State.MISSING):

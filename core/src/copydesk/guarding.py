@@ -16,7 +16,7 @@ import msgspec
 from copydesk.filters import day_of, in_session, matches, next_turn_ns
 from copydesk.inputs import ChildRules, Filters, Limits, LimitSet, Note
 from copydesk.model import ZERO, Instrument, Terms
-from copydesk.planning import Hold, Wanted, wanted
+from copydesk.planning import Hold, Wanted, only_closing, wanted
 from copydesk.sending import Run
 from copydesk.sizing import floor_to, notional, quantity_worth, size_fault
 from copydesk.state import Account, Bot, Day, Link, Pair, Trading
@@ -78,8 +78,7 @@ def _cut(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, bar: _Bar, in
     terms = msgspec.structs.replace(want.terms, quantity=closing + allowed)
     if allowed:
         return Wanted(terms, exit=False, opening=allowed)
-    guarded_exit = run.desk.capabilities[bot.rules.kind].reduce_only and link.book[1] == "net"
-    return Wanted(msgspec.structs.replace(terms, reduce_only=guarded_exit), exit=True)
+    return only_closing(terms, run.desk.capabilities[bot.rules.kind])
 
 
 def _bar(run: Run, account: Account, bot: Bot, link: Link, pair: Pair, want: Wanted, instrument: Instrument) -> _Bar | None:

@@ -13,13 +13,13 @@ import msgspec
 from copydesk import plain
 from copydesk.dust import count_parent_fee
 from copydesk.following import follow
-from copydesk.ids import COPY, client_order_id, is_own
+from copydesk.ids import is_own
 from copydesk.inputs import Note
 from copydesk.model import ZERO, Fill, Order, OrderRef, OrderStatus, OrderType, Position, Side, Snapshot, Terms
-from copydesk.sending import Run
+from copydesk.sending import Run, copies_before
 from copydesk.silence import infer
 from copydesk.standing import committed
-from copydesk.state import PAST_KEPT, Book, Bot, Executed, Link, Pair, ParentBook, ParentOrder, book_of, forget_ended
+from copydesk.state import PAST_KEPT, Book, Bot, Executed, Pair, ParentBook, ParentOrder, book_of, forget_ended
 from copydesk.trimming import settle_link
 from copydesk.unprotected import measure
 
@@ -94,20 +94,12 @@ def pair_up(run: Run, bot: Bot, parent: ParentOrder, *, grown: bool) -> None:
         pair = link.pairs.get(number) or link.ended.pop(number, None)
         if pair is None:
             seen = Executed(parent) if child.trigger == "on_fill" else parent
-            pair = Pair(parent=seen, before=before, earlier=_orders_before(run, link, number))
+            pair = Pair(parent=seen, before=before, earlier=len(copies_before(run.desk, link, number)))
         elif pair.closed in _CLOSED_BY_FILLS:
             pair.closed = pair.waiting = ""
             if pair.last is not None and pair.last.cancelled_for:
                 pair.last.cancelled_for = "replace"
         link.pairs[number] = pair
-
-
-def _orders_before(run: Run, link: Link, number: str) -> int:
-    """How many orders the child had for this parent order in an episode that is over."""
-    count = 0
-    while (link.child.account, client_order_id(link.bot, link.child.account, number, COPY, count)) in run.desk.child_orders:
-        count += 1
-    return count
 
 
 def _merge_parent(bot: Bot, order: Order) -> tuple[ParentOrder | None, bool, bool]:

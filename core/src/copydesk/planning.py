@@ -148,6 +148,12 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     return Wanted(terms, exit=not opening, opening=opening)
 
 
+def only_closing(terms: Terms, can: Capabilities) -> Wanted:
+    """An order that would open as well, made to close and no more."""
+    guarded = can.reduce_only and terms.position_side is PositionSide.NET
+    return Wanted(msgspec.structs.replace(terms, reduce_only=guarded), exit=True)
+
+
 def _market_orders_against(link: Link, pair: Pair) -> Decimal:
     """What market orders on their way add to the position that the pair's order closes."""
     sign = -child_sign(link, pair)

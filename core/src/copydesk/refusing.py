@@ -13,8 +13,8 @@ from decimal import Decimal
 
 import msgspec
 
-from copydesk.model import ZERO, Instrument, OrderType, Rejected, RejectReason, Terms
-from copydesk.planning import Hold, Wanted
+from copydesk.model import ZERO, Capabilities, Instrument, OrderType, Rejected, RejectReason, Terms
+from copydesk.planning import Hold, Wanted, only_closing
 from copydesk.sending import Run
 from copydesk.sizing import floor_to, size_fault
 from copydesk.state import Link, Pair, Tracked
@@ -112,8 +112,8 @@ def taken(run: Run, tracked: Tracked) -> None:
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def capped(pair: Pair, want: Wanted | Hold) -> Wanted | Hold:
-    """What is wanted, of an entry no more than the venue would take."""
+def capped(pair: Pair, want: Wanted | Hold, can: Capabilities) -> Wanted | Hold:
+    """What is wanted, of an entry no more than the venue would take. What is left of a flip may be an exit."""
     if pair.cap is None or isinstance(want, Hold) or want.exit or want.terms.quantity <= pair.cap:
         return want
     closing = want.terms.quantity - want.opening
@@ -121,6 +121,8 @@ def capped(pair: Pair, want: Wanted | Hold) -> Wanted | Hold:
     if quantity >= want.terms.quantity:
         return want
     terms = msgspec.structs.replace(want.terms, quantity=quantity)
+    if quantity == closing:
+        return only_closing(terms, can)
     return dataclasses.replace(want, terms=terms, opening=quantity - closing)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from copydesk.budget import is_paid, look_up_after_ms, may_cancel, spend_cancel, spend_look_up, spend_place
-from copydesk.ids import client_order_id
+from copydesk.ids import CLOSE, COPY, TICKET, client_order_id
 from copydesk.inputs import Cancel, Decision, LookUp, Note, Place
 from copydesk.model import NewOrder, OrderRef, Terms
 from copydesk.state import Bot, ChildOrder, Desk, Link, Op, Pair, Tracked, forget_ended
@@ -81,6 +81,19 @@ def register(run: Run, bot: Bot, link: Link, pair: Pair | None, order: ChildOrde
     forget_ended(run.desk.child_orders, lambda tracked: tracked.order.state.is_ended)
 
 
+def copies_before(desk: Desk, link: Link, number: str) -> list[tuple[str, str]]:
+    """(account, client id) of the child's orders for this parent order in episodes and runs of the bot that are over."""
+    found: list[tuple[str, str]] = []
+    while True:
+        for leg in (COPY, CLOSE):
+            key = (link.child.account, client_order_id(link.bot, link.child.account, number, leg, len(found)))
+            if key in desk.child_orders or key in desk.left:
+                found.append(key)
+                break
+        else:
+            return found
+
+
 def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, *, is_exit: bool) -> ChildOrder:
     """The pair's next order, to be sent: under the same id as the last one where the venue has nothing under that."""
     last = pair.last
@@ -92,7 +105,8 @@ def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, 
     if last is not None and unsent:
         last.on(Event.GIVEN_UP)
     cause = pair.parent.order.venue_id
-    client_id = client_order_id(link.bot, link.child.account, cause, leg, pair.earlier + len(pair.orders))
+    generation = pair.earlier + sum(order.leg != TICKET for order in pair.orders)  # a ticket's id counts by itself
+    client_id = client_order_id(link.bot, link.child.account, cause, leg, generation)
     order = ChildOrder(client_id=client_id, account=link.child.account, terms=terms, cause=cause, leg=leg, exit=is_exit)
     pair.orders.append(order)
     register(run, bot, link, pair, order)

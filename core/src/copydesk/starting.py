@@ -27,7 +27,7 @@ from copydesk.inputs import BotStarted, Decision
 from copydesk.merging import pair_up
 from copydesk.model import ZERO, Order, OrderStatus, OrderType, Position, PositionSide, Side, Snapshot, Terms
 from copydesk.planning import ratio_for
-from copydesk.sending import Run, register
+from copydesk.sending import Run, copies_before, register
 from copydesk.standing import is_exit, target
 from copydesk.state import Account, Book, Bot, ChildOrder, Desk, Executed, Link, Pair, ParentBook, ParentOrder, forget_links
 from copydesk.tracking import State
@@ -67,7 +67,7 @@ def begin(run: Run, given: BotStarted) -> None:
             _take_over(run, bot, given, position, before)
     for parent in list(bot.orders.values()):
         pair_up(run, bot, parent, grown=False)
-    _take_over_orders(run, bot, given.children, before)
+    _take_over_orders(run, bot, given.children)
     for link in list(bot.links.values()):
         if link.attributed or any(pair.orders for pair in link.pairs.values()):
             handwork.begin(run.desk, link)
@@ -189,15 +189,14 @@ def _opening(given: BotStarted, position: Position) -> Order:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], before: Links) -> None:
+def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot]) -> None:
     """Orders that an earlier run left on a child for what the parent still wants go on; ids are never used twice."""
-    for (child, book), link in bot.links.items():
+    for (child, _), link in bot.links.items():
         snapshot = children.get(child)
         standing = {order.client_id: order for order in snapshot.orders if order.is_working} if snapshot is not None else {}
-        earlier = before.get((child, book))
         for cause, pair in link.pairs.items():
-            pair.earlier = _used(earlier, cause)
-            copied = _has_copied(earlier, cause)
+            # A second copy of what has filled could fill that twice.
+            copied = any(run.desk.left.get(key) for key in copies_before(run.desk, link, cause))
             found = _left(bot.rules.name, child, cause, standing)
             if found is not None:
                 number, leg, order = found
@@ -205,24 +204,12 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot], befo
                 copied = copied or bool(order.filled)
                 rests = not isinstance(pair.parent, Executed) and fix_ratio(run, bot, link, pair)  # none rest of `on_fill`
                 if copied or rests:
-                    pair.earlier = number
+                    pair.earlier -= 1
                     _adopt_order(run, bot, link, pair, order, leg)
             if copied:
                 pair.closed = NOT_ADOPTED
                 text = f"not copied again: an earlier run of the bot has filled some of it for the parent's order {cause}"
                 run.note(link, "warn", NOT_ADOPTED, text, parent_order=cause)
-
-
-def _used(earlier: Link | None, cause: str) -> int:
-    """How many ids of its copies of a parent's order an earlier run has used."""
-    pair = None if earlier is None else earlier.pairs.get(cause) or earlier.ended.get(cause)
-    return pair.earlier + len(pair.orders) if pair is not None else 0
-
-
-def _has_copied(earlier: Link | None, cause: str) -> bool:
-    """A copy of a parent's order that still works has filled in an earlier run: a second one could fill that twice."""
-    pair = None if earlier is None else earlier.pairs.get(cause) or earlier.ended.get(cause)
-    return pair is not None and bool(pair.filled or pair.closed == NOT_ADOPTED)
 
 
 def _left(bot: str, child: str, cause: str, standing: Mapping[str, Order]) -> tuple[int, str, Order] | None:
@@ -270,7 +257,7 @@ def rehearse(desk: Desk, given: BotStarted) -> tuple[list[Decision], Bot, Desk]:
     scratch = copy.copy(desk)
     scratch.bots = {**desk.bots, given.bot: bot}
     scratch.accounts = {k: copy.deepcopy(a) if k in concerned else a for k, a in desk.accounts.items()}
-    scratch.prices, scratch.child_orders, scratch.left = dict(desk.prices), {}, {}
+    scratch.prices, scratch.child_orders, scratch.left = dict(desk.prices), dict(desk.child_orders), dict(desk.left)
     run = Run(desk=scratch, due=[], at_ns=given.at_ns)
     begin(run, given)
     return run.finish(), bot, scratch

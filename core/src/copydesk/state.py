@@ -299,11 +299,15 @@ class Pair:
 
     @property
     def total(self) -> Decimal:
-        """What the child's orders would fill if all went through."""
+        """What the child's orders would fill if all went through, a change on its way included.
+
+        Two that look at each other's sizes would otherwise both move at once, and back, for ever.
+        """
         last = self.last
         if last is None:
             return ZERO
-        return self.filled + (last.remaining if last.state.is_open else ZERO)
+        coming = max(ZERO, (last.asked or last.terms).quantity - last.filled)
+        return self.filled + (coming if last.state.is_open else ZERO)
 
 
 @dataclass(slots=True)
@@ -434,7 +438,9 @@ class Desk:
     windows: dict[str, Window] = field(default_factory=dict)  # of the venues' limits, by name
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
-    left: dict[tuple[str, str], None] = field(default_factory=dict)  # open orders of bots that follow them no more
+    left: dict[tuple[str, str], bool] = field(
+        default_factory=dict
+    )  # orders that no bot follows any more: whether any filled
     strangers: dict[tuple[str, str], None] = field(
         default_factory=dict
     )  # open orders that no bot knows and that were told of
@@ -490,7 +496,7 @@ def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> lis
 
 
 def forget_links(desk: Desk, links: Iterable[Link]) -> None:
-    """Orders of these links are not followed any more. Those that may stand at the venue are remembered as left there."""
+    """Orders of these links are not followed any more. What is remembered of each is its id and whether it filled any."""
     gone = {id(link) for link in links}
     if not gone:
         return
@@ -498,10 +504,10 @@ def forget_links(desk: Desk, links: Iterable[Link]) -> None:
     for key, tracked in desk.child_orders.items():
         if id(tracked.link) not in gone:
             kept[key] = tracked
-        elif tracked.order.state.is_open:
-            desk.left[key] = None
+        else:
+            desk.left[key] = bool(tracked.order.filled)
     desk.child_orders = kept
-    while len(desk.left) > ORDERS_KEPT:
+    while len(desk.left) > PAST_KEPT:
         del desk.left[next(iter(desk.left))]
 
 

@@ -293,6 +293,8 @@ class HeldStage(PureStage):
             return
         self.runs += 1
         self.stopped_by = ""
+        if policy != "ignore":
+            self._another_bots_are_meant()
         self.taken.clear()
         loop.changed.update(self.scenario.children)
         followed = {client_id for _, client_id in self.desk.child_orders}
@@ -303,6 +305,14 @@ class HeldStage(PureStage):
         for (account, book), link in self.desk.bots[BOT].links.items():
             before = copied(self, account, child_book(link)[1], self.past)
             self.taken[account, book] = link.attributed - before
+
+    def _another_bots_are_meant(self) -> None:
+        """What another bot's orders brought the parent counts as its own position when a start copies that."""
+        for book in PositionSide:
+            held = copied(self, PARENT, book)
+            if held:
+                side = Side.BUY if held > 0 else Side.SELL
+                self.meant[f"another bot's, {book}, run {self.runs}"] = Meant(book, side, abs(held))
 
     async def bot_stops(self, policy: str = "") -> None:
         if not self.loop.killed and self.desk.bots[BOT].working:

@@ -99,10 +99,11 @@ def reduces(order: Order, tracked: Tracked) -> bool:
 
 
 def cannot(stage: HeldStage, child: ChildRules, link: Link) -> bool:
-    """People hold so much the other way that the account has not got what was copied: there is nothing to reduce."""
+    """People, or an earlier run of the bot, hold so much the other way that the account has not got what was copied, or an
+    order of that run closed more than counts as copied: there is nothing to reduce."""
     positions = {(p.symbol, p.position_side): p.quantity for p in stage.exchange.positions(child.account)}
     held, sign = positions.get(child_book(link), ZERO), 1 if link.attributed > 0 else -1
-    return child.account in stage.loop.by_hand and held * sign < link.attributed * sign
+    return (child.account in stage.loop.by_hand or stage.runs > 1) and held * sign < link.attributed * sign
 
 
 def excused(stage: HeldStage, child: ChildRules) -> bool:
@@ -335,7 +336,8 @@ def hand_trading_is_answered(stage: HeldStage) -> None:
 
 
 def stops_do_what_they_say(stage: HeldStage) -> None:
-    """Rule 13. Not on a child where the venue refuses for good, or whose trim failed and a person was told."""
+    """Rule 13. Not on a child where the venue refuses for good, or has nothing to reduce, or whose trim failed and a person
+    was told."""
     bot = bot_of(stage)
     if bot.working or not stage.stopped_by:
         return
@@ -344,7 +346,9 @@ def stops_do_what_they_say(stage: HeldStage) -> None:
             continue
         orders = standing(stage, child.account)
         links = links_of(stage, child.account)
-        attributed = [link.attributed for link in links if link.attributed and not link.failing]
+        attributed = [
+            link.attributed for link in links if link.attributed and not link.failing and not cannot(stage, child, link)
+        ]
         what = f"after the stop with {stage.stopped_by} {child.account}"
         if stage.stopped_by in ("cancel_all", "flatten", "wind_down"):
             left = [order.client_id for order, _ in orders]

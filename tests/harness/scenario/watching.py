@@ -222,6 +222,8 @@ class Watch:
             self._tell("who keeps is not trimmed", f"{account} trims {terms.quantity}, and its setting is {child.ahead}")
         if intent.why == "enforce" and (child.hand_trading != "enforce" or account not in self.loop.by_hand):
             self._tell("hand trading is answered", f"{account} ({child.hand_trading}) closes {terms.quantity} by itself")
+        if intent.why == "ticket":
+            self._given_up.pop((account, intent.cause), None)  # a person has it followed again
         if intent.why in OWN:
             return
         parent = tracked.bot.orders.get(intent.cause)
@@ -248,7 +250,8 @@ class Watch:
     def _look_at_share(self, intent: Place, tracked: Tracked, terms: Terms) -> None:
         """Rule 4: what a child closes for a market order of its parent's is that share of what it holds itself.
 
-        Looked at where nothing else of the link is under way: each then holds what it is going to hold.
+        Looked at where nothing else of the link is under way: each then holds what it is going to hold. What follows
+        executions (rule 1) or catches up (rule 14) closes what the child holds beyond its target, and no more.
         """
         pair, link, bot = tracked.pair, tracked.link, tracked.bot
         if pair is None or not tracked.order.exit or intent.why in OWN or len(pair.orders) > 1:
@@ -273,6 +276,8 @@ class Watch:
         held = abs(link.attributed)
         share = held * (before - after) / before
         ratio = abs(link.ratio(1) or Decimal(1))
+        if intent.why in LATE:
+            share = min(share, max(ZERO, held - ratio * after))
         slack = self.loop.instrument.quantity_step * (1 + max(Decimal(1), held / max(Decimal(1), ratio * before)))
         if abs(terms.quantity - share) > slack:
             closed = f"closes {terms.quantity} where the parent closed {before - after} of {before}"
