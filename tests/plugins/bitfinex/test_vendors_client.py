@@ -29,7 +29,7 @@ async def test_the_venues_own_client_trades_here(python: Path) -> None:
     try:
         ready = rehearsal.ready
         given = {"url": ready.urls["rest"], "ws": ready.urls["ws"], **ready.accounts[0].secrets}
-        told = await told_by(python, PROGRAM, given, within_s=60)
+        told = await told_by(python, PROGRAM, given, within_s=120)
     finally:
         await rehearsal.stop()
     rest = told["rest"]

@@ -34,37 +34,44 @@ def over_rest(client: Any) -> dict[str, Any]:
 
 
 async def over_websocket(client: Any) -> list[Any]:
+    """What the sockets told, until each kind came: the client has one for the account and another for the ticker."""
     told: list[Any] = []
+    awaited = {"auth", "answered", "new", "ended", "ticker"}
     socket = client.wss
+
+    async def tell(kind: str, what: Any) -> None:
+        told.append([kind, what])
+        if awaited and not awaited.difference(one for one, _ in told):
+            awaited.clear()
+            await socket.close()
 
     @socket.on("authenticated")
     async def authenticated(event: Any) -> None:
-        told.append(["auth", event["status"]])
+        await tell("auth", event["status"])
         await socket.inputs.submit_order(type="LIMIT", symbol=PERPETUAL, amount="0.01", price="50000", cid=77)
 
     @socket.on("on-req-notification")
     async def answered(notification: Any) -> None:
-        told.append(["answered", notification.status])
+        await tell("answered", notification.status)
 
     @socket.on("order_new")
     async def new(order: Any) -> None:
-        told.append(["new", order.cid])
+        await tell("new", order.cid)
         await socket.inputs.cancel_order(id=order.id)
 
     @socket.on("order_cancel")
     async def ended(order: Any) -> None:
-        told.append(["ended", order.order_status])
-        await socket.close()
+        await tell("ended", order.order_status)
 
     @socket.on("t_ticker_update")
     async def ticker(subscription: Any, row: Any) -> None:
-        told.append(["ticker", subscription["symbol"]])
+        await tell("ticker", subscription["symbol"])
 
     @socket.on("open")
     async def opened() -> None:
         await socket.subscribe("ticker", symbol=PAIR)
 
-    await asyncio.wait_for(socket.start(), 20)
+    await asyncio.wait_for(socket.start(), 60)
     return told
 
 
