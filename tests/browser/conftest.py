@@ -219,6 +219,12 @@ async def stop_bot(page: Page, name: str) -> None:
     await confirm(page)
 
 
+async def dismiss(page: Page) -> None:
+    """Close the dialog by Escape. Once it is gone the page takes keys again."""
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+
+
 async def confirm(page: Page) -> None:
     """Confirm the plan that the dialog shows, once it is there."""
     dialog = page.get_by_role("dialog")

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from .conftest import Stack, buy, create_bot, start_bot
+from .conftest import Stack, buy, create_bot, dismiss, start_bot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
@@ -89,7 +89,7 @@ async def test_axe_finds_nothing_serious_anywhere(paper_stack: Stack, page: Page
     await page.locator("#log [data-kind=copy]").first.click()
     await expect(dialog).to_contain_text("Difference")
     await check_accessible(page, "a story")
-    await page.keyboard.press("Escape")
+    await dismiss(page)
     await page.get_by_role("tab", name="Positions").click()
     await expect(page.locator(".drift-row[data-child]")).to_have_count(2)
     await check_accessible(page, "positions")
@@ -99,14 +99,13 @@ async def test_axe_finds_nothing_serious_anywhere(paper_stack: Stack, page: Page
     for name in ("Accounts and size", "Start, stop, silence", "How children copy"):
         await dialog.get_by_role("tab", name=name).click()
         await check_accessible(page, name)
-    await page.keyboard.press("Escape")
+    await dismiss(page)
     await page.get_by_role("button", name="Stop Mirror").click()
     await expect(dialog.locator("[data-sends]")).to_be_visible()
     await check_accessible(page, "the plan of a stop")
-    await page.keyboard.press("Escape")
+    await dismiss(page)
     for key in ("n", "K", "c", "?"):
         await page.keyboard.press(key)
         await expect(dialog).to_be_visible()
         await check_accessible(page, key)
-        await page.keyboard.press("Escape")
-        await expect(dialog).to_be_hidden()
+        await dismiss(page)

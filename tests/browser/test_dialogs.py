@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from .conftest import Stack, Watched, start_bot
+from .conftest import Stack, Watched, dismiss, start_bot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 NewStack = Callable[..., Awaitable[Stack]]
@@ -110,8 +110,7 @@ async def test_delete_tells_what_becomes_of_the_children_and_the_kill_switch_wan
     await expect(dialog).to_contain_text("It is working now and is stopped first.")
     await expect(dialog).to_contain_text("Everything stays at the venue as it is")
     await expect(dialog).to_contain_text("Nothing is sent now.")
-    await page.keyboard.press("Escape")
-    await expect(dialog).to_be_hidden()
+    await dismiss(page)
     await expect(page.locator(".row-bot")).to_have_count(3)
     await page.get_by_role("button", name="Kill switch").click()
     await expect(dialog).to_contain_text("2 bots are working")

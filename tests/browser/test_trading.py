@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from .conftest import SCRIPTS, Stack, Start, Watched, buy, confirm, create_bot, start_bot, start_panel
+from .conftest import SCRIPTS, Stack, Start, Watched, buy, confirm, create_bot, dismiss, start_bot, start_panel
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -99,7 +99,7 @@ async def test_a_row_of_the_log_tells_the_story_and_the_log_can_be_taken_away(
     await dialog.get_by_role("tab", name="child1").click()
     await expect(dialog).to_contain_text("Multiplier: ratio 0.5")
     await expect(dialog.locator(".fall-line[data-outcome=accepted]")).to_have_count(1)
-    await page.keyboard.press("Escape")
+    await dismiss(page)
 
     await expect(log.get_by_label("follow")).not_to_be_checked()
     await log.get_by_label("Only this account").select_option("child1")
@@ -109,7 +109,7 @@ async def test_a_row_of_the_log_tells_the_story_and_the_log_can_be_taken_away(
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(dialog).to_contain_text("Story of a copy")
-    await page.keyboard.press("Escape")
+    await dismiss(page)
     await log.get_by_label("Only this kind of event").select_option("")
     await expect(log).not_to_have_attribute("data-rows", "1")
     shown = int(await log.get_attribute("data-rows") or 0)
@@ -168,7 +168,7 @@ async def test_connections_tell_how_they_are_and_are_made_anew(paper_stack: Stac
     await row.get_by_role("button", name="Reconnect child1").click()
     await expect(page.locator("#log .l-text").filter(has_text="child1 is connected anew, as asked")).to_have_count(1)
     await expect(row).to_have_attribute("data-state", "connected")
-    await page.keyboard.press("Escape")
+    await dismiss(page)
     await page.keyboard.press("?")
     await expect(dialog).to_contain_text("Kill switch")
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from conftest import dismiss
 from copydesk.client import AsyncControlClient
 from copydesk.view import LogQuery
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -86,7 +87,7 @@ async def show_demo(browser: Browser, tour: Tour, folder: Path, *, runs: bool) -
         await page.locator("#log [data-kind=copy]").filter(has_text="child3").first.click()
         await expect(dialog).to_contain_text("What the log says of it")
         await tour.take(page, "story-of-a-copy")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.keyboard.press("n")
         await dialog.get_by_label("Bot name").fill("Evening desk")
         await dialog.get_by_label("Parent account").select_option("parent")
@@ -98,27 +99,27 @@ async def show_demo(browser: Browser, tour: Tour, folder: Path, *, runs: bool) -
         await dialog.get_by_label("Child account 2: Value").fill("50")
         await expect(dialog.locator(".preview-child")).to_have_count(2, timeout=30_000)
         await tour.take(page, "new-bot")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.get_by_role("button", name="Settings of Demo").click()
         await dialog.get_by_role("tab", name="How children copy").click()
         await dialog.get_by_label("Rounding", exact=True).select_option("nearest")
         await dialog.get_by_label("An entry", exact=True).select_option("chase")
         await tour.take(page, "settings")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.get_by_role("button", name="Stop Demo").click()
         await dialog.get_by_role("radio", name="flatten").check()
         await expect(dialog.locator("[data-sends]")).to_be_visible()
         await tour.take(page, "plan-of-a-stop")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.keyboard.press("p")
         await tour.take(page, "positions-and-drift")
         await page.keyboard.press("c")
         await expect(dialog.locator("li")).to_have_count(4)
         await tour.take(page, "connections")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.keyboard.press("K")
         await tour.take(page, "kill-switch")
-        await page.keyboard.press("Escape")
+        await dismiss(page)
         await page.keyboard.press("l")
         for name, size in (("small", SMALL), ("4k", LARGE), ("phone", PHONE)):
             await page.set_viewport_size(size)  # type: ignore[arg-type]
