@@ -188,10 +188,10 @@ async def test_no_secret_is_ever_shown(rig: Rig, caplog: pytest.LogCaptureFixtur
 
 
 def plugin_reply(text: str) -> Any:
-    from copydesk_wire.pool import Answer
+    from copydesk_wire.connection import Answer
 
     async def send(request: dict[str, Any], deadline_s: float = 1.0) -> Any:
-        return Answer(401, text, {})
+        return Answer(401, text.encode())
 
     return send
 

@@ -18,8 +18,8 @@ from copydesk_bitmex.rehearsal import start
 from copydesk_bitmex.rehearsal.recording import Recording
 from copydesk_bitmex.rehearsal.rest import ROUTES, instrument_row
 from copydesk_bitmex.venue import Signer
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Unreadable
-from copydesk_wire.pool import Answer
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "venue-samples"
 TOPICS = (
@@ -139,7 +139,7 @@ def test_sentences_of_recorded_errors_mean_something() -> None:
     rejected = json.loads((SHARED / "bitmex" / "errors" / "ordStatus-Rejected-text.json").read_text())
     sentences = [rejected["text"], "Invalid API Key.", "Account is restricted", "order not found", "orderQty is required"]
     for sentence in sentences:
-        reply = read_reply(Answer(400, json.dumps({"error": {"message": sentence, "name": "HTTPError"}}), {}))
+        reply = read_reply(Answer(400, json.dumps({"error": {"message": sentence, "name": "HTTPError"}}).encode()))
         assert meaning(reply) is not RejectReason.OTHER, sentence
 
 

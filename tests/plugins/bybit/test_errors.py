@@ -9,8 +9,8 @@ import pytest
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import Rejected, RejectReason, Unknown
 from copydesk_bybit.errors import CODES, Reply, meaning, raise_for, read_answer, refusal
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family
-from copydesk_wire.pool import Answer
 
 NOW_MS = 1_700_000_000_000
 TABLE = Path(__file__).parents[3].parent / "shared/venue-samples/bybit/errors/bbdoc-error-code-table.json"
@@ -22,7 +22,7 @@ def reply(code: int, message: str = "x", status: int = 200, **headers: str) -> R
 
 def answered(text: str, status: int = 200, **headers: str) -> Reply:
     sent = {name.replace("_", "-").lower().encode(): value.encode() for name, value in headers.items()}
-    return read_answer(Answer(status, text, sent))
+    return read_answer(Answer(status, text.encode(), sent))
 
 
 @pytest.mark.parametrize(

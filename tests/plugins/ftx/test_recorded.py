@@ -17,8 +17,8 @@ from copydesk_ftx.rehearsal import start
 from copydesk_ftx.rehearsal.recording import Recording
 from copydesk_ftx.rehearsal.venue import terms_of
 from copydesk_ftx.venue import Signer
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Unreadable
-from copydesk_wire.pool import Answer
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "venue-samples"
 TOPICS = (
@@ -131,7 +131,7 @@ def assert_nothing_lost(one: dict[str, Any], record: Any) -> None:
 @needs_samples
 @pytest.mark.parametrize("path", sorted((SHARED / "ftx" / "errors").glob("cx-err-*.json")), ids=lambda path: path.stem)
 def test_each_recorded_error_means_something(path: Path) -> None:
-    reply = read_reply(Answer(400, path.read_text(), ""))
+    reply = read_reply(Answer(400, path.read_bytes()))
     assert not reply.is_fine
     assert meaning(reply) is not RejectReason.OTHER, reply.message
 

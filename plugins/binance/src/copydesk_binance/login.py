@@ -10,7 +10,11 @@ from copydesk.errors import NotReady, RateLimited, Refused, VenueError
 from copydesk.model import Balance, Candle, CandleRequest, Rejected, RejectReason, Unknown
 from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
+from copydesk_wire.firing import Sender
+from copydesk_wire.pool import place_of
+from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
 from copydesk_binance import fields
@@ -41,6 +45,7 @@ class Login(session.Session[VenueType], ABC):
         self.connection = 0  # how often it has come up
         self.in_step = False  # a whole snapshot was read since the stream last connected
         self._signer = venue.signer(apiKey=key, secret=secret)
+        self.sender: Sender = Sender(venue, place_of(str(self._signer.urls["api"][self.api])), Key(key, secret))
         self._signing = Signing(self._signer)
 
     @abstractmethod
@@ -108,6 +113,15 @@ class Login(session.Session[VenueType], ABC):
         if reply.is_fine:
             return reply
         return refusal(reply, what, self.venue.now_ms())
+
+    def judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | None:
+        """What an answer to something fired means; None where the time stamp was refused, so that nothing was done."""
+        reply = read_answer(answer)
+        if reply.is_fine:
+            return reply
+        if meaning(reply) is Family.CLOCK:
+            return None
+        return refusal(self._note_error(reply), what, self.venue.now_ms())
 
     async def read_if_known(self, path: str, params: Params) -> Any:
         """The body of a signed read; None where the venue says that there is no such thing."""

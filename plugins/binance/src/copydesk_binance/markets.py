@@ -6,10 +6,14 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from copydesk.model import Instrument
+import aiohttp
+from copydesk.model import Instrument, NewOrder, OrderChange, OrderRef, OrderType, PositionSide
 from copydesk_ccxt import venue
+from copydesk_wire.shapes import EVERYDAY, EVERYDAY_REFS, CancelShapes, ChangeShapes, PlaceShapes
+from copydesk_wire.templates import Draft, Pen
+from msgspec.structs import replace
 
-from copydesk_binance import account, fields
+from copydesk_binance import account, fields, sending
 from copydesk_binance.errors import Reply, raise_for, read_answer
 from copydesk_binance.spot import translate as spot
 
@@ -63,6 +67,36 @@ class Venue(BinanceVenue):
         "fapiPrivateV3": "/fapi/v3",
         "fapiData": "/futures/data",
     }
+
+    def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
+        super().__init__(client, http, url)
+        self.placing = PlaceShapes("place", self._draft_place)
+        self.changing = ChangeShapes("modify", self._draft_change)
+        self.cancelling = CancelShapes("cancel", self._draft_cancel)
+        self.shapes = [self.placing, self.changing, self.cancelling]
+
+    def learn_shapes(self, *, hedge_mode: bool) -> None:
+        """Learn the everyday ones, soon."""
+        sides = (PositionSide.LONG, PositionSide.SHORT) if hedge_mode else (PositionSide.NET,)
+        for order in EVERYDAY:
+            orders = [replace(order, terms=replace(order.terms, position_side=side)) for side in sides]
+            self.placing.learn(orders, hedge_mode)
+        for ref in EVERYDAY_REFS:
+            self.cancelling.learn([ref], None)
+            self.changing.learn(
+                [OrderChange(ref=ref, terms=order.terms) for order in EVERYDAY if order.terms.type is OrderType.LIMIT], None
+            )
+
+    def _draft_place(self, order: NewOrder, hedge_mode: bool, pen: Pen) -> Draft:
+        path, params = sending.place_params(order.client_id, order.terms, hedge_mode=hedge_mode)
+        return self.draft("POST", path, ["fapiPrivate"], params, pen)
+
+    def _draft_change(self, change: OrderChange, _: None, pen: Pen) -> Draft:
+        return self.draft("PUT", "order", ["fapiPrivate"], sending.modify_params(change), pen)
+
+    def _draft_cancel(self, ref: OrderRef, _: None, pen: Pen) -> Draft:
+        path, params = sending.ref_params(ref)
+        return self.draft("DELETE", path, ["fapiPrivate"], params, pen)
 
     def point_streams(self, ws_url: str) -> None:
         """ccxt rewrites the websocket's path itself, if it ends in `/ws`."""

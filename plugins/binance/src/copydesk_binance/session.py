@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from copydesk.errors import NotReady, VenueError
+from copydesk.hooks import Done
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -31,12 +32,14 @@ from copydesk.model import (
     SnapshotRequest,
     Unknown,
 )
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.firing import Asked, name_of
 from copydesk_wire.session import log_in
 from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
 
-from copydesk_binance import account, fields, sending, translate
+from copydesk_binance import account, decoding, fields, sending, translate
 from copydesk_binance.account import AccountUpdate
 from copydesk_binance.errors import (
     Reply,
@@ -128,6 +131,39 @@ class Session(Login[Venue]):
             return order
         return self.fold.became(conditional.order.venue_id, OrderReport(order=order)).order
 
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now: see `copydesk.hooks.Fires`."""
+        if not self.sender.fire(self.venue.placing, order, self.hedge_mode, done, self._placed):
+            return False
+        if not order.terms.type.is_conditional:
+            self.fold.expect_plain(order.client_id)
+        return True
+
+    def _placed(self, order: NewOrder, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
+        return self._told_quickly(answer) or self._taken(order, answer, self.place)
+
+    def _told_quickly(self, answer: Answer) -> Accepted | None:
+        """What an everyday acceptance means; None for anything else."""
+        order = decoding.order_answer(answer.body) if answer.status == 200 else None
+        if order is None or order.status is OrderStatus.REJECTED or self.fold.known(order.venue_id) is not None:
+            return None
+        self.fold.learn_plain(order.venue_id)
+        return Accepted(order=order)
+
+    def _taken(
+        self, asked: Asked, answer: Answer, again: Callable[[Asked], Coroutine[Any, Any, Outcome]]
+    ) -> Outcome | Coroutine[Any, Any, Outcome]:
+        outcome = self.judge(answer, name_of(asked))
+        if outcome is None:
+            return again(asked)
+        if isinstance(outcome, Reply):
+            return self._accept(outcome, name_of(asked))
+        return self._with_mode(outcome) if isinstance(outcome, Rejected) and outcome.code in _MODE_CODES else outcome
+
+    async def _with_mode(self, refused: Rejected) -> Outcome:
+        await self._read_mode_again()
+        return refused
+
     async def modify(self, change: OrderChange) -> Outcome:
         """Give a limit order a new price and total quantity."""
         what = f"modify {change.ref.client_id or change.ref.venue_id}"
@@ -137,6 +173,13 @@ class Session(Login[Venue]):
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
         answer = await self.trade("PUT", "order", params, what)
         return self._accept(answer, what) if isinstance(answer, Reply) else answer
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Amend an order now: see `copydesk.hooks.Fires`."""
+        return self.sender.fire(self.venue.changing, change, None, done, self._changed)
+
+    def _changed(self, change: OrderChange, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
+        return self._told_quickly(answer) or self._taken(change, answer, self.modify)
 
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel an order, whichever service holds it now."""
@@ -150,6 +193,24 @@ class Session(Login[Venue]):
         if path == "algoOrder" and isinstance(answer, Rejected) and answer.reason is RejectReason.NOT_FOUND:
             answer = await self._cancel_triggered(ref, params, what, answer)
         return self._cancelled(answer, what) if isinstance(answer, Reply) else answer
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an ordinary order now: see `copydesk.hooks.Fires`. Which service holds a conditional one may have to be
+        asked."""
+        if ref.type.is_conditional:
+            return False
+        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancel_answered)
+
+    def _cancel_answered(self, ref: OrderRef, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
+        order = decoding.order_answer(answer.body) if answer.status == 200 else None
+        if order is not None and order.status is OrderStatus.CANCELLED and self.fold.known(order.venue_id) is None:
+            self.fold.learn_plain(order.venue_id)
+            return Accepted(order=order)
+        what = name_of(ref)
+        outcome = self.judge(answer, what)
+        if outcome is None:
+            return self.cancel(ref)
+        return self._cancelled(outcome, what) if isinstance(outcome, Reply) else outcome
 
     async def _cancel_triggered(
         self, ref: OrderRef, params: Params, what: str, refused: Rejected
@@ -212,6 +273,7 @@ class Session(Login[Venue]):
         mode, account = await asyncio.gather(self.read("accountConfig"), self.read("account", version="V3"))
         self._learn_mode(mode)
         self.keep_account(account)
+        self.venue.learn_shapes(hedge_mode=self.hedge_mode)
 
     def _learn_mode(self, body: Any) -> None:
         value = body.get("dualSidePosition") if isinstance(body, Mapping) else None

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from copydesk.model import Record, Rejected, RejectReason, Unknown
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, Meaning, failure, outcome, read_json
-from copydesk_wire.pool import Answer
 
 _R = RejectReason
 

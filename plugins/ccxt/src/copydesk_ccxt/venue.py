@@ -11,17 +11,19 @@ import copy
 import gc
 import importlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import aiohttp
 from copydesk.errors import NotReady
 from copydesk_wire import venue
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Unreadable
-from copydesk_wire.pool import Answer
+from copydesk_wire.templates import Draft, Pen, Unfit
 
 REQUEST_S = 8.0
 MARKETS_S = 30.0
+_CLOCKS = ("milliseconds", "microseconds", "seconds", "nonce", "incrementing_nonce")
 
 
 class Venue(venue.Venue):
@@ -30,6 +32,8 @@ class Venue(venue.Venue):
 
     exchange: ClassVar[str]
     options: ClassVar[Mapping[str, Any]] = {}
+    stamp_method: ClassVar[str] = "nonce"
+    """The method of ccxt's client that its `sign` asks for the time stamp."""
 
     def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
         super().__init__(http, url)
@@ -70,9 +74,6 @@ class Venue(venue.Venue):
             raise Unreadable(f"{self.url} lists no instrument.")
         gc.freeze()  # these tables stay: without this, each full collection would walk them, in the middle of a copy
 
-    def now_ms(self) -> int:
-        return int(self.client.milliseconds()) - int(self.client.options.get("timeDifference", 0))
-
     async def measure_clock(self) -> None:
         """Ask the venue for its time and keep the offset, which ccxt's time stamps follow. Raises `NotReady`."""
         await super().measure_clock()
@@ -100,6 +101,25 @@ class Venue(venue.Venue):
         client.session = None
         return client
 
+    def draft(self, method: str, path: str, api: Sequence[str], params: Mapping[str, Any], pen: Pen) -> Draft:
+        """A request as ccxt makes and signs it, with the pen's key, secret and time stamp in place of an account's.
+
+        Raises `Unfit` where its signing takes the time from elsewhere.
+        """
+        client = self.signer(apiKey=pen.key, secret=pen.secret)
+        for clock in _CLOCKS:
+            setattr(client, clock, _unfit)
+        setattr(client, self.stamp_method, lambda: pen.stamp)
+        if pen.hash is not None:
+            client.hmac = pen.hash
+        signed = client.sign(path, api, method, dict(params))
+        headers = {name: str(value) for name, value in (signed["headers"] or {}).items()}
+        return Draft(signed["method"], signed["url"], headers, signed["body"] or "")
+
     async def end(self) -> None:
         self.client.session = None
         await super().end()
+
+
+def _unfit(*_: Any) -> Any:
+    raise Unfit

@@ -10,8 +10,8 @@ import re
 from typing import Any, NoReturn
 
 from copydesk.model import Record, Rejected, RejectReason, Unknown
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, Meaning, failure, outcome, read_json
-from copydesk_wire.pool import Answer
 
 _R = RejectReason
 

@@ -27,7 +27,7 @@ _NOTHING = (None, "")
 
 def _shown(value: Any) -> str:
     """The beginning of a value, for a sentence."""
-    return repr(value if isinstance(value, bool) else str(value)[:SHOWN])
+    return repr(value if isinstance(value, bool) else str(value)[:SHOWN])[: 2 * SHOWN]
 
 
 def number(value: Any, name: str) -> Decimal:

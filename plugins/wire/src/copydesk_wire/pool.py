@@ -1,54 +1,78 @@
 """Requests over kept-open HTTP/1.1 connections. A request leaves in the very step that asks for it.
 
 A general client prepares a request in several steps of the event loop, so that of a hundred copies the first one leaves
-when the last one is ready. Here the bytes are handed to the socket at once.
+when the last one is ready. Here the bytes are handed to the socket at once, and connections stand ready before they are
+needed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import socket
 import ssl
 import time
-import zlib
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
 from copydesk.errors import AuthFailed
 
+from copydesk_wire.connection import READ_AT_ONCE, Answer, Connection, Done
 from copydesk_wire.errors import NoReply, NotSent
 
 CONNECT_S = 4.0
 IDLE_S = 50.0
 """A connection not used for so long is not used again: the venue may be about to close it."""
-MAX_BODY = 64 << 20
+FRESH_S = 30.0
+"""After so long an idle connection is replaced, a tenth of all at a time: some stand ready always."""
+FIRED_S = 15.0
+"""How long the answer to a fired request is waited for. Whoever fired it has given up before."""
+LOOK_S = 1.0
+"""How often idle connections are looked at."""
+AT_ONCE = 8
+"""How many connections are being made ready at one time."""
+SPARE = 2
+"""Connections ready beyond one per user, and one more for every so many users."""
+USERS_PER_SPARE = 4
+MOST = 4096
+"""No more connections than this stand ready."""
+LONGEST_PAUSE_S = 30.0
 
-_Place = tuple[str, int, bool]
+
+class Place(NamedTuple):
+    """Where connections lead to."""
+
+    host: str
+    port: int
+    tls: bool
 
 
-class Answer(NamedTuple):
-    """What came back: the status, the body as text, and the headers, which `header` reads."""
+def place_of(url: str) -> Place:
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    return Place(parts.hostname or "", parts.port or (443 if tls else 80), tls)
 
-    status: int
-    text: str
-    headers: Mapping[bytes, bytes]
 
-    def header(self, name: str) -> str:
-        """The value of a header, whatever its case; empty without it."""
-        return self.headers.get(name.lower().encode(), b"").decode("latin-1")
+@cache
+def tls_context() -> ssl.SSLContext:
+    """One for all pools: the certificates of the authorities take memory, and a while to read."""
+    return ssl.create_default_context()
 
 
 class Pool:
     """Connections to whatever is asked for. Each carries one request at a time; the one used last is used next."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Place, list[_Connection]] = {}
-        self._open: set[_Connection] = set()
-        self._tls: ssl.SSLContext | None = None
+        self._idle: dict[Place, list[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._users: dict[Place, int] = {}
+        self._buffer = bytearray(READ_AT_ONCE)
+        self._keeper: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
         self.closed = False
+
+    # --- one request ---
 
     async def request(
         self,
@@ -65,29 +89,32 @@ class Pool:
         sent. No text of an error carries the query, which holds the signature. A read that meets a connection which the
         venue has just closed is sent once more; what trades never is.
         """
-        parts = urlsplit(url)
-        what = f"{method} {parts.path}"
-        tls = parts.scheme == "https"
-        place = (parts.hostname or "", parts.port or (443 if tls else 80), tls)
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        data = _encode(method, target, parts.netloc, headers or {}, body)
+        place = place_of(url)
+        what = f"{method} {urlsplit(url).path}"
+        data = encode(method, url, headers or {}, body)
         connection = self._take(place)
         fresh = connection is None
         if connection is None:
             connection = await self._connect(place, what, deadline_s)
         try:
-            return await self._exchange(place, connection, data, what, deadline_s)
+            return await self._exchange(connection, data, what, deadline_s)
         except NoReply:
             if fresh or method != "GET" or not connection.lost_idle:
                 raise
+        except NotSent:
+            if fresh:
+                raise
         connection = await self._connect(place, what, deadline_s)
-        return await self._exchange(place, connection, data, what, deadline_s)
+        return await self._exchange(connection, data, what, deadline_s)
 
-    async def _exchange(self, place: _Place, connection: _Connection, data: bytes, what: str, deadline_s: float) -> Answer:
-        waiter = connection.send(data)
-        timer = asyncio.get_running_loop().call_later(deadline_s, connection.give_up)
+    async def _exchange(self, connection: Connection, data: bytes, what: str, deadline_s: float) -> Answer:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Answer] = loop.create_future()
+        if not connection.send(data, partial(_settle, waiter)):
+            raise NotSent(f"{what}: the connection was lost before sending; nothing was sent.")
+        timer = loop.call_later(deadline_s, connection.give_up)
         try:
-            answer = await waiter
+            return await waiter
         except (ConnectionError, httptools.HttpParserError, ValueError) as error:
             raise NoReply(f"{what}: the connection was lost after sending ({type(error).__name__}).") from None
         except TimeoutError:
@@ -97,150 +124,155 @@ class Pool:
             raise
         finally:
             timer.cancel()
-        if connection.can_stay and not self.closed:
-            connection.idle_since = time.monotonic()
-            self._idle.setdefault(place, []).append(connection)
-        else:
-            connection.abort()
-        return answer
 
-    def _take(self, place: _Place) -> _Connection | None:
+    def fire(self, place: Place, data: bytes, done: Done) -> bool:
+        """Write a request now, on a connection that stands ready. `done` is given its answer, later, from the event loop.
+
+        False where no connection is ready: nothing was sent, and one is being made.
+        """
+        while (connection := self._take(place)) is not None:
+            if connection.send(data, done, until=time.monotonic() + FIRED_S):
+                return True
+        self._wake.set()
+        return False
+
+    # --- connections ---
+
+    def _take(self, place: Place) -> Connection | None:
         """The connection that was used last, if one is fit for use; those that are not are closed."""
-        idle = self._idle.get(place, [])
+        idle = self._idle.get(place)
+        if not idle or self.closed:
+            return None
         oldest = time.monotonic() - IDLE_S
         while idle:
             connection = idle.pop()
-            if connection.can_stay and connection.idle_since >= oldest:
+            if connection.can_stay and connection.since >= oldest:
                 return connection
             connection.abort()
         return None
 
-    async def _connect(self, place: _Place, what: str, deadline_s: float) -> _Connection:
+    async def _connect(self, place: Place, what: str, deadline_s: float) -> Connection:
         host, port, tls = place
-        if tls and self._tls is None:
-            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        context = await asyncio.to_thread(tls_context) if tls else None
+        make = partial(Connection, self._buffer, partial(self._free, place), self._gone, tls=tls)
         try:
             async with asyncio.timeout(min(CONNECT_S, deadline_s)):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._open), host, port, ssl=self._tls if tls else None
-                )
+                _, connection = await asyncio.get_running_loop().create_connection(make, host, port, ssl=context)
         except (OSError, TimeoutError) as error:
             reason = type(error).__name__
             raise NotSent(f"{what}: no connection to {host}:{port} ({reason}); nothing was sent.") from None
+        if self.closed:
+            connection.abort()
+            raise NotSent(f"{what}: the session is closed; nothing was sent.")
+        if connection.can_stay:
+            self._open.add(connection)
         return connection
+
+    def _free(self, place: Place, connection: Connection) -> None:
+        if self.closed:
+            connection.abort()
+            return
+        connection.since = time.monotonic()
+        self._idle.setdefault(place, []).append(connection)
+
+    def _gone(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._wake.set()
+
+    # --- connections that stand ready ---
+
+    def add_user(self, place: Place) -> None:
+        """Keep one more connection ready there, and spare ones with it."""
+        self._users[place] = self._users.get(place, 0) + 1
+        if self._keeper is None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._wake.set()
+
+    def remove_user(self, place: Place) -> None:
+        self._users[place] = max(0, self._users.get(place, 0) - 1)
+
+    def ready(self, place: Place) -> int:
+        """How many idle connections there are."""
+        return sum(connection.can_stay for connection in self._idle.get(place, ()))
+
+    async def _keep(self) -> None:
+        """Replace what has been idle for long and what was lost, and let go of what never answered."""
+        pause = LOOK_S
+        while True:
+            self._sort_out()
+            pause = LOOK_S if await self._fill_up() else min(pause * 2, LONGEST_PAUSE_S)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await (self._wake.wait() if pause == LOOK_S else asyncio.sleep(pause))
+            except TimeoutError:
+                continue
+
+    def _sort_out(self) -> None:
+        now = time.monotonic()
+        for connection in [one for one in self._open if one.until < now]:
+            connection.give_up()
+        for idle in self._idle.values():
+            idle[:] = [one for one in idle if one.can_stay]
+            old = [one for one in idle if one.since < now - FRESH_S]
+            for connection in old[: max(AT_ONCE, len(idle) // 10)]:
+                idle.remove(connection)
+                connection.abort()
+
+    async def _fill_up(self) -> bool:
+        """Make the connections that lack. False where one could not be made."""
+        for place, users in self._users.items():
+            wanted = min(MOST, users + SPARE + users // USERS_PER_SPARE) if users else 0
+            while (lacking := wanted - self.ready(place)) > 0:
+                made = await asyncio.gather(
+                    *(self._connect(place, "connecting ahead", CONNECT_S) for _ in range(min(lacking, AT_ONCE))),
+                    return_exceptions=True,
+                )
+                for connection in made:
+                    if isinstance(connection, Connection):
+                        self._free(place, connection)
+                if any(isinstance(one, BaseException) for one in made):
+                    return False
+        return True
 
     async def close(self) -> None:
         """Close all connections; requests under way end with `NoReply`."""
         self.closed = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         self._idle.clear()
         for connection in list(self._open):
             connection.abort()
         await asyncio.sleep(0)  # lets the transports say goodbye
 
 
-class _Connection(asyncio.Protocol):
-    """One connection. `can_stay`: it may carry another request. `lost_idle`: it ended before a byte of an answer came."""
-
-    def __init__(self, open_: set[_Connection]) -> None:
-        self.can_stay = True
-        self.lost_idle = False
-        self.idle_since = 0.0
-        self._open = open_
-        self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[Answer] | None = None
-        self._heard = False
-        self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-        self._size = 0
-        self._transport: asyncio.Transport
-
-    # --- one exchange ---
-
-    def send(self, data: bytes) -> asyncio.Future[Answer]:
-        """Write a request; the future is its answer."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._heard = False
-        self._transport.write(data)
-        return self._waiter
-
-    def give_up(self) -> None:
-        self._fail(TimeoutError())
-
-    def abort(self) -> None:
-        self.can_stay = False
-        self._transport.abort()
-
-    def _fail(self, error: Exception) -> None:
-        self.abort()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
-
-    # --- what asyncio calls ---
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._open.add(self)
-        plain = transport.get_extra_info("socket")
-        if plain is not None:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._waiter.done():
-            self.abort()  # nobody asked
-            return
-        self._heard = True
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._open.discard(self)
-        self.lost_idle = not self._heard
-        self._fail(ConnectionError())
-
-    # --- what the parser calls ---
-
-    def on_message_begin(self) -> None:
-        self._headers = {}
-        self._body = []
-        self._size = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
-
-    def on_body(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > MAX_BODY:
-            self._fail(ValueError())
-        else:
-            self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200 or self._waiter is None or self._waiter.done():
-            return
-        body = b"".join(self._body)
-        try:
-            if self._headers.get(b"content-encoding", b"").lower() == b"gzip":
-                body = gzip.decompress(body)
-        except (OSError, EOFError, zlib.error):
-            self._fail(ValueError())
-            return
-        self.can_stay = self.can_stay and self._parser.should_keep_alive()
-        self._waiter.set_result(Answer(status, body.decode(errors="replace"), self._headers))
+def _settle(waiter: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if waiter.done():
+        return
+    if isinstance(answer, Exception):
+        waiter.set_exception(answer)
+    else:
+        waiter.set_result(answer)
 
 
-def _encode(method: str, target: str, host: str, headers: Mapping[str, str], body: str) -> bytes:
+def encode(method: str, url: str, headers: Mapping[str, str], body: str) -> bytes:
     """The bytes of a request. Raises `AuthFailed` where a header would break out of its line: then the key is none."""
     content = body.encode()
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
-    if method == "GET":
-        lines.append("Accept-Encoding: gzip")
-    else:
-        lines.append(f"Content-Length: {len(content)}")
+    return head_of(method, url, headers, length=str(len(content))).encode() + content
+
+
+def head_of(method: str, url: str, headers: Mapping[str, str], *, length: str) -> str:
+    """A request up to its body, whose `length` in bytes is told."""
+    parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    lines.append("Accept-Encoding: gzip" if method == "GET" else f"Content-Length: {length}")
     head = "\r\n".join(lines)
     if not head.isascii() or head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise AuthFailed("The request cannot be written: the key holds characters that no key has; store it again.")
-    return head.encode() + b"\r\n\r\n" + content
+    return head + "\r\n\r\n"

@@ -19,6 +19,7 @@ from copydesk.model import (
     VenueEvent,
 )
 
+from copydesk_wire.firing import Sender
 from copydesk_wire.streaming import Feed, Reconnecting
 from copydesk_wire.venue import Venue, is_loopback, share
 
@@ -50,6 +51,7 @@ class Session(hooks.Session, Generic[AnyVenue]):
         self.feeds: set[Feed] = set()
         self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.closed = False
+        self.sender: Sender | None = None  # of what can be fired
         self._hidden = tuple(word for word in hidden if word)
 
     def __repr__(self) -> str:
@@ -123,6 +125,8 @@ class Session(hooks.Session, Generic[AnyVenue]):
         if self.closed:
             return
         self.closed = True
+        if self.sender is not None:
+            await self.sender.close()
         for feed in list(self.feeds):
             await feed.close()
         await self.venue.release()

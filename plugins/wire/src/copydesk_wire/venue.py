@@ -17,6 +17,7 @@ from copydesk.model import Instrument
 
 from copydesk_wire.errors import NoReply, Unreadable
 from copydesk_wire.pool import Pool
+from copydesk_wire.shapes import Shapes
 
 log = logging.getLogger("copydesk.wire")
 
@@ -41,6 +42,7 @@ class Venue(ABC):
         self.users = 0
         self.quiet_until_ms = 0  # until then the venue has asked this address to be quiet
         self.offset_ms = 0  # how far this machine's clock is ahead of the venue's
+        self.shapes: list[Shapes[Any]] = []  # of the requests that can be fired
         self._instruments_read = -INSTRUMENTS_S
 
     # --- what a plugin says ---
@@ -114,6 +116,8 @@ class Venue(ABC):
         await self.end()
 
     async def end(self) -> None:
+        for shapes in self.shapes:
+            await shapes.close()
         await self.pool.close()
         await self.http.close()
 
