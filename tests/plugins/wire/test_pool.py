@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from copydesk.errors import AuthFailed
+from copydesk_wire import pool as pools
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import NoReply, NotSent
-from copydesk_wire.pool import Pool
+from copydesk_wire.pool import Pool, encode, place_of
 
 Answerer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
 
@@ -37,6 +39,14 @@ class Server:
             pass
         finally:
             writer.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
 
 
 async def plain(number: int, writer: asyncio.StreamWriter) -> None:
@@ -202,3 +212,133 @@ async def test_closing_ends_what_is_under_way(pool: Pool, server: Server) -> Non
     with pytest.raises(NoReply):
         await waiting
     assert not pool._open
+
+
+class Fired:
+    """What became of requests that were fired, by name, as it was told."""
+
+    def __init__(self, pool: Pool, server: Server) -> None:
+        self.told: list[tuple[str, Answer | Exception]] = []
+        self.changed = asyncio.Event()
+        self._pool = pool
+        self._url = f"{server.url}/path"
+        self.place = place_of(server.url)
+
+    def fire(self, name: str) -> bool:
+        def done(answer: Answer | Exception) -> None:
+            self.told.append((name, answer))
+            self.changed.set()
+
+        before = len(self.told)
+        fired = self._pool.fire(self.place, encode("POST", self._url, {}, f"name={name}"), done)
+        assert len(self.told) == before, "it was told within the call"
+        return fired
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.told) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def ready(self, count: int) -> None:
+        await until(lambda: self._pool.ready(self.place) >= count)
+
+
+@pytest.fixture
+def fired(pool: Pool, server: Server) -> Fired:
+    return Fired(pool, server)
+
+
+async def test_nothing_is_fired_where_no_connection_stands_ready(pool: Pool, server: Server, fired: Fired) -> None:
+    assert not fired.fire("early")
+    pool.add_user(fired.place)
+    await fired.ready(pools.SPARE + 1)
+    assert fired.fire("late")
+    await fired.until(1)
+    assert [(name, answer.text) for name, answer in fired.told if isinstance(answer, Answer)] == [("late", "{}")]
+    assert [body for _, _, body in server.requests] == [b"name=late"]
+
+
+async def test_as_many_as_there_are_users_are_fired_in_one_go(pool: Pool, server: Server, fired: Fired) -> None:
+    for _ in range(8):
+        pool.add_user(fired.place)
+    await fired.ready(8 + pools.SPARE + 8 // pools.USERS_PER_SPARE)
+    assert all(fired.fire(str(number)) for number in range(8))
+    await fired.until(8)
+    assert sorted(name for name, _ in fired.told) == [str(number) for number in range(8)]
+    assert sorted(body for _, _, body in server.requests) == [b"name=%d" % number for number in range(8)]
+    assert len({number for number, _, _ in server.requests}) == 8, "a connection carried a request before its answer"
+
+
+async def test_a_lost_connection_is_told_once_and_replaced(pool: Pool, server: Server, fired: Fired) -> None:
+    pool.add_user(fired.place)
+    await fired.ready(pools.SPARE + 1)
+    server.answer = hang_up
+    assert fired.fire("lost")
+    await fired.until(1)
+    assert isinstance(fired.told[0][1], ConnectionError)
+    server.answer = plain
+    await fired.ready(pools.SPARE + 1)
+    assert fired.fire("next")
+    await fired.until(2)
+    assert isinstance(fired.told[1][1], Answer)
+    assert [body for _, _, body in server.requests] == [b"name=lost", b"name=next"]
+
+
+async def test_a_connection_without_an_answer_is_thrown_away(
+    pool: Pool, server: Server, fired: Fired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "FIRED_S", 0.05)
+    monkeypatch.setattr(pools, "LOOK_S", 0.05)
+    pool.add_user(fired.place)
+    await fired.ready(pools.SPARE + 1)
+
+    async def never(number: int, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    server.answer = never
+    assert fired.fire("unanswered")
+    await fired.until(1)
+    assert isinstance(fired.told[0][1], TimeoutError)
+
+
+async def test_idle_connections_are_replaced_before_the_venue_closes_them(
+    pool: Pool, server: Server, fired: Fired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "FRESH_S", 0.1)
+    monkeypatch.setattr(pools, "LOOK_S", 0.05)
+    pool.add_user(fired.place)
+    await fired.ready(pools.SPARE + 1)
+    await until(lambda: server.connections >= 3 * (pools.SPARE + 1))
+    await fired.ready(pools.SPARE + 1)
+    assert len(pool._open) <= 2 * (pools.SPARE + 1)
+
+
+async def test_more_than_was_asked_for_ends_the_connection(pool: Pool, server: Server, fired: Fired) -> None:
+    pool.add_user(fired.place)
+    await fired.ready(pools.SPARE + 1)
+
+    async def twice(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" * 2)
+
+    server.answer = twice
+    for name in ("one", "two"):
+        assert fired.fire(name)
+    await fired.until(2)
+    assert len({number for number, _, _ in server.requests}) == 2
+    assert all(isinstance(answer, Answer) for _, answer in fired.told)
+
+
+async def test_closing_tells_what_was_fired(pool: Pool, server: Server, fired: Fired) -> None:
+    pool.add_user(fired.place)
+    await fired.ready(1)
+
+    async def never(number: int, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    server.answer = never
+    assert fired.fire("open")
+    await pool.close()
+    await fired.until(1)
+    assert isinstance(fired.told[0][1], ConnectionError)
+    assert not fired.fire("closed")

@@ -84,7 +84,7 @@ class _Update(msgspec.Struct, gc=False, tag_field="e", tag="ORDER_TRADE_UPDATE")
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_update = msgspec.json.Decoder(_Update).decode
-_FAILURES = (msgspec.DecodeError, UnicodeDecodeError, KeyError, Unreadable)
+_FAILURES = (msgspec.DecodeError, UnicodeError, KeyError, Unreadable)
 
 
 def order_answer(body: bytes) -> Order | None:
