@@ -180,11 +180,12 @@ class PrivateStream(_Realtime):
                 self.feed.put(PositionEvent(position=position))
 
     def _margins(self, action: str, parts: list[Payload]) -> None:
+        """Each currency is told by itself, also those of which nothing changed."""
+        before = self._balance = self._balance or self.session.balance()
         for row in self._tables["margin"].take(action, parts):
             self.session.keep_margin(translate.margin(row))
         balance = self.session.balance()
-        before = self._balance
-        if before is None or balance.cash != before.cash or balance.time_ms - before.time_ms >= TIMING.balance * 1000:
+        if balance.cash != before.cash or balance.time_ms - before.time_ms >= TIMING.balance * 1000:
             self._balance = balance
             self.feed.put(BalanceEvent(balance=balance))
 

@@ -11,12 +11,18 @@ from typing import Any
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.refusal import ExchangeRefusal
 
-from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal import wire, wire_market
 from copydesk_bitmex.rehearsal.asked import Refusal, amount, refusal
+from copydesk_bitmex.rehearsal.description import TABLE
 from copydesk_bitmex.rehearsal.venue import Account, Venue
 from copydesk_bitmex.rehearsal.wire import Json
 from copydesk_bitmex.translate import BINS, UNITS
 
+PLACE = (
+    "symbol! side orderQty price displayQty stopPx clOrdID clOrdLinkID pegOffsetValue pegPriceType ordType timeInForce "
+    "execInst contingencyType text"
+)
+AMEND = "orderID origClOrdID clOrdID orderQty leavesQty price stopPx pegOffsetValue text"
 MOST = 500
 MOST_BINS = 1_000
 
@@ -122,26 +128,39 @@ Act = Callable[[Call], Any]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`private`: it has to be signed; `trades`: faults of requests that trade concern it."""
+    """`private`: it has to be signed; `trades`: faults of requests that trade concern it. `name`, `takes` and `gives` are
+    how the published swagger calls it, its parameters and what comes back; see `description`."""
 
     act: Act
     private: bool
     trades: bool
+    name: str
+    takes: str
+    gives: str
 
 
 ROUTES: dict[tuple[str, str], Route] = {}
 
 
-def route(method: str, path: str, *, private: bool = True, trades: bool = False) -> Callable[[Act], Act]:
+def route(
+    method: str,
+    path: str,
+    name: str,
+    takes: str = "",
+    gives: str = "",
+    *,
+    private: bool = True,
+    trades: bool = False,
+) -> Callable[[Act], Act]:
     def enter(act: Act) -> Act:
-        ROUTES[method, path] = Route(act, private, trades)
+        ROUTES[method, path] = Route(act, private, trades, name, takes, gives)
         return act
 
     return enter
 
 
-def public(path: str) -> Callable[[Act], Act]:
-    return route("GET", path, private=False)
+def public(path: str, name: str = "", takes: str = "", gives: str = "") -> Callable[[Act], Act]:
+    return route("GET", path, name, takes, gives, private=False)
 
 
 # --- markets ------------------------------------------------------------------------------------------------
@@ -149,9 +168,8 @@ def public(path: str) -> Callable[[Act], Act]:
 
 def instrument_row(venue: Venue, symbol: str) -> Json:
     exchange = venue.exchange
-    volume = sum((bar.volume for bar in exchange.candles(symbol, "1h", 24)), start=exchange.last_price(symbol) * 0)
-    one = exchange.instruments[symbol]
-    return wire.instrument(one, exchange.quote(symbol), exchange.last_price(symbol), volume, 100)
+    day = exchange.candles(symbol, "1h", 24)
+    return wire_market.instrument(exchange.instruments[symbol], exchange.quote(symbol), exchange.last_price(symbol), day)
 
 
 @public("")
@@ -163,53 +181,53 @@ def _symbols(call: Call) -> list[str]:
     return [call.venue.instrument(call.symbol).symbol] if call.symbol else list(call.exchange.instruments)
 
 
-@public("/instrument")
+@public("/instrument", "Instrument.get", TABLE, "Instrument[]")
 def instruments(call: Call) -> Any:
     return call.table([instrument_row(call.venue, symbol) for symbol in _symbols(call)])
 
 
-@public("/instrument/active")
+@public("/instrument/active", "Instrument.getActive", "", "Instrument[]")
 def active(call: Call) -> Any:
     return [instrument_row(call.venue, symbol) for symbol in call.exchange.instruments]
 
 
-@public("/instrument/activeAndIndices")
+@public("/instrument/activeAndIndices", "Instrument.getActiveAndIndices", "", "Instrument[]")
 def active_and_indices(call: Call) -> Any:
     return active(call)
 
 
-@public("/instrument/indices")
+@public("/instrument/indices", "Instrument.getIndices", "", "Instrument[]")
 def indices(call: Call) -> Any:
     return []
 
 
-@public("/instrument/activeIntervals")
+@public("/instrument/activeIntervals", "Instrument.getActiveIntervals", "", "InstrumentInterval")
 def intervals(call: Call) -> Any:
     found = [(f"{one.base}:perpetual", symbol) for symbol, one in call.exchange.instruments.items()]
     return {"intervals": [name for name, _ in found], "symbols": [symbol for _, symbol in found]}
 
 
-@public("/orderBook/L2")
+@public("/orderBook/L2", "OrderBook.getL2", "symbol! depth", "OrderBookL2[]")
 def book(call: Call) -> Any:
     symbol = call.venue.instrument(call.symbol).symbol
     depth = _whole(call.given, "depth", 25) or 1_000
     bids, asks = call.exchange.depth(symbol, depth)
-    return wire.levels(symbol, bids, asks, call.venue.now_ms())
+    return wire_market.levels(symbol, bids, asks, call.venue.now_ms())
 
 
-@public("/quote")
+@public("/quote", "Quote.get", TABLE, "Quote[]")
 def quotes(call: Call) -> Any:
-    return call.table([wire.quote(call.exchange.quote(symbol)) for symbol in _symbols(call)], most=MOST_BINS)
+    return call.table([wire_market.quote(call.exchange.quote(symbol)) for symbol in _symbols(call)], most=MOST_BINS)
 
 
-@public("/trade")
+@public("/trade", "Trade.get", TABLE, "Trade[]")
 def trades(call: Call) -> Any:
     exchange = call.exchange
-    rows = [wire.trade(one, exchange.instruments[s]) for s in _symbols(call) for one in exchange.trades(s, 5_000)]
+    rows = [wire_market.trade(one, exchange.instruments[s]) for s in _symbols(call) for one in exchange.trades(s, 5_000)]
     return call.table(sorted(rows, key=lambda row: row["timestamp"]), most=MOST_BINS)
 
 
-@public("/trade/bucketed")
+@public("/trade/bucketed", "Trade.getBucketed", f"binSize partial {TABLE}", "TradeBin[]")
 def buckets(call: Call) -> Any:
     size = str(call.given.get("binSize") or "1m")
     if size not in BINS:
@@ -218,10 +236,10 @@ def buckets(call: Call) -> Any:
     bars = call.exchange.candles(symbol, size, 1_500)
     if str(call.given.get("partial", "false")).lower() != "true":
         bars = [bar for bar in bars if bar.open_ms + BINS[size] <= call.venue.now_ms()]
-    return call.table([wire.bucket(bar, symbol, BINS[size]) for bar in bars], most=MOST_BINS)
+    return call.table([wire_market.bucket(bar, symbol, BINS[size]) for bar in bars], most=MOST_BINS)
 
 
-@public("/wallet/assets")
+@public("/wallet/assets", "Wallet.getAssetsConfig", "", "AssetsConfig[]")
 def assets(call: Call) -> Any:
     return [
         {
@@ -233,6 +251,7 @@ def assets(call: Call) -> Any:
             "scale": len(str(int(scale))) - 1,
             "enabled": True,
             "isMarginCurrency": unit in ("XBt", "USDt"),
+            "memoRequired": False,
             "minDepositAmount": 1,
             "minWithdrawalAmount": 1,
             "maxWithdrawalAmount": int(scale),
@@ -245,13 +264,23 @@ def assets(call: Call) -> Any:
 # --- the account --------------------------------------------------------------------------------------------
 
 
-@route("GET", "/user")
+@route("GET", "/user", "User.get", "", "User")
 def user(call: Call) -> Any:
     account = call.account
-    return {"id": account.number, "username": account.name, "email": f"{account.number}@example.com", "TFAEnabled": ""}
+    unsaid = ("firstname", "lastname", "TFAEnabled", "affiliateID", "country", "geoipCountry", "geoipRegion", "typ")
+    return {
+        "id": account.number,
+        "username": account.name,
+        "accountName": account.name,
+        "isUser": True,
+        "email": f"{account.number}@example.com",
+        "created": wire.iso(0),
+        "lastUpdated": wire.iso(0),
+        **dict.fromkeys(unsaid, ""),
+    }
 
 
-@route("GET", "/user/margin")
+@route("GET", "/user/margin", "User.getMargin", "currency", "Margin")
 def margin(call: Call) -> Any:
     rows = call.venue.margins(call.account)
     wanted = str(call.given.get("currency") or "XBt")
@@ -263,11 +292,12 @@ def margin(call: Call) -> Any:
     return found[0]
 
 
-@route("GET", "/user/wallet")
+@route("GET", "/user/wallet", "User.getWallet", "currency", "Wallet")
 def wallet(call: Call) -> Any:
     rows = [
         {name: row[name] for name in ("account", "currency", "amount", "timestamp")}
-        | {"deposited": row["amount"], "withdrawn": 0, "transferIn": 0, "transferOut": 0, "pendingCredit": 0}
+        | {"deposited": row["amount"]}
+        | dict.fromkeys(("withdrawn", "transferIn", "transferOut", "pendingCredit", "pendingDebit", "confirmedDebit"), 0)
         for row in call.venue.margins(call.account)
     ]
     wanted = str(call.given.get("currency") or "XBt")
@@ -276,17 +306,17 @@ def wallet(call: Call) -> Any:
     return next((row for row in rows if row["currency"] == wanted), {})
 
 
-@route("GET", "/user/commission")
+@route("GET", "/user/commission", "User.getCommission")
 def commission(call: Call) -> Any:
     return {symbol: {"makerFee": 0.0002, "takerFee": 0.0005, "settlementFee": 0} for symbol in call.exchange.instruments}
 
 
-@route("GET", "/position")
+@route("GET", "/position", "Position.get", "filter columns count", "Position[]")
 def positions(call: Call) -> Any:
     return call.table(call.venue.positions(call.account))
 
 
-@route("POST", "/position/leverage")
+@route("POST", "/position/leverage", "Position.updateLeverage", "symbol! leverage!", "Position")
 def set_leverage(call: Call) -> Any:
     symbol, wanted = call.venue.instrument(call.symbol).symbol, amount(call.given, "leverage")
     if wanted is None or not 0 <= wanted <= 100:
@@ -298,7 +328,7 @@ def set_leverage(call: Call) -> Any:
     return call.venue.position_row(call.account, symbol)
 
 
-@route("POST", "/position/isolate")
+@route("POST", "/position/isolate", "Position.isolateMargin", "symbol! enabled", "Position")
 def isolate(call: Call) -> Any:
     symbol = call.venue.instrument(call.symbol).symbol
     try:
@@ -308,13 +338,13 @@ def isolate(call: Call) -> Any:
     return call.venue.position_row(call.account, symbol)
 
 
-@route("GET", "/execution")
+@route("GET", "/execution", "Execution.get", TABLE, "Execution[]")
 def executions(call: Call) -> Any:
     rows = [row for row in call.account.executions if call.symbol in ("", row["symbol"])]
     return call.table(rows)
 
 
-@route("GET", "/execution/tradeHistory")
+@route("GET", "/execution/tradeHistory", "Execution.getTradeHistory", TABLE, "Execution[]")
 def trade_history(call: Call) -> Any:
     rows = [row for row in call.account.executions if row["execType"] == "Trade" and call.symbol in ("", row["symbol"])]
     return call.table(rows)
@@ -323,23 +353,23 @@ def trade_history(call: Call) -> Any:
 # --- orders -------------------------------------------------------------------------------------------------
 
 
-@route("GET", "/order")
+@route("GET", "/order", "Order.getOrders", TABLE, "Order[]")
 def orders(call: Call) -> Any:
     rows = [call.venue.row(call.account, order) for order in call.venue.orders(call.account, call.symbol)]
     return call.table(rows)
 
 
-@route("POST", "/order", trades=True)
+@route("POST", "/order", "Order.new", PLACE, "Order", trades=True)
 def place(call: Call) -> Any:
     return call.venue.place(call.account, call.given)
 
 
-@route("PUT", "/order", trades=True)
+@route("PUT", "/order", "Order.amend", AMEND, "Order", trades=True)
 def amend(call: Call) -> Any:
     return call.venue.amend(call.account, call.given)
 
 
-@route("DELETE", "/order", trades=True)
+@route("DELETE", "/order", "Order.cancel", "orderID:JSON clOrdID:JSON text", "Order[]", trades=True)
 def cancel(call: Call) -> Any:
     venue, account = call.venue, call.account
     numbers, names = _list(call.given.get("orderID")), _list(call.given.get("clOrdID"))
@@ -357,13 +387,13 @@ def _list(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
-@route("DELETE", "/order/all", trades=True)
+@route("DELETE", "/order/all", "Order.cancelAll", "symbol filter text", "Order[]", trades=True)
 def cancel_all(call: Call) -> Any:
     """Those that the `filter` lets through."""
     return call.venue.cancel_all(call.account, call.symbol, lambda row: bool(call.table([row])))
 
 
-@route("POST", "/order/closePosition", trades=True)
+@route("POST", "/order/closePosition", "Order.closePosition", "symbol! price", "Order", trades=True)
 def close_position(call: Call) -> Any:
     symbol = call.venue.instrument(call.symbol).symbol
     held = next((one for one in call.exchange.positions(call.account.name) if one.symbol == symbol), None)

@@ -17,6 +17,7 @@ from copydesk_paper.serving.signatures import is_signature
 
 from copydesk_bitmex.rehearsal import rest_more
 from copydesk_bitmex.rehearsal.asked import Refusal
+from copydesk_bitmex.rehearsal.description import PATH, describe
 from copydesk_bitmex.rehearsal.rest import ROUTES, Call
 from copydesk_bitmex.rehearsal.streams import Streams
 from copydesk_bitmex.rehearsal.venue import Account, Venue
@@ -71,6 +72,8 @@ class Server(Frontend):
 
     async def answer(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         headers: dict[str, str] = {}
+        if path == PATH:
+            return web.json_response(describe(request.host, ROUTES))
         try:
             body = await request.text() if request.can_read_body else ""
             payload = await self._call(request, path, query, body, headers)

@@ -15,7 +15,7 @@ from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.outbox import Delivery, Outbox
 from copydesk_paper.serving.signatures import is_signature
 
-from copydesk_bitmex.rehearsal import wire
+from copydesk_bitmex.rehearsal import wire, wire_market
 from copydesk_bitmex.rehearsal.asked import Refusal
 from copydesk_bitmex.rehearsal.rest import instrument_row
 from copydesk_bitmex.rehearsal.venue import Account, Venue
@@ -227,9 +227,11 @@ class Streams:
         if table == "instrument":
             return [self._instrument(one) for one in symbols]
         if table == "trade":
-            return [wire.trade(t, self._exchange.instruments[s]) for s in symbols for t in self._exchange.trades(s, 1)]
+            return [
+                wire_market.trade(t, self._exchange.instruments[s]) for s in symbols for t in self._exchange.trades(s, 1)
+            ]
         if table == "quote":
-            return [wire.quote(self._exchange.quote(one)) for one in symbols]
+            return [wire_market.quote(self._exchange.quote(one)) for one in symbols]
         return [row for one in symbols for row in self._book(table, one)]
 
     def _instrument(self, symbol: str) -> Json:
@@ -242,7 +244,7 @@ class Streams:
         if table == "orderBook10":
             sides = {"bids": [list(level) for level in _reals(bids)], "asks": [list(level) for level in _reals(asks)]}
             return [{"symbol": symbol, **sides, "timestamp": wire.iso(now)}]
-        rows = wire.levels(symbol, bids, asks, now)
+        rows = wire_market.levels(symbol, bids, asks, now)
         self._books[table, symbol] = {(row["side"], row["id"]): row for row in rows}
         return rows
 
@@ -262,7 +264,7 @@ class Streams:
         elif isinstance(report, AccountReport):
             self._venue.on_account(report.account, [position.symbol for position in report.positions])
         elif isinstance(report, Trade):
-            row = wire.trade(report, self._exchange.instruments[report.symbol])
+            row = wire_market.trade(report, self._exchange.instruments[report.symbol])
             self._publish("trade", report.symbol, "insert", [row])
         if isinstance(report, Trade | Quote):
             self._moved[report.symbol] = None
@@ -281,7 +283,7 @@ class Streams:
                     "instrument", symbol, "update", [{"symbol": symbol, **changed, "timestamp": now["timestamp"]}]
                 )
             if self._is_read("quote", symbol):
-                self._publish("quote", symbol, "insert", [wire.quote(self._exchange.quote(symbol))])
+                self._publish("quote", symbol, "insert", [wire_market.quote(self._exchange.quote(symbol))])
             for table in ("orderBookL2", "orderBookL2_25"):
                 if self._is_read(table, symbol):
                     self._tell_book(table, symbol)

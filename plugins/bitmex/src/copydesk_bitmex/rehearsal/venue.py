@@ -237,8 +237,9 @@ class Venue:
         return {**row, "timestamp": wire.iso(self.now_ms())}
 
     def margins(self, account: Account) -> list[Json]:
+        """Bitcoin first, which clients take for the account's own currency."""
         rows = []
-        for asset in self.exchange.wallets(account.name):
+        for asset in sorted(self.exchange.wallets(account.name), key=lambda asset: asset != "XBT"):
             if asset in UNIT_OF:
                 row = wire.margin(asset, self.exchange.pool(account.name, asset), account.number)
                 rows.append({**row, "timestamp": wire.iso(self.now_ms())})

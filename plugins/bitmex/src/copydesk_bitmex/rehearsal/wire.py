@@ -11,7 +11,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from copydesk.model import (
-    Candle,
     Contract,
     Fill,
     Instrument,
@@ -23,7 +22,6 @@ from copydesk.model import (
 )
 from copydesk_paper.contracts import worth
 from copydesk_paper.margin import Pool
-from copydesk_paper.records import Quote, Trade
 
 from copydesk_bitmex.translate import (
     CLOSE,
@@ -278,141 +276,3 @@ def margin(asset: str, pool: Pool, account: int) -> Json:
         "makerFeeDiscount": 0,
         "takerFeeDiscount": 0,
     }
-
-
-# --- markets ------------------------------------------------------------------------------------------------
-
-
-def instrument(one: Instrument, quote: Quote, last: Decimal, volume: Decimal, leverage: int) -> Json:
-    """A row of `instrument`."""
-    unit = UNIT_OF[one.settle]
-    _, scale = UNITS[unit]
-    inverse = one.contract is Contract.INVERSE
-    multiplier = int(one.contract_size * scale) * (-1 if inverse else 1)
-    mark = real(quote.mark)
-    return {
-        "symbol": one.symbol,
-        "rootSymbol": one.base,
-        "state": "Open",
-        "typ": "FFWCSX",
-        "listing": "2016-05-13T12:00:00.000Z",
-        "front": "2016-05-13T12:00:00.000Z",
-        "expiry": None,
-        "settle": None,
-        "positionCurrency": one.quote if inverse else one.base,
-        "underlying": one.base,
-        "quoteCurrency": one.quote,
-        "underlyingSymbol": f"{one.base}{'T' if one.quote == 'USDT' else ''}=",
-        "reference": "BMEX",
-        "referenceSymbol": f".B{one.base}{'T' if one.quote == 'USDT' else ''}",
-        "maxOrderQty": real(one.max_quantity),
-        "maxPrice": 1_000_000,
-        "lotSize": real(one.quantity_step),
-        "tickSize": real(one.price_tick),
-        "multiplier": multiplier,
-        "settlCurrency": unit,
-        "underlyingToPositionMultiplier": None if inverse else real(1 / one.contract_size),
-        "underlyingToSettleMultiplier": -int(scale) if inverse else None,
-        "quoteToSettleMultiplier": None if inverse else int(scale),
-        "isQuanto": False,
-        "isInverse": inverse,
-        "initMargin": real(round(Decimal(1) / leverage, 4)),
-        "maintMargin": 0.004,
-        "riskLimit": 20_000_000_000,
-        "riskStep": 15_000_000_000,
-        "limit": None,
-        "taxed": True,
-        "deleverage": True,
-        "makerFee": 0.0002,
-        "takerFee": 0.0005,
-        "settlementFee": 0,
-        "fundingRate": 0.0001,
-        "indicativeFundingRate": 0.0001,
-        "fundingInterval": "2000-01-01T08:00:00.000Z",
-        "volume24h": real(volume),
-        "lastPrice": real(last),
-        "lastTickDirection": "ZeroPlusTick",
-        "bidPrice": real(quote.bid) if quote.bid else None,
-        "midPrice": real((quote.bid + quote.ask) / 2),
-        "askPrice": real(quote.ask) if quote.ask else None,
-        "hasLiquidity": bool(quote.bid and quote.ask),
-        "openInterest": 0,
-        "openValue": 0,
-        "fairMethod": "FundingRate",
-        "fairPrice": mark,
-        "markMethod": "FairPrice",
-        "markPrice": mark,
-        "timestamp": iso(quote.time_ms),
-    }
-
-
-def trade(record: Trade, instrument: Instrument) -> Json:
-    base = record.quantity * instrument.contract_size
-    inverse = instrument.contract is Contract.INVERSE
-    home, foreign = (base / record.price, base) if inverse else (base, base * record.price)
-    return {
-        "timestamp": iso(record.time_ms),
-        "symbol": record.symbol,
-        "side": "Sell" if record.buyer_is_maker else "Buy",
-        "size": real(record.quantity),
-        "price": real(record.price),
-        "tickDirection": "ZeroPlusTick",
-        "trdMatchID": guid(record.trade_id, 0, 2),
-        "grossValue": units(worth(instrument, record.quantity, record.price).copy_abs(), instrument.settle),
-        "homeNotional": real(round(home, 8)),
-        "foreignNotional": real(round(foreign, 8)),
-        "trdType": "Regular",
-    }
-
-
-def bucket(record: Candle, symbol: str, length_ms: int) -> Json:
-    """A bar, whose time is its end."""
-    return {
-        "timestamp": iso(record.open_ms + length_ms),
-        "symbol": symbol,
-        "open": real(record.open),
-        "high": real(record.high),
-        "low": real(record.low),
-        "close": real(record.close),
-        "trades": 1,
-        "volume": real(record.volume),
-        "vwap": real(record.close),
-        "lastSize": 1,
-        "turnover": 0,
-        "homeNotional": 0,
-        "foreignNotional": 0,
-    }
-
-
-def quote(record: Quote) -> Json:
-    return {
-        "timestamp": iso(record.time_ms),
-        "symbol": record.symbol,
-        "bidSize": real(record.bid_quantity),
-        "bidPrice": real(record.bid),
-        "askPrice": real(record.ask),
-        "askSize": real(record.ask_quantity),
-    }
-
-
-def levels(
-    symbol: str, bids: list[tuple[Decimal, Decimal]], asks: list[tuple[Decimal, Decimal]], time_ms: int
-) -> list[Json]:
-    """Rows of `orderBookL2`: an id for each price, asks first."""
-    rows = [("Sell", level) for level in reversed(asks)] + [("Buy", level) for level in bids]
-    return [
-        {
-            "symbol": symbol,
-            "id": level_id(price),
-            "side": side,
-            "size": real(size),
-            "price": real(price),
-            "timestamp": iso(time_ms),
-            "transactTime": iso(time_ms),
-        }
-        for side, (price, size) in rows
-    ]
-
-
-def level_id(price: Decimal) -> int:
-    return 8_700_000_000_000 - int(price * 1_000_000)
