@@ -142,7 +142,7 @@ class Copier:
                 link.child = children.get(link.child.account, link.child)
             silence.arm(run, bot)
             gone = [key for key in bot.links if key[0] not in children]
-            forget_links(self.desk, [bot.links.pop(key) for key in gone])
+            forget_links(self.desk, [bot.links.drop(key) for key in gone])
         for account in self.desk.accounts.values():
             equity_told(run, account)
         for bot in self.desk.bots.values():  # what rests is looked at by the rules that are in force now
@@ -176,9 +176,8 @@ class Copier:
         """Look at every link of an account."""
         for bot in self.desk.bots.values():
             if bot.managed:
-                for (child, _), link in list(bot.links.items()):
-                    if child == account:
-                        settle_link(run, bot, link)
+                for link in bot.links.of(account):
+                    settle_link(run, bot, link)
 
     # --- accounts -------------------------------------------------------------------------------------------------
 

@@ -111,8 +111,12 @@ def _ratio(desk: Desk, bot: Bot, link: Link) -> Decimal:
 
 def unexplained(desk: Desk, bot: Bot, link: Link) -> Decimal:
     """By how much the child is off its target without anything telling why, signed."""
-    view = drift(desk, bot, link)
-    return sum((part.quantity for part in view.causes if part.cause == UNEXPLAINED), ZERO) if view is not None else ZERO
+    instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
+    difference = _aim(desk, bot, link, instrument) - link.attributed if instrument is not None else ZERO
+    if instrument is None or not difference:
+        return ZERO
+    causes = _causes(desk, bot, link, instrument, difference)
+    return sum((part.quantity for part in causes if part.cause == UNEXPLAINED), ZERO)
 
 
 def _in_flight(link: Link) -> Decimal:

@@ -462,13 +462,9 @@ class Engine:
 
     def symbols(self, key: str) -> tuple[str, ...]:
         """The symbols that matter on an account: those of any link that it takes part in."""
-        symbols = {
-            link.book[0]
-            for bot in self.state.bots.values()
-            for link in bot.links.values()
-            if key in (bot.rules.parent, link.child.account)
-        }
-        return tuple(sorted(symbols))
+        bots = self.state.bots.values()
+        links = (bot.links.values() if key == bot.rules.parent else bot.links.of(key) for bot in bots)
+        return tuple(sorted({link.book[0] for some in links for link in some}))
 
     def positions(self, key: str) -> dict[str, Decimal] | None:
         """What an account held when it was told last, by symbol; None where it never was."""

@@ -49,9 +49,8 @@ def foreign(desk: Desk, account: str, book: Book) -> Decimal:
 
 def _links(desk: Desk, account: str) -> Iterator[tuple[Bot, Link]]:
     for bot in desk.bots.values():
-        for (child, _), link in bot.links.items():
-            if child == account:
-                yield bot, link
+        for link in bot.links.of(account):
+            yield bot, link
 
 
 def begin(desk: Desk, link: Link) -> None:

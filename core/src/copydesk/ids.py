@@ -7,6 +7,7 @@ knows the bot and the parent's order can make the id again, even after losing th
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -20,6 +21,7 @@ _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 _TRIPLES = tuple(pair + third for pair in _PAIRS for third in _BASE32)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_words = struct.Struct(">IIIB").unpack
 
 
 @lru_cache(maxsize=65536)
@@ -29,18 +31,20 @@ def _named(bot: str, child: str) -> blake2b:
 
 @lru_cache(maxsize=65536)
 def _stem(bot: str, child: str, parent_order: str) -> str:
+    """The id up to its leg: 100 bits of the hash are 20 characters of base 32."""
     named = _named(bot, child).copy()
     named.update(parent_order.encode())
-    bits = int.from_bytes(named.digest(), "big") >> 4  # 100 bits are 20 characters of base 32
+    a, b, c, d = _words(named.digest())
     return (
-        f"{_TRIPLES[bits >> 85]}{_TRIPLES[bits >> 70 & 32767]}{_TRIPLES[bits >> 55 & 32767]}{_TRIPLES[bits >> 40 & 32767]}"
-        f"{_TRIPLES[bits >> 25 & 32767]}{_TRIPLES[bits >> 10 & 32767]}{_PAIRS[bits & 1023]}"
+        f"{PREFIX}{_TRIPLES[a >> 17]}{_TRIPLES[a >> 2 & 32767]}{_TRIPLES[(a & 3) << 13 | b >> 19]}"
+        f"{_TRIPLES[b >> 4 & 32767]}{_TRIPLES[(b & 15) << 11 | c >> 21]}{_TRIPLES[c >> 6 & 32767]}"
+        f"{_PAIRS[(c & 63) << 4 | d >> 4]}-"
     )
 
 
 def client_order_id(bot: str, child: str, parent_order: str, leg: str = COPY, generation: int = 0) -> str:
     """The id of one child order. `generation` counts replacements of the same leg, from 0."""
-    return f"{PREFIX}{_stem(bot, child, parent_order)}-{leg}{_base36(generation)}"
+    return f"{_stem(bot, child, parent_order)}{leg}{_base36(generation) if generation else '0'}"
 
 
 def is_own(client_id: str) -> bool:

@@ -32,21 +32,28 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, metaclas
 # --- words --------------------------------------------------------------------------------------------------
 
 
-class Side(StrEnum):
+class Word(StrEnum):
+    """A word of the wire. Hashed as the text that it is, which Python's own way for enumerations takes a call for."""
+
+    __hash__ = str.__hash__
+
+
+class Side(Word):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell."""
-        return 1 if self is Side.BUY else -1
+    sign: int
+    """+1 for a buy, -1 for a sell."""
+
+    def __init__(self, word: str) -> None:
+        self.sign = 1 if word == "buy" else -1  # as for all words here: told when read, for they are asked for often
 
     @property
     def opposite(self) -> Side:
         return Side.SELL if self is Side.BUY else Side.BUY
 
 
-class OrderType(StrEnum):
+class OrderType(Word):
     MARKET = "market"
     LIMIT = "limit"
     STOP_MARKET = "stop-market"
@@ -55,35 +62,26 @@ class OrderType(StrEnum):
     TAKE_PROFIT_LIMIT = "take-profit-limit"
     TRAILING_STOP = "trailing-stop"
 
-    @property
-    def has_price(self) -> bool:
-        """True where the order carries a limit price."""
-        return self in _PRICED
+    has_price: bool
+    """True where the order carries a limit price."""
+    has_trigger: bool
+    """True where the order waits for a trigger price (a trailing stop moves its own)."""
+    is_conditional: bool
+    """True where the order does not stand in the book until it is triggered."""
 
-    @property
-    def has_trigger(self) -> bool:
-        """True where the order waits for a trigger price (a trailing stop moves its own)."""
-        return self in _TRIGGERED
-
-    @property
-    def is_conditional(self) -> bool:
-        """True where the order does not stand in the book until it is triggered."""
-        return self.has_trigger or self is OrderType.TRAILING_STOP
+    def __init__(self, word: str) -> None:
+        self.has_price = word.endswith("limit")
+        self.has_trigger = word.startswith(("stop-", "take-profit-"))
+        self.is_conditional = word not in ("market", "limit")
 
 
-_PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
-_TRIGGERED = frozenset(
-    {OrderType.STOP_MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT_LIMIT}
-)
-
-
-class TimeInForce(StrEnum):
+class TimeInForce(Word):
     GTC = "gtc"
     IOC = "ioc"
     FOK = "fok"
 
 
-class PositionSide(StrEnum):
+class PositionSide(Word):
     """The side book an order belongs to: `NET` in one-way mode, `LONG` or `SHORT` in hedge mode."""
 
     NET = "net"
@@ -91,13 +89,13 @@ class PositionSide(StrEnum):
     SHORT = "short"
 
 
-class TriggerBy(StrEnum):
+class TriggerBy(Word):
     LAST = "last"
     MARK = "mark"
     INDEX = "index"
 
 
-class OrderStatus(StrEnum):
+class OrderStatus(Word):
     """What the venue says of an order. `NEW` and `PARTIALLY_FILLED` are working; the other four are final."""
 
     NEW = "new"
@@ -107,12 +105,13 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
 
-    @property
-    def is_final(self) -> bool:
-        return self not in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+    is_final: bool
+
+    def __init__(self, word: str) -> None:
+        self.is_final = word not in ("new", "partially-filled")
 
 
-class Contract(StrEnum):
+class Contract(Word):
     """How quantity becomes money: spot and linear in the quote currency, inverse in the base currency."""
 
     SPOT = "spot"
@@ -345,7 +344,7 @@ class Subscription(Record):
     symbols: tuple[str, ...] = ()
 
 
-class Scope(StrEnum):
+class Scope(Word):
     """How much of an account is wanted. A plugin may always read more than that, and says what it read."""
 
     ACCOUNT = "account"  # everything
@@ -418,7 +417,7 @@ class CandleRequest(Record):
 # --- outcomes of what was asked of a venue ------------------------------------------------------------------
 
 
-class RejectReason(StrEnum):
+class RejectReason(Word):
     """Why a venue said no, by what can be done about it."""
 
     RATE_LIMIT = "rate-limit"  # transient: again later, same client id
@@ -469,7 +468,7 @@ Outcome = Accepted | Rejected | Unknown
 # --- what a plugin says of itself ---------------------------------------------------------------------------
 
 
-class BudgetScope(StrEnum):
+class BudgetScope(Word):
     """Who shares a limit of a venue: one account, all accounts of a login, everything of a kind on this machine."""
 
     ACCOUNT = "account"

@@ -115,7 +115,7 @@ def _is_clear(link: Link, number: str, sign: int) -> bool:
         return False
     if number in link.pairs or number in link.ended:
         return False
-    return all(pair.parent.live for pair in link.pairs.values())
+    return not link.pairs or all(pair.parent.live for pair in link.pairs.values())
 
 
 def _unguarded(bot: Bot) -> frozenset[str]:

@@ -307,9 +307,7 @@ def absent(run: Run, account: str, client_id: str) -> None:
 def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:
     """Orders of ours that should stand at the venue and that a snapshot does not show: ask for them by id."""
     for bot in run.desk.bots.values():
-        for (child, _), link in bot.links.items():
-            if child != account:
-                continue
+        for link in bot.links.of(account):
             for order in link.orders:
                 at_venue = order.state is State.UNKNOWN or order.state.is_live
                 unasked = order.op is None or (order.op is Op.LOOK_UP and not order.due_ns)

@@ -29,15 +29,26 @@ from copydesk.model import ZERO, Order, OrderStatus, OrderType, Position, Positi
 from copydesk.planning import ratio_for
 from copydesk.sending import Run, copies_before, register
 from copydesk.standing import is_exit, target
-from copydesk.state import Account, Book, Bot, ChildOrder, Desk, Executed, Link, Pair, ParentBook, ParentOrder, forget_links
+from copydesk.state import (
+    Account,
+    Book,
+    Bot,
+    ChildOrder,
+    Desk,
+    Executed,
+    Link,
+    Links,
+    Pair,
+    ParentBook,
+    ParentOrder,
+    forget_links,
+)
 from copydesk.tracking import State
 from copydesk.trimming import settle_link
 
 IGNORE, ADOPT, COPY_NOW, COPY_IF_BETTER = "ignore", "adopt", "copy_now", "copy_if_better"
 GENERATIONS = 36
 """So many replacements of one order are looked for among what an earlier run left."""
-
-Links = dict[tuple[str, Book], Link]
 
 
 def begin(run: Run, given: BotStarted) -> None:
@@ -47,7 +58,7 @@ def begin(run: Run, given: BotStarted) -> None:
     forget_links(run.desk, before.values())
     bot.working, bot.winding, bot.ending, bot.silent, bot.silent_since_ns = True, False, "", "", 0
     bot.wound_down, bot.started_ms = False, given.snapshot.time_ms
-    bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, {}
+    bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, Links()
     follows = given.policy != IGNORE
     for order in given.snapshot.orders:
         if follows and order.is_working and not is_own(order.client_id):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -366,6 +367,34 @@ class Link:
             self.fills += 1
 
 
+class Links(dict[tuple[str, Book], Link]):
+    """Links by child and book. `of` has those of one child: what concerns one account looks at no other's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of: dict[str, list[Link]] = {}
+
+    def __setitem__(self, key: tuple[str, Book], link: Link) -> None:
+        super().__setitem__(key, link)
+        self._of[key[0]] = [other for other in self.of(key[0]) if other.book != key[1]] + [link]
+
+    def drop(self, key: tuple[str, Book]) -> Link:
+        """Take a link out and return it."""
+        link = super().pop(key)
+        self._of[key[0]] = [other for other in self.of(key[0]) if other is not link]
+        return link
+
+    def of(self, child: str) -> Sequence[Link]:
+        """Those of a child, the oldest first. Never changed: another takes its place."""
+        return self._of.get(child, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Links:
+        copied = Links()
+        for key, link in self.items():
+            copied[key] = copy.deepcopy(link, memo)
+        return copied
+
+
 @dataclass(slots=True)
 class Bot:
     rules: BotRules
@@ -378,7 +407,7 @@ class Bot:
     started_ms: int = 0
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
-    links: dict[tuple[str, Book], Link] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
     turn: str = ""  # the child that is looked at first: it was the first to go without when the budget was used up
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
@@ -405,7 +434,10 @@ class Bot:
         return "stop" if self.winding else "silence" if self.silent not in ("", "hold") else ""
 
     def book(self, book: Book) -> ParentBook:
-        return self.books.setdefault(book, ParentBook())
+        found = self.books.get(book)
+        if found is None:
+            found = self.books[book] = ParentBook()
+        return found
 
     def link(self, child: ChildRules, book: Book) -> Link:
         key = (child.account, book)

@@ -6,13 +6,11 @@ in it.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from copydesk.errors import CopydeskError
-from copydesk.model import OrderStatus
+from copydesk.model import OrderStatus, Word
 
 
-class State(StrEnum):
+class State(Word):
     """`WAITING` was refused for now and goes out again; `MISSING` was sent, and the venue has no such order."""
 
     SENDING = "sending"
@@ -26,26 +24,19 @@ class State(StrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
 
-    @property
-    def is_live(self) -> bool:
-        """Stands at the venue, as far as is known."""
-        return self in _LIVE
+    is_live: bool
+    """Stands at the venue, as far as is known."""
+    is_open: bool
+    """May still become or be something at the venue."""
+    is_ended: bool
 
-    @property
-    def is_open(self) -> bool:
-        """May still become or be something at the venue."""
-        return self not in _ENDED
-
-    @property
-    def is_ended(self) -> bool:
-        return self in _ENDED
+    def __init__(self, word: str) -> None:
+        self.is_live = word in ("working", "partial")
+        self.is_ended = word in ("filled", "cancelled", "expired", "rejected")
+        self.is_open = not self.is_ended
 
 
-_LIVE = frozenset({State.WORKING, State.PARTIAL})
-_ENDED = frozenset({State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED})
-
-
-class Event(StrEnum):
+class Event(Word):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     BUSY = "busy"
@@ -78,6 +69,9 @@ _REPORTED = {
     Event.EXPIRED: State.EXPIRED,
     Event.REJECTED: State.REJECTED,
 }
+
+
+_ENDED = tuple(state for state in State if state.is_ended)
 
 
 def _table() -> dict[tuple[State, Event], State]:
