@@ -206,6 +206,66 @@ async def test_the_stream_is_passed_on_without_a_gap(panel: Panel) -> None:
     assert [event.seq for event in seen] == list(range(1, 32))
 
 
+async def watch(panel: Panel, after: int) -> aiohttp.ClientWebSocketResponse:
+    return await panel.client.ws_connect(panel.base / "api/v1/stream", params={"after": str(after)}, origin=str(panel.base))
+
+
+async def numbers(stream: aiohttp.ClientWebSocketResponse, last: int) -> list[int]:
+    """The numbers of the events that a page is sent, until the last of them came."""
+    seen: list[int] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while not seen or seen[-1] < last:
+            seen += [event.seq for event in from_json(await stream.receive_str(), list[DeskEvent]) if event.seq]
+    return seen
+
+
+async def test_many_pages_are_one_reader_to_the_engine_and_none_misses_an_event(panel: Panel) -> None:
+    await panel.enter()
+    for number in range(10):
+        panel.desk.say("word", f"before {number}")
+    watching = len(panel.desk.sinks)
+    streams = [await watch(panel, 5)]
+    assert await numbers(streams[0], 10) == [6, 7, 8, 9, 10]
+    for number in range(2500):  # more than the engine tells at once
+        panel.desk.say("word", f"meanwhile {number}")
+    assert await numbers(streams[0], 2510) == list(range(11, 2511))
+    places = (0, 5, 7, 10, 1200, 2509, 2510)  # before what is kept, within it, and at its end
+    streams += [await watch(panel, after) for after in places]
+    assert len(panel.desk.sinks) == watching + 1
+    panel.desk.say("word", "for all")
+    for stream, after in zip(streams, (2510, *places), strict=True):
+        assert await numbers(stream, 2511) == list(range(after + 1, 2512))
+    for stream in streams:
+        await stream.close()
+
+
+async def test_a_page_that_reads_nothing_delays_no_other(panel: Panel) -> None:
+    await panel.enter()
+    cookies = "; ".join(f"{cookie.key}={cookie.value}" for cookie in panel.client.cookie_jar)
+    address = f"{panel.base.host}:{panel.base.port}"
+    reader, writer = await asyncio.open_connection(panel.base.host, panel.base.port, limit=1024)
+    words = (
+        "GET /api/v1/stream?after=0 HTTP/1.1",
+        f"Host: {address}",
+        f"Origin: http://{address}",
+        f"Cookie: {cookies}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {'A' * 22}==",
+    )
+    writer.write("\r\n".join((*words, "", "")).encode())
+    assert b" 101 " in await reader.readline()
+    quick = await watch(panel, 0)
+    for _ in range(20):  # more than a socket and what is kept for it can hold
+        for number in range(1000):
+            panel.desk.say("word", f"{number} " + "x" * 1000)
+        last = panel.desk.latest_seq()
+        assert (await numbers(quick, last))[-1] == last
+    await quick.close()
+    writer.close()
+
+
 async def test_the_engines_reason_for_closing_is_passed_on(panel: Panel) -> None:
     await panel.enter()
     stream = await panel.client.ws_connect(panel.base / "api/v1/stream", params={"after": "99999"}, origin=str(panel.base))
@@ -284,7 +344,7 @@ async def test_a_viewer_looks_and_changes_nothing(panel: Panel) -> None:
             assert await answer.json() == {"role": "viewer", "accepted": False}
         async with viewer.get(panel.base / "api/v1/view") as answer:
             assert answer.status == 200
-        stream = await viewer.ws_connect(panel.base / "api/v1/stream", origin=str(panel.base))
+        stream = await viewer.ws_connect(panel.base / "api/v1/stream", params={"after": "0"}, origin=str(panel.base))
         await stream.close()
         for method, path in (
             ("POST", "api/v1/bots"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +20,8 @@ from aiohttp import web
 from copydesk.datafolder import CONTROL_NAME, ControlFile
 from copydesk.model import from_json
 from yarl import URL
+
+from copydesk_panel.relay import ENGINE_LOST, GONE, Ended, Relay
 
 URL_VARIABLE = "COPYDESK_CONTROL_URL"
 TOKEN_VARIABLE = "COPYDESK_CONTROL_TOKEN"  # noqa: S105 - the variable's name, not a token
@@ -28,7 +32,6 @@ MAX_FRAME = 16 << 20
 MAX_STREAMS = 64
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=3)
 CONNECT_TIMEOUT_S = 5.0
-ENGINE_LOST = 4502  # websocket close code: the engine's end of the stream went away
 
 
 class EngineAbsent(Exception):
@@ -86,15 +89,26 @@ def _base(url: str) -> URL:
     return URL(url.rstrip("/").removesuffix(PREFIX))
 
 
+class EventsAfter(msgspec.Struct):
+    """A page of events, as the engine wrote them; `seq` is the number of the last."""
+
+    events: list[msgspec.Raw]
+    seq: int
+
+
 class Link:
-    """Passes the panel's requests on to the control API."""
+    """Passes the panel's requests on to the control API, and its one event stream to all pages."""
 
     def __init__(self, source: ControlSource) -> None:
         self.source = source
         self._streams = 0
+        self._relay: Relay | None = None
+        self._control: Control | None = None
+        self._opening = asyncio.Lock()
         self._client = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT, trust_env=False)
 
     async def close(self) -> None:
+        await self._leave()
         await self._client.close()
 
     async def request(self, request: web.Request) -> web.Response:
@@ -125,50 +139,85 @@ class Link:
             )
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Pass the event stream on to the browser until either end closes; close codes of the engine are passed on.
+        """Show a page the event stream until either end closes; the engine's close codes are passed on.
 
         The browser's websocket opens only once the engine's is open, so that "open" means "current" to the page.
         """
         if self._streams >= MAX_STREAMS:
             return web.json_response({"error": f"More than {MAX_STREAMS} pages are open: close some."}, status=429)
+        after = request.query.get("after", "")
+        if not after.isdecimal():
+            return web.json_response({"error": "Say with after= which event the page has last."}, status=422)
         self._streams += 1
         try:
-            control = self.source.read()
-            url = URL(f"{control.url}{request.rel_url.raw_path_qs}", encoded=True)
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                engine = await self._client.ws_connect(url, headers=control.headers, max_msg_size=MAX_FRAME, heartbeat=20)
-            async with engine:
-                page = web.WebSocketResponse(heartbeat=20, max_msg_size=4096)
-                await page.prepare(request)
-                await _pump(engine, page)
-                return page
+            relay, control = await self._relay_for(int(after))
+            page = web.WebSocketResponse(heartbeat=20, max_msg_size=4096)
+            await page.prepare(request)
+            await _until_either_ends(page, self._show(relay, control, page, int(after)))
+            return page
         except (EngineAbsent, aiohttp.ClientError, TimeoutError) as error:
             sentence = str(error) if isinstance(error, EngineAbsent) else "The engine does not answer."
             return web.json_response({"error": sentence}, status=503)
         finally:
             self._streams -= 1
+            if not self._streams:
+                await self._leave()
+
+    async def _relay_for(self, after: int) -> tuple[Relay, Control]:
+        """The stream of the engine that runs now, opened at `after` where nobody watches it yet. Raises `EngineAbsent`."""
+        async with self._opening:
+            control = self.source.read()
+            if self._relay is None or not self._relay.is_open or control != self._control:
+                await self._leave()
+                url = (control.url / "api/v1/stream").with_query(after=after)
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    engine = await self._client.ws_connect(
+                        url, headers=control.headers, max_msg_size=MAX_FRAME, heartbeat=20
+                    )
+                self._relay, self._control = Relay(engine, after), control
+            return self._relay, control
+
+    async def _leave(self) -> None:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            await relay.close()
+
+    async def _show(self, relay: Relay, control: Control, page: web.WebSocketResponse, after: int) -> None:
+        """Everything after `after`: what the relay no longer has, or not yet, is asked of the engine."""
+        try:
+            while not relay.first <= after <= relay.last:
+                found = await self._events(control, after)
+                if not found.events:
+                    break
+                await page.send_str(f"[{b','.join(bytes(event) for event in found.events).decode()}]")
+                after = found.seq
+            await relay.show(page, after)
+        except Ended as ended:
+            await page.close(code=ended.code)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
+            await page.close(code=ENGINE_LOST)
+
+    async def _events(self, control: Control, after: int) -> EventsAfter:
+        """A page of events. Raises `Ended` where the engine does not have them."""
+        url = (control.url / "api/v1/events").with_query(after=after)
+        async with self._client.get(url, headers=control.headers) as answer:
+            if answer.status == HTTPStatus.GONE:
+                raise Ended(GONE)
+            answer.raise_for_status()
+            return from_json(await answer.read(), EventsAfter)
 
 
-async def _pump(engine: aiohttp.ClientWebSocketResponse, page: web.WebSocketResponse) -> None:
-    """Frames from the engine to the page. A page that reads slowly holds the engine up, which then cuts the stream."""
+async def _until_either_ends(page: web.WebSocketResponse, showing: Coroutine[None, None, None]) -> None:
+    """Show until there is no more, or the page, which has nothing to say, went away."""
 
     async def listen() -> None:
-        async for _ in page:  # the page has nothing to say; this notices that it went away
+        async for _ in page:
             pass
-        await engine.close()
 
-    gone = asyncio.create_task(listen())
+    tasks = (asyncio.create_task(showing), asyncio.create_task(listen()))
     try:
-        async for frame in engine:
-            if frame.type is aiohttp.WSMsgType.TEXT:
-                await page.send_str(frame.data)
-            elif frame.type is aiohttp.WSMsgType.BINARY:
-                await page.send_str(frame.data.decode())
-    except ConnectionError:
-        await engine.close()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)
-    code = engine.close_code
-    passed_on = code if code is not None and 4000 <= code < 5000 else ENGINE_LOST
-    await page.close(code=passed_on)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

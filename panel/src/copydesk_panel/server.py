@@ -27,6 +27,7 @@ SESSIONS_NAME = "panel-sessions.json"
 ACCEPTED_NAME = "panel-accepted.json"
 DISCLAIMER_EDITION = 1
 MAX_CONNECTIONS = 256
+NICENESS = 10  # where the processor is short, the engine's orders go first
 LOOKING = frozenset({"GET", "HEAD"})
 ONLY_LOOKS = "This page may only look: whoever runs the desk has to do that, with the address that copydesk-panel printed."
 NOT_ALLOWED = (
@@ -249,6 +250,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
 
     folder = resolve_folder(options.data)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
     def announce(url: str) -> None:
         keep_address(folder, url)
