@@ -13,6 +13,7 @@ from copydesk.inputs import LimitSet
 from copydesk.model import OrderType, Side, Terms
 from copydesk.plans import KillOrder, MissingOrder, StartOrder
 from copydesk.policies import policies, unworded
+from copydesk.story import ChildStory
 from copydesk.view import ConnectionState, LogQuery
 from harness.livedesk import SYMBOL, Bench, running_bench
 
@@ -129,10 +130,13 @@ async def test_the_story_of_a_copy_tells_balances_request_answer_and_price(bench
     assert (story.order.terms.quantity, story.filled) == (D(2), D(2))
     assert (child.ratio, child.exact, child.asked, child.filled) == (D("0.5"), D(1), D(1), D(1))
     assert story.balance is not None
-    assert child.balance is not None
+    assert (child.own, child.parents) == (D(1_000_000), D(1_000_000))
     (request,) = child.requests
     assert request.outcome == "accepted"
-    assert 0 < request.read_ns < request.sent_ns < request.answered_ns
+    times = ("received", "decoded", "planned", "journalled", "sent", "answered")
+    moments = [getattr(request, f"{name}_ns") for name in times]
+    assert moments == sorted(moments)
+    assert 0 < moments[0] < moments[-1]
     assert child.ticks is not None
     assert child.difference is not None
     assert child.money == child.difference * child.filled
@@ -141,6 +145,40 @@ async def test_the_story_of_a_copy_tells_balances_request_answer_and_price(bench
     assert by_fill.parent_order == story.parent_order
     with pytest.raises(UnknownName, match="not part of a copy"):
         await bench.client.story((await bench.client.log(LogQuery(kind="engine")))[0].seq)
+
+
+async def test_the_story_tells_the_ratio_that_was_used_and_not_what_it_would_be_by_then(bench: Bench) -> None:
+    """Balances move while a position is open; its ratio does not. A new position has a new one."""
+    await bench.add(child={"mode": "percentage", "value": "100"})
+    await bench.client.start_bot("bot", StartOrder())
+
+    async def told(held: str) -> ChildStory:
+        await bench.until(lambda: f"{bench.held('child'):.1f}" == held)
+        await bench.until(lambda: not any(view.in_flight for view in bench.desk.drift_views()))
+        (line, *_) = await bench.client.log(LogQuery(kind="copy", account="child"))
+        (child,) = (await bench.client.story(line.seq)).children
+        return child
+
+    await bench.trade("parent", Side.BUY, "2")
+    opened = await told("2.0")
+    await bench.trade("child", Side.BUY, "300", "ETHUSDT")  # costs the child a fee
+    await bench.until(lambda: bench.engine.state.accounts["child"].balance.equity < 999_999)
+    await bench.trade("parent", Side.BUY, "2")
+    added = await told("4.0")
+    assert (added.ratio, added.own, added.parents) == (D(1), opened.own, opened.parents)
+    assert added.frozen_ns == opened.frozen_ns
+    assert (added.asked, added.exit) == (2, False)
+    await bench.trade("parent", Side.SELL, "4")
+    closed = await told("0.0")
+    assert (closed.ratio, closed.exit, closed.exact, closed.asked) == (D(1), True, None, D(4))
+    await bench.trade("parent", Side.BUY, "10")
+    child = await told("10.0")
+    assert child.ratio is not None
+    assert child.ratio < 1
+    assert child.own is not None
+    assert child.parents is not None
+    assert child.ratio == child.own / child.parents
+    assert child.frozen_ns > closed.frozen_ns
 
 
 async def test_connections_tell_how_they_are(bench: Bench) -> None:

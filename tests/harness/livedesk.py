@@ -47,8 +47,8 @@ class Bench:
         finally:
             stop()
 
-    async def trade(self, account: str, side: Side, quantity: str) -> None:
-        terms = Terms(symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=Decimal(quantity))
+    async def trade(self, account: str, side: Side, quantity: str, symbol: str = SYMBOL) -> None:
+        terms = Terms(symbol=symbol, side=side, type=OrderType.MARKET, quantity=Decimal(quantity))
         outcome = await self.client.place(account, terms)
         assert isinstance(outcome.outcome, Accepted), outcome
 

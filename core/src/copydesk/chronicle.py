@@ -85,6 +85,18 @@ class Chronicle:
         return lines_of(self._journal, LogQuery(limit=limit))
 
 
+def sizing_of(desk: Desk, account: str, client_id: str) -> dict[str, Any]:
+    """By what an order of ours is sized, for its line in the log: whether it is an exit, else by which frozen ratio, and
+    whether it opens the episode of that."""
+    tracked = desk.child_orders.get((account, client_id))
+    if tracked is None:
+        return {}
+    pair, told = tracked.pair, {"exit": tracked.order.exit}
+    if pair is None or pair.ratio is None:
+        return told
+    return told | {"opens": not pair.before and not tracked.order.exit, "ratio": str(pair.ratio)}
+
+
 def lines_of(journal: Journal, query: LogQuery) -> list[LogEntry]:
     """The lines of a journal that fit, the newest first. Goes through all of it where few do."""
     rows = journal.rows(

@@ -22,7 +22,7 @@ from copydesk.bots import BotStore
 from copydesk.budget import may_read, scaled, scope_name
 from copydesk.certifying import KIND as CERTIFICATE
 from copydesk.certifying import certificate_of, certificate_words
-from copydesk.chronicle import Chronicle
+from copydesk.chronicle import Chronicle, sizing_of
 from copydesk.config import Config, account_of, connection_of
 from copydesk.connection import Connection, Quiet
 from copydesk.connections import settings_for
@@ -390,6 +390,7 @@ class Engine:
         times.sent.add(flight.sent_ns - received_ns)
         times.accepted.add(flight.answered_ns - received_ns)
         times.latest_us = (flight.sent_ns - received_ns) // 1000
+        sized = sizing_of(self.state, request.account, request.client_id)
         self.feed(
             Settled(
                 at_ns=time.time_ns(),
@@ -411,8 +412,8 @@ class Engine:
                 "client_id": request.client_id,
                 "parent_order": request.cause,
                 "why": request.why,
-                "sent_us": (flight.sent_ns - received_ns) // 1000,
-                "answered_us": (flight.answered_ns - received_ns) // 1000,
+                **sized,
+                **flight.times_us,
             },
         )
 

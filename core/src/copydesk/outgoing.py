@@ -46,6 +46,19 @@ class Flight:
         self.outcome: Outcome | None = None
         self._land = land
 
+    @property
+    def times_us(self) -> dict[str, int]:
+        """Its moments in microseconds since its event was received, for the log; those it did not come to are left out."""
+        marks = self.marks
+        moments = {
+            "decoded_us": marks.decoded_ns,
+            "planned_us": marks.planned_ns,
+            "journalled_us": marks.journalled_ns,
+            "sent_us": self.sent_ns,
+            "answered_us": self.answered_ns,
+        }
+        return {name: (at_ns - marks.received_ns) // 1000 for name, at_ns in moments.items() if at_ns}
+
     def done(self, outcome: Outcome) -> None:
         """What came of it. The first word counts."""
         if self.outcome is None:

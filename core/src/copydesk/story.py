@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 BACK_ROWS, ON_ROWS = 100_000, 20_000
 """How many rows before and after the line that was asked about are looked through."""
 BALANCE_ROWS = 20_000
+EPISODE_ROWS = 5_000
 
 _input: Callable[[bytes], Input] = msgspec.json.Decoder(Input).decode
 _intent: Callable[[bytes], Intent] = msgspec.json.Decoder(Intent).decode
@@ -62,14 +63,17 @@ _intent: Callable[[bytes], Intent] = msgspec.json.Decoder(Intent).decode
 class StoryRequest(Record):
     """One request for a child. Times in nanoseconds since the epoch, 0 where that did not happen (yet).
 
-    `read_ns`: when the event behind it was read; `sent_ns`: when it was handed to the venue's client; `answered_ns`: when
-    the venue had answered. `outcome`: `accepted`, `rejected`, `unknown` or empty.
+    The event behind it was received, decoded, planned for (limits and filters among it) and journalled; then it was handed
+    to the venue's client (`sent_ns`) and answered. `outcome`: `accepted`, `rejected`, `unknown` or empty.
     """
 
     client_id: str
     what: str
     why: str
-    read_ns: int
+    received_ns: int
+    decoded_ns: int = 0
+    planned_ns: int = 0
+    journalled_ns: int = 0
     sent_ns: int = 0
     answered_ns: int = 0
     filled_ns: int = 0
@@ -78,7 +82,9 @@ class StoryRequest(Record):
 
 
 class ChildStory(Record):
-    """What one child did. `ratio` is the one in force when its first order was decided, as far as it can be told.
+    """What one child did. `ratio` is the one that its order was sized by, frozen when the episode began at `frozen_ns` (0:
+    it is not known); of a child that was sent nothing it is the one by its settings and balances. `own` and `parents`: the
+    balances that a percentage was taken of, where they explain the ratio. An `exit` is sized on what the child holds.
 
     `difference`: the child's average price against the parent's, above zero where it is worse for the child.
     """
@@ -87,11 +93,15 @@ class ChildStory(Record):
     mode: str = ""
     value: Decimal | None = None
     rounding: str = ""
+    basis: str = ""
     ratio: Decimal | None = None
+    frozen_ns: int = 0
+    own: Decimal | None = None
+    parents: Decimal | None = None
+    exit: bool = False
     exact: Decimal | None = None
     asked: Decimal | None = None
     step: Decimal | None = None
-    balance: Balance | None = None
     requests: tuple[StoryRequest, ...] = ()
     filled: Decimal = ZERO
     price: Decimal | None = None
@@ -284,15 +294,15 @@ def _story(found: _Found, journal: Journal) -> Story:
     if not filled and order is not None:
         filled, price = order.filled, order.average_price
     symbol = order.terms.symbol if order is not None else next((line.symbol for line in found.lines if line.symbol), "")
-    balances = {parent: _balance(journal, parent, first)}
+    balance = _balance(journal, parent, first)
     accounts = [intent.account for intent in found.intents.values()]
     accounts += [line.account for line in found.lines if line.account and line.account != parent]
     known = {child.account for child in found.rules.children} if found.rules is not None else set(accounts)
     children = []
     for account in dict.fromkeys(accounts):
         if account in known:
-            balances[account] = _balance(journal, account, first)
-            children.append(_child(found, account, balances[account], balances[parent], filled, price, symbol))
+            sizing = _sizing(found, journal, account, parent, first)
+            children.append(_child(found, account, sizing, filled, price))
     return Story(
         bot=found.bot,
         parent=parent,
@@ -303,26 +313,52 @@ def _story(found: _Found, journal: Journal) -> Story:
         read_ns=found.read_ns,
         filled=filled,
         price=price,
-        balance=balances[parent],
+        balance=balance,
         lines=tuple(line for line in found.lines if line.account in ("", parent)),
         children=tuple(children),
     )
 
 
+@dataclass
+class _Sizing:
+    """By what a child's order was sized."""
+
+    ratio: Decimal | None = None
+    frozen_ns: int = 0
+    own: Decimal | None = None
+    parents: Decimal | None = None
+    exit: bool = False
+
+
+def _sizing(found: _Found, journal: Journal, account: str, parent: str, first_seq: int) -> _Sizing:
+    """As the line of its first order says; the balances are those known when the episode's first order was decided."""
+    rules = _rules_of(found, account)
+    line = next((line for line in found.lines if line.account == account and "exit" in line.data), None)
+    opening = _opening(journal, line) if line is not None else None
+    if line is None or opening is None:
+        mine, theirs = _balance(journal, account, first_seq), _balance(journal, parent, first_seq)
+        own, parents = _bases(rules, mine, theirs)
+        return _Sizing(_by_balances(rules, own, parents), own=own, parents=parents)
+    before = _decided_at(journal, opening)
+    own, parents = _bases(rules, _balance(journal, account, before), _balance(journal, parent, before))
+    sizing = _Sizing(Decimal(opening.data["ratio"]), frozen_ns=opening.at_ns, exit=bool(line.data["exit"]))
+    if _by_balances(rules, own, parents) == sizing.ratio:
+        sizing.own, sizing.parents = own, parents
+    return sizing
+
+
+def _rules_of(found: _Found, account: str) -> Any:
+    return next((child for child in found.rules.children if child.account == account), None) if found.rules else None
+
+
 def _child(
-    found: _Found,
-    account: str,
-    mine: Balance | None,
-    theirs: Balance | None,
-    parent_filled: Decimal,
-    parent_price: Decimal | None,
-    symbol: str,
+    found: _Found, account: str, sizing: _Sizing, parent_filled: Decimal, parent_price: Decimal | None
 ) -> ChildStory:
-    rules = next((child for child in found.rules.children if child.account == account), None) if found.rules else None
+    rules = _rules_of(found, account)
     fills = [fill for (key, _), of_order in found.child_fills.items() if key == account for _, fill in of_order.values()]
     filled, price = _average(fills)
     first = next((i for i in found.intents.values() if i.account == account and isinstance(i, Place | PlaceGroup)), None)
-    ratio = _ratio(rules, mine, theirs)
+    ratio = sizing.ratio
     size = found.order.terms.quantity if found.order is not None else parent_filled
     worse = None
     if price is not None and parent_price is not None and fills and filled and parent_filled:
@@ -332,10 +368,14 @@ def _child(
         mode=rules.mode if rules is not None else "",
         value=rules.value if rules is not None else None,
         rounding=rules.rounding if rules is not None else "",
+        basis=rules.basis if rules is not None else "",
         ratio=ratio,
-        exact=abs(ratio * size) if ratio is not None and size else None,
+        frozen_ns=sizing.frozen_ns,
+        own=sizing.own,
+        parents=sizing.parents,
+        exit=sizing.exit,
+        exact=abs(ratio * size) if ratio is not None and size and not sizing.exit else None,
         asked=_asked(first),
-        balance=mine,
         requests=tuple(_requests(found, account)),
         filled=filled,
         price=price,
@@ -355,10 +395,13 @@ def _requests(found: _Found, account: str) -> Iterable[StoryRequest]:
     for number, intent in found.intents.items():
         if intent.account != account or isinstance(intent, LookUp | Note):
             continue
-        read_ns = found.decided[number]
         line = told.get((intent.client_id, intent.why))
-        sent_us = line.data.get("sent_us") if line is not None else None
-        answered_us = line.data.get("answered_us") if line is not None else None
+        us = line.data if line is not None else {}
+        received_ns = found.decided[number] - us.get("decoded_us", 0) * 1000
+        moments = {
+            name: received_ns + us[f"{name}_us"] * 1000 if f"{name}_us" in us else 0
+            for name in ("decoded", "planned", "journalled", "sent", "answered")
+        }
         settled = found.settled.get(number)
         fills = [at_ns for at_ns, _ in found.child_fills.get((account, intent.client_id), {}).values()]
         outcome = settled.outcome if settled is not None else None
@@ -366,31 +409,64 @@ def _requests(found: _Found, account: str) -> Iterable[StoryRequest]:
             client_id=intent.client_id,
             what=intent_words(intent),
             why=intent.why,
-            read_ns=read_ns,
-            sent_ns=read_ns + sent_us * 1000 if sent_us is not None else 0,
-            answered_ns=read_ns + answered_us * 1000 if answered_us is not None else 0,
+            received_ns=received_ns,
+            decoded_ns=moments["decoded"],
+            planned_ns=moments["planned"],
+            journalled_ns=moments["journalled"],
+            sent_ns=moments["sent"],
+            answered_ns=moments["answered"],
             filled_ns=min(fills) if fills and not isinstance(intent, Cancel | Modify) else 0,
             outcome=type(outcome).__name__.lower() if outcome is not None else "",
             message="" if outcome is None or isinstance(outcome, Accepted) else outcome.message,
         )
 
 
-def _ratio(rules: Any, mine: Balance | None, theirs: Balance | None) -> Decimal | None:
-    """By the settings and the balances that were known when it was decided."""
+def _opening(journal: Journal, line: LogEntry) -> LogEntry | None:
+    """The line of the order that opened the episode of a line: the first that was sized by the same ratio."""
+    rows = journal.rows(
+        kinds=("log",), bot=line.bot, account=line.account, before_seq=line.seq + 1, newest_first=True, limit=EPISODE_ROWS
+    )
+    found: LogEntry | None = None
+    for row in rows:
+        entry = msgspec.structs.replace(from_json(row.body, LogEntry), seq=row.seq)
+        if entry.symbol != line.symbol or "ratio" not in entry.data:
+            continue
+        if found is not None and entry.data["ratio"] != found.data["ratio"]:
+            break
+        found = entry
+        if entry.data["opens"]:
+            break
+    return found
+
+
+def _decided_at(journal: Journal, line: LogEntry) -> int:
+    """The number of the row after which the order of a line was decided; what was told later had no part in it."""
+    client_id = str(line.data["client_id"]).encode()
+    intents = journal.rows(kinds=("intent",), bot=line.bot, account=line.account, before_seq=line.seq, newest_first=True)
+    intent = next((row for row in intents if client_id in row.body), None)
+    if intent is None:
+        return line.seq
+    inputs = journal.rows(kinds=("input",), before_seq=intent.seq, to_ns=intent.at_ns + 1, limit=1, newest_first=True)
+    return next((row.seq for row in inputs), intent.seq)
+
+
+def _bases(rules: Any, mine: Balance | None, theirs: Balance | None) -> tuple[Decimal | None, Decimal | None]:
+    """The child's balance and the parent's that a percentage is taken of."""
+    if rules is None or rules.mode == "multiplier":
+        return None, None
+    if rules.basis == "fixed":
+        return rules.fixed_balance, getattr(theirs, "equity", None)
+    return getattr(mine, rules.basis, None), getattr(theirs, rules.basis, None)
+
+
+def _by_balances(rules: Any, own: Decimal | None, parents: Decimal | None) -> Decimal | None:
+    """The ratio by the settings and the balances."""
     if rules is None:
         return None
+    value: Decimal = rules.value
     if rules.mode == "multiplier":
-        value: Decimal = rules.value
         return value
-    if rules.basis == "fixed":
-        own: Decimal | None = rules.fixed_balance
-    else:
-        own = getattr(mine, rules.basis, None)
-    other = getattr(theirs, "equity" if rules.basis == "fixed" else rules.basis, None)
-    if not own or not other:
-        return None
-    ratio: Decimal = own / other * rules.value / 100
-    return ratio
+    return own / parents * value / 100 if own and parents else None
 
 
 def _average(fills: Iterable[Fill]) -> tuple[Decimal, Decimal | None]:

@@ -94,12 +94,15 @@ const section = (title, ...parts) => h("section", {}, h("h3", {}, title), ...par
 function sizing(story, child) {
   const steps = [];
   const ratio = child.ratio ? rounded(child.ratio, 8) : "";
-  if (child.mode === "percentage" && child.balance && story.balance) {
-    steps.push(text.story.ratioOf(`${grouped(child.balance.equity)}`, `${grouped(story.balance.equity)} ${story.balance.currency}`, plain(child.value ?? ""), ratio));
-  } else if (ratio) steps.push(text.story.multiplierOf(ratio));
+  if (child.mode === "multiplier") steps.push(text.story.multiplierOf(ratio));
+  else if (child.own && child.parents) {
+    steps.push(text.story.ratioOf(text.story.bases[child.basis ?? ""] ?? child.basis, grouped(child.own), `${grouped(child.parents)} ${story.balance?.currency ?? ""}`.trim(), plain(child.value ?? ""), ratio));
+  } else if (ratio) steps.push(text.story.ratioUsed(ratio));
+  if (child.mode === "percentage" && child.frozen_ns) steps.push(text.story.frozen(logTime(child.frozen_ns)));
   const size = story.order ? plain(story.order.terms.quantity) : "";
   if (size && child.exact) steps.push(text.story.exact(size, ratio.replace("-", ""), rounded(child.exact, 10)));
-  if (child.asked) steps.push(text.story.rounded(text.policy(child.rounding ?? ""), plain(child.step ?? ""), plain(child.asked)));
+  if (child.asked && child.exit) steps.push(text.story.closes(plain(child.asked)));
+  else if (child.asked) steps.push(text.story.rounded(text.policy(child.rounding ?? ""), plain(child.step ?? ""), plain(child.asked)));
   return steps.length ? [h("ol", { class: "story-steps" }, ...steps.map((step) => h("li", {}, step)))] : [h("p", { class: "dim" }, text.story.unknownSize)];
 }
 
@@ -107,10 +110,17 @@ function sizing(story, child) {
 function waterfall(story, child) {
   const requests = child.requests ?? [];
   const lines = requests.map((request) => {
-    const told = story.venue_ns && request === requests[0] && request.read_ns > story.venue_ns && (request.read_ns - story.venue_ns) / 1e6 < STALE_MS ? story.venue_ns : 0;
-    const moments = /** @type {[string, number, number][]} */ ([["told", told, request.read_ns], ["decided", request.read_ns, request.sent_ns ?? 0], ["answered", request.sent_ns ?? 0, request.answered_ns ?? 0],
-      ["filled", request.answered_ns ?? 0, request.filled_ns ?? 0]]);
-    return { request, start: told || request.read_ns, parts: moments.filter(([, from, to]) => from && to > from) };
+    const read = request.received_ns;
+    const told = story.venue_ns && request === requests[0] && read > story.venue_ns && (read - story.venue_ns) / 1e6 < STALE_MS ? story.venue_ns : 0;
+    const came = /** @type {[string, number][]} */ ([["told", read], ["decoded", request.decoded_ns ?? 0], ["planned", request.planned_ns ?? 0], ["journalled", request.journalled_ns ?? 0],
+      ["sent", request.sent_ns ?? 0], ["answered", request.answered_ns ?? 0], ["filled", request.filled_ns ?? 0]]);
+    const parts = /** @type {[string, number, number][]} */ ([]);
+    let from = told;
+    for (const [name, to] of came) {
+      if (from && to > from) parts.push([name, from, to]);
+      if (to) from = Math.max(from, to);
+    }
+    return { request, start: told || read, parts };
   });
   const longest = Math.max(1, ...lines.map(({ start, parts }) => (parts.at(-1)?.[2] ?? start) - start));
   return h("div", { class: "waterfall" }, ...lines.map(({ request, start, parts }) => {

@@ -50,10 +50,11 @@
  *   budget?: Budget | null}} ConnectionView */
 /** @typedef {{scope: string, requests_used?: number, requests_per_minute?: number, orders_used?: number,
  *   orders_per_second?: number, waiting?: number}} Budget */
-/** @typedef {{client_id: string, what: string, why: string, read_ns: number, sent_ns?: number, answered_ns?: number,
- *   filled_ns?: number, outcome?: string, message?: string}} StoryRequest */
-/** @typedef {{account: string, mode?: string, value?: string, rounding?: string, ratio?: string, exact?: string,
- *   asked?: string, step?: string, balance?: Balance | null, requests?: StoryRequest[], filled?: string, price?: string,
+/** @typedef {{client_id: string, what: string, why: string, received_ns: number, decoded_ns?: number, planned_ns?: number,
+ *   journalled_ns?: number, sent_ns?: number, answered_ns?: number, filled_ns?: number, outcome?: string, message?: string}} StoryRequest */
+/** @typedef {{account: string, mode?: string, value?: string, rounding?: string, ratio?: string, basis?: string,
+ *   frozen_ns?: number, own?: string | null, parents?: string | null, exit?: boolean, exact?: string, asked?: string,
+ *   step?: string, requests?: StoryRequest[], filled?: string, price?: string,
  *   difference?: string, ticks?: string, money?: string, currency?: string, lines?: LogEntry[]}} ChildStory */
 /** @typedef {{bot: string, parent: string, symbol: string, parent_order: string, order?: Order | null, venue_ns?: number,
  *   read_ns?: number, filled?: string, price?: string, balance?: Balance | null, lines?: LogEntry[],
