@@ -44,12 +44,11 @@ class Desk:
     def secrets(self, account: str = "parent") -> dict[str, str]:
         return next(one.secrets for one in self.rehearsal.ready.accounts if one.name == account)
 
-    async def ccxt(self, account: str = "parent", **options: Any) -> Any:
+    async def ccxt(self, account: str = "parent", *, secret: str = "", **options: Any) -> Any:
         """A `ccxt.pro.binanceusdm` of this account: unmodified, but for its addresses."""
         secrets = self.secrets(account)
-        client = ccxt.pro.binanceusdm(
-            {"apiKey": secrets["key"], "secret": secrets["secret"], "enableRateLimit": False, "options": options}
-        )
+        settings = {"apiKey": secrets["key"], "secret": secret or secrets["secret"]}
+        client = ccxt.pro.binanceusdm({**settings, "enableRateLimit": False, "options": options})
         api = client.urls["api"]
         for name, url in api.items():
             if isinstance(url, str):

@@ -19,13 +19,13 @@ from copydesk_paper.market import Market, open_market
 from copydesk_paper.serving.control import Control
 from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.misbehaviour import Misbehaviour
-from copydesk_paper.serving.running import Running, check_keys, now_ms, read_options
-from copydesk_paper.serving.signatures import KeyMaker
+from copydesk_paper.serving.running import Running, now_ms, read_options
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.answers import ANSWERS
 from copydesk_binance.rehearsal.codes import FUTURES, Refusal
+from copydesk_binance.rehearsal.keys import PER_ACCOUNT, make_keys
 from copydesk_binance.rehearsal.limits import OrderCount, RequestWeight
 from copydesk_binance.rehearsal.listing import Listing
 from copydesk_binance.rehearsal.market import MarketData
@@ -114,14 +114,11 @@ class Rehearsal:
         return {"requests": self.server.requests}
 
     def _open_accounts(self, given: Mapping[str, Mapping[str, str]]) -> None:
-        maker = KeyMaker(self._options.key_seed)
-        keys = {name: given[name].get("key") or maker.hexadecimal(64, name, "key") for name in given}
-        check_keys(keys)
+        keys = make_keys(self._settings.accounts, given, self._options.key_seed)
         for name, cash in self._settings.accounts.items():
-            secret = given[name].get("secret") or maker.hexadecimal(64, name, "secret")
             orders = OrderCount(self._limits.orders, now_ms, batch_counts_once=True)
             self.exchange.open_account(name, cash)
-            self.venue.add(Account(name, keys[name], secret, orders))
+            self.venue.add(Account(name, keys[name], orders))
 
     async def start(self) -> None:
         """Open the port. Raises `UsageError` where the port is not free."""
@@ -137,8 +134,7 @@ class Rehearsal:
 
     def _accounts(self) -> Iterator[RehearsedAccount]:
         for account in self.venue.accounts.values():
-            secrets = {"key": account.key, "secret": account.secret.decode()}
-            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
+            yield RehearsedAccount(name=account.name, options={}, secrets=account.api_key.secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""
@@ -153,12 +149,13 @@ async def start(settings: RehearsalSettings) -> Rehearsal:
     """Start the rehearsal venue in this event loop; it serves until its `stop()`.
 
     `settings.options`: `weight-per-minute`, `orders-per-minute`, `orders-per-10s`, `listen-key-seconds`, and `key.ACCOUNT`
-    and `secret.ACCOUNT` for keys that are not to be random (with `key-seed` all are made from that text); with `tls` the
+    with `secret.ACCOUNT` for keys that are not to be random (with `key-seed` all are made from that text), or with
+    `public-key.ACCOUNT`: a PEM file with the Ed25519 or RSA public key that signatures are checked with; with `tls` the
     venue is also there under its real host names, at `urls["tls"]` and with the authority `urls["ca"]`; with
     `legacy-conditional` it takes stop and take-profit orders at `/fapi/v1/order` too, as Binance did until 2025-12-09. A
     `speed` of zero leaves the market as it opened. Raises `UsageError` for settings of no use and for a port in use.
     """
-    options, keys = read_options(settings, Options)
+    options, keys = read_options(settings, Options, per_account=PER_ACCOUNT)
     rehearsal = Rehearsal(settings, options, keys)
     await rehearsal.start()
     return rehearsal

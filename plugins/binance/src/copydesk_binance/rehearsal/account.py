@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from copydesk.model import PositionSide
 from copydesk_paper.records import OrderReport
-from copydesk_paper.serving.signatures import is_signature
 
 from copydesk_binance.rehearsal.algo import AlgoOrder
+from copydesk_binance.rehearsal.keys import ApiKey, Holder
 from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.parameters import Detail, Wanted
 from copydesk_binance.rehearsal.wire import Json
@@ -19,13 +19,11 @@ KEPT_INCOME = 20_000
 KEPT_AMENDMENTS = 5_000
 
 
-class Account:
+class Account(Holder):
     """One account: its key, its order counts, its algo orders and their details, what it earned."""
 
-    def __init__(self, name: str, key: str, secret: str, orders: OrderCount) -> None:
-        self.name = name
-        self.key = key
-        self.secret = secret.encode()
+    def __init__(self, name: str, api_key: ApiKey, orders: OrderCount) -> None:
+        super().__init__(name, api_key)
         self.alias = hashlib.sha256(name.encode()).hexdigest()[:12]
         self.orders = orders
         self.multi_assets = False
@@ -46,9 +44,3 @@ class Account:
         self.modifying = ""
         """The `modifyId` of the change that is being carried out."""
         self.triggering: tuple[AlgoOrder, OrderReport] | None = None
-
-    def has_signed(self, text: str, signature: str) -> bool:
-        return is_signature(signature, self.secret, text)
-
-    def __repr__(self) -> str:
-        return f"Account({self.name!r})"

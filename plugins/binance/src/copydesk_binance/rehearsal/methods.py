@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from copydesk_binance.rehearsal import rest_accounts, rest_data, rest_market, rest_orders
 from copydesk_binance.rehearsal.account import Account
-from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.rest import TABLE, Call, Rest, Security
+from copydesk_binance.rehearsal.rest import TABLE, Call, Rest
 from copydesk_binance.rehearsal.websocket_api import Method, like
 from copydesk_binance.rehearsal.wire import Json
 
@@ -21,20 +20,6 @@ def _like(method: str, path: str, *, weight: int | None = None) -> Method[Rest, 
 def _cancel_algo(rest: Rest, call: Call) -> Json:
     """Unlike the REST endpoint it answers with the whole order."""
     return rest.venue.cancel_algo(call.account, call.params).reply()
-
-
-def _refuse_logon(rest: Rest, call: Call) -> Json:
-    raise Refusal(-4056, message="Only Ed25519 keys can log on; sign each request with HMAC-SHA256 instead.")
-
-
-def _session_status(rest: Rest, call: Call) -> Json:
-    return {
-        "apiKey": None,
-        "authorizedSince": None,
-        "connectedSince": rest.now_ms(),
-        "returnRateLimits": True,
-        "serverTime": rest.now_ms(),
-    }
 
 
 def _positions_v1(rest: Rest, call: Call) -> list[Json]:
@@ -71,7 +56,4 @@ METHODS: dict[str, Method[Rest, Account]] = {
     "userDataStream.start": _like("POST", "/fapi/v1/listenKey"),
     "userDataStream.ping": _like("PUT", "/fapi/v1/listenKey"),
     "userDataStream.stop": _like("DELETE", "/fapi/v1/listenKey"),
-    "session.logon": Method(_refuse_logon, Security.NONE),
-    "session.status": Method(_session_status, Security.NONE),
-    "session.logout": Method(_session_status, Security.NONE),
 }

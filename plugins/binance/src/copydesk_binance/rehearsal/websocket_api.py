@@ -27,6 +27,7 @@ from copydesk_binance.rehearsal.streams import HEARTBEAT_S
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=plain_number).decode
 MAX_FRAME = 1 << 18
+SESSION_WEIGHT = 2
 Json = dict[str, Any]
 
 
@@ -49,12 +50,14 @@ def like(table: Table[Desk, HolderType], method: str, path: str, *, weight: int 
 
 
 class Connection(Outbox, Generic[HolderType]):
-    """One websocket of the API. `account` is who has logged on to it."""
+    """One websocket of the API. `account` is who has logged on to it, and `authorized_ms` when."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, ip: str) -> None:
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, ip: str, since_ms: int) -> None:
         super().__init__(socket, transport)
         self.ip = ip
+        self.since_ms = since_ms
         self.account: HolderType | None = None
+        self.authorized_ms = 0
 
 
 class WebsocketApi(Generic[Desk, HolderType]):
@@ -66,13 +69,21 @@ class WebsocketApi(Generic[Desk, HolderType]):
         self.path = path
         self.service = service
         self._methods = methods
+        self.session: dict[str, Callable[[Connection[HolderType], Json], Any]] = {
+            "session.logon": self.log_on,
+            "session.status": self.status,
+            "session.logout": self.log_out,
+        }
+        """The methods that concern the connection itself."""
         self._connections: set[Connection[HolderType]] = set()
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Serve one connection until it ends."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME)
         await socket.prepare(request)
-        connection: Connection[HolderType] = Connection(socket, request.transport, request.remote or "")
+        connection: Connection[HolderType] = Connection(
+            socket, request.transport, request.remote or "", self.service.now_ms()
+        )
         self._connections.add(connection)
 
         async def hear(text: str) -> None:
@@ -117,6 +128,9 @@ class WebsocketApi(Generic[Desk, HolderType]):
 
     async def _call(self, name: str, params: Json, connection: Connection[HolderType], limits: list[Json]) -> Any:
         """Carry out one request; fills in `limits`, those that it counts for."""
+        if name in self.session:
+            self.use(SESSION_WEIGHT, connection, limits)
+            return self.session[name](connection, params)
         method = self._methods.get(name)
         if method is None:
             raise self.unknown_method(name)
@@ -140,13 +154,44 @@ class WebsocketApi(Generic[Desk, HolderType]):
 
     def weigh(self, method: Method[Desk, HolderType], connection: Connection[HolderType], limits: list[Json]) -> None:
         """Futures: an order weighs nothing, and its reply shows the limits of orders."""
+        if method.orders:
+            self.service.weights.use(connection.ip, 0)
+        else:
+            self.use(method.weight, connection, limits)
+
+    def use(self, weight: int, connection: Connection[HolderType], limits: list[Json]) -> None:
         weights = self.service.weights
-        used = weights.use(connection.ip, 0 if method.orders else method.weight)
-        if not method.orders:
-            limits.append(weight_limit(weights.limit, used))
+        limits.append(weight_limit(weights.limit, weights.use(connection.ip, weight)))
 
     def count_orders(self, account: HolderType, limits: list[Json]) -> None:
         limits += [weight_limit(-1, -1), *account.orders.rate_limits()]
+
+    # --- sessions ---
+
+    def signed_by(self, connection: Connection[HolderType], params: Json) -> HolderType:
+        return self.service.authenticate_params(Security.SIGNED, params, connection.ip)
+
+    def log_on(self, connection: Connection[HolderType], params: Json) -> Json:
+        """From now on requests without a key are this account's."""
+        account = self.signed_by(connection, params)
+        if not account.may_log_on:
+            raise Refusal(-4056, message="Only Ed25519 keys can log on: HMAC_SHA256 and RSA API keys are not supported.")
+        connection.account, connection.authorized_ms = account, self.service.now_ms()
+        return self.status(connection, params)
+
+    def status(self, connection: Connection[HolderType], params: Json) -> Json:
+        account = connection.account
+        return {
+            "apiKey": account.key if account else None,
+            "authorizedSince": connection.authorized_ms if account else None,
+            "connectedSince": connection.since_ms,
+            "returnRateLimits": True,
+            "serverTime": self.service.now_ms(),
+        }
+
+    def log_out(self, connection: Connection[HolderType], params: Json) -> Json:
+        connection.account = None
+        return self.status(connection, params)
 
     def drop_all(self) -> None:
         for connection in tuple(self._connections):

@@ -19,16 +19,16 @@ from copydesk_paper.market import open_market
 from copydesk_paper.serving.control import Control
 from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.misbehaviour import Misbehaviour
-from copydesk_paper.serving.running import Running, check_keys, now_ms, read_options
-from copydesk_paper.serving.signatures import KeyMaker
+from copydesk_paper.serving.running import Running, now_ms, read_options
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal.answers import ANSWERS
+from copydesk_binance.rehearsal.keys import PER_ACCOUNT, make_keys
 from copydesk_binance.rehearsal.limits import OrderCount, OrderLimit, RequestWeight
 from copydesk_binance.rehearsal.server import Server
 from copydesk_binance.rehearsal.service import Service
 from copydesk_binance.rehearsal.spot import wire
-from copydesk_binance.rehearsal.spot.account import Account, read_public_key
+from copydesk_binance.rehearsal.spot.account import Account
 from copydesk_binance.rehearsal.spot.api import API_PATH, SpotApi
 from copydesk_binance.rehearsal.spot.codes import SPOT
 from copydesk_binance.rehearsal.spot.desk import Desk
@@ -42,7 +42,7 @@ __all__ = ["Rehearsal", "start"]
 
 HOSTS = ("api.binance.com", "stream.binance.com", "ws-api.binance.com", "localhost")
 """The venue's real host names, under which it is there too with `tls`."""
-PER_ACCOUNT = ("key", "secret", "public-key")
+FIRST_UID = 350_000_000
 Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -113,18 +113,10 @@ class Rehearsal:
         return order if account is None else replace(order, client_id=wire.client_id(account, order))
 
     def _open_accounts(self, given: Mapping[str, Mapping[str, str]]) -> None:
-        maker = KeyMaker(self._options.key_seed)
-        keys = {name: given[name].get("key") or maker.hexadecimal(64, name, "key") for name in given}
-        check_keys(keys)
+        keys = make_keys(self._settings.accounts, given, self._options.key_seed)
         for number, (name, cash) in enumerate(self._settings.accounts.items(), start=1):
-            public = given[name].get("public-key")
-            if public and "secret" in given[name]:
-                raise UsageError(f"account {name} has a secret.{name} or a public-key.{name}, not both")
-            secret = given[name].get("secret") or maker.hexadecimal(64, name, "secret")
             self.exchange.open_account(name, cash)
-            orders = OrderCount(self._orders, now_ms)
-            key = read_public_key(public) if public else None
-            self.desk.add(Account(name, keys[name], secret, orders, 350_000_000 + number, key))
+            self.desk.add(Account(name, keys[name], OrderCount(self._orders, now_ms), FIRST_UID + number))
 
     async def start(self) -> None:
         """Open the port. Raises `UsageError` where the port is not free."""
@@ -140,8 +132,7 @@ class Rehearsal:
 
     def _accounts(self) -> Iterator[RehearsedAccount]:
         for account in self.desk.accounts.values():
-            secrets = {"key": account.key} | ({} if account.public_key else {"secret": account.secret.decode()})
-            yield RehearsedAccount(name=account.name, options={}, secrets=secrets)
+            yield RehearsedAccount(name=account.name, options={}, secrets=account.api_key.secrets)
 
     async def stop(self) -> None:
         """Close every connection and end. May be called twice."""

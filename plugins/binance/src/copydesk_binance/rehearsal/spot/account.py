@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from decimal import Decimal
-from pathlib import Path
 
-from copydesk.errors import UsageError
 from copydesk.model import ZERO, Order, Record
-from copydesk_paper.serving.signatures import is_signature
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from copydesk_binance.rehearsal.keys import ApiKey, Holder
 from copydesk_binance.rehearsal.limits import OrderCount
 from copydesk_binance.rehearsal.spot.order_list import OrderList
 
 KEPT_UNPLACED = 5_000
-PublicKey = ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 class Detail(Record):
@@ -40,19 +32,11 @@ class Detail(Record):
     spent: Decimal = ZERO
 
 
-class Account:
-    """One account: its key, its order counts, its orders' details, its order lists, its amendments.
+class Account(Holder):
+    """One account: its key, its order counts, its orders' details, its order lists, its amendments."""
 
-    With a `public_key` (Ed25519 or RSA) signatures are made with the private one, else with the secret.
-    """
-
-    def __init__(
-        self, name: str, key: str, secret: str, orders: OrderCount, uid: int, public_key: PublicKey | None = None
-    ) -> None:
-        self.name = name
-        self.key = key
-        self.secret = secret.encode()
-        self.public_key = public_key
+    def __init__(self, name: str, api_key: ApiKey, orders: OrderCount, uid: int) -> None:
+        super().__init__(name, api_key)
         self.orders = orders
         self.uid = uid
         self.details: dict[str, Detail] = {}
@@ -68,39 +52,7 @@ class Account:
         """What there was of each asset when something was last told."""
         self.updated_ms = 0
 
-    @property
-    def may_log_on(self) -> bool:
-        """Only Ed25519 keys can."""
-        return isinstance(self.public_key, ed25519.Ed25519PublicKey)
-
     def keep_unplaced(self, order: Order) -> None:
         self.unplaced[order.venue_id] = order
         if len(self.unplaced) > KEPT_UNPLACED:
             del self.unplaced[next(iter(self.unplaced))]
-
-    def has_signed(self, text: str, signature: str) -> bool:
-        if self.public_key is None:
-            return is_signature(signature, self.secret, text)
-        try:
-            raw = base64.b64decode(signature, validate=True)
-            if isinstance(self.public_key, ed25519.Ed25519PublicKey):
-                self.public_key.verify(raw, text.encode())
-            else:
-                self.public_key.verify(raw, text.encode(), padding.PKCS1v15(), SHA256())
-        except (InvalidSignature, ValueError):
-            return False
-        return True
-
-    def __repr__(self) -> str:
-        return f"Account({self.name!r})"
-
-
-def read_public_key(path: str) -> PublicKey:
-    """The Ed25519 or RSA public key in a PEM file. Raises `UsageError`."""
-    try:
-        key = load_pem_public_key(Path(path).expanduser().read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a public key in PEM form: {error}") from None
-    if not isinstance(key, ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
-        raise UsageError(f"{path} holds a key of another kind: Binance takes Ed25519 and RSA keys")
-    return key

@@ -5,18 +5,13 @@ Source: https://developers.binance.com/docs/binance-spot-api-docs/websocket-api
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 from copydesk_paper.serving.faults import Faults
 from copydesk_paper.serving.outbox import Delivery
 
 from copydesk_binance.rehearsal import websocket_api
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.limits import weight_limit
 from copydesk_binance.rehearsal.parameters import Params
-from copydesk_binance.rehearsal.routing import Security
 from copydesk_binance.rehearsal.service import Service
 from copydesk_binance.rehearsal.spot import rest_account, rest_market, rest_orders
 from copydesk_binance.rehearsal.spot.account import Account
@@ -27,7 +22,6 @@ from copydesk_binance.rehearsal.wire import Json
 API_PATH = "/ws-api/v3"
 ENDPOINTS = (rest_account, rest_market, rest_orders)
 """The modules that fill the table of REST endpoints."""
-SESSION_WEIGHT = 2
 MAX_SUBSCRIPTIONS = 1_000
 _encode = msgspec.json.Encoder().encode
 Connection = websocket_api.Connection[Account]
@@ -86,11 +80,9 @@ METHODS: dict[str, Method[Rest, Account]] = {
 
 
 class _State:
-    """What one connection has beyond its requests: when it began, who logged on when, what it listens to."""
+    """What one connection listens to."""
 
-    def __init__(self, now_ms: int) -> None:
-        self.since_ms = now_ms
-        self.authorized_ms = 0
+    def __init__(self) -> None:
         self.subscriptions: dict[int, Account] = {}
         self.by_logon: int | None = None
         self.next_id = 0
@@ -103,10 +95,7 @@ class SpotApi(WebsocketApi[Rest, Account]):
         super().__init__(API_PATH, service, METHODS)
         self._delivery: Delivery[Connection] = Delivery(faults)
         self._states: dict[Connection, _State] = {}
-        self._session: dict[str, Callable[[Connection, Json], Any]] = {
-            "session.logon": self._log_on,
-            "session.status": self._status,
-            "session.logout": self._log_out,
+        self.session |= {
             "session.subscriptions": self._subscriptions,
             "userDataStream.subscribe": self._subscribe,
             "userDataStream.subscribe.signature": self._subscribe_signed,
@@ -131,21 +120,10 @@ class SpotApi(WebsocketApi[Rest, Account]):
         subscribed = (owner for state in self._states.values() for owner in state.subscriptions.values())
         return sum(owner.name == account for owner in subscribed)
 
-    # --- requests ---
-
-    async def _call(self, name: str, params: Json, connection: Connection, limits: list[Json]) -> Any:
-        act = self._session.get(name)
-        if act is None:
-            return await super()._call(name, params, connection, limits)
-        self._weigh(SESSION_WEIGHT, connection, limits)
-        return act(connection, params)
+    # --- what requests cost ---
 
     def weigh(self, method: Method[Rest, Account], connection: Connection, limits: list[Json]) -> None:
-        self._weigh(method.weight, connection, limits)
-
-    def _weigh(self, weight: int, connection: Connection, limits: list[Json]) -> None:
-        weights = self.service.weights
-        limits.append(weight_limit(weights.limit, weights.use(connection.ip, weight)))
+        self.use(method.weight, connection, limits)
 
     def count_orders(self, account: Account, limits: list[Json]) -> None:
         limits[:0] = account.orders.rate_limits()
@@ -155,38 +133,18 @@ class SpotApi(WebsocketApi[Rest, Account]):
     def _state(self, connection: Connection) -> _State:
         state = self._states.get(connection)
         if state is None:
-            state = self._states[connection] = _State(self.service.now_ms())
+            state = self._states[connection] = _State()
         return state
 
-    def _signed_by(self, connection: Connection, params: Json) -> Account:
-        return self.service.authenticate_params(Security.SIGNED, params, connection.ip)
+    def status(self, connection: Connection, params: Json) -> Json:
+        return super().status(connection, params) | {"userDataStream": bool(self._state(connection).subscriptions)}
 
-    def _log_on(self, connection: Connection, params: Json) -> Json:
-        account = self._signed_by(connection, params)
-        if not account.may_log_on:
-            raise Refusal(-4056, message="HMAC_SHA256 API key is not supported.")
-        connection.account = account
-        self._state(connection).authorized_ms = self.service.now_ms()
-        return self._status(connection, params)
-
-    def _status(self, connection: Connection, params: Json) -> Json:
-        state, account = self._state(connection), connection.account
-        return {
-            "apiKey": account.key if account else None,
-            "authorizedSince": state.authorized_ms if account else None,
-            "connectedSince": state.since_ms,
-            "returnRateLimits": True,
-            "serverTime": self.service.now_ms(),
-            "userDataStream": bool(state.subscriptions),
-        }
-
-    def _log_out(self, connection: Connection, params: Json) -> Json:
+    def log_out(self, connection: Connection, params: Json) -> Json:
         """Ends the subscription of the session; those by signature stay."""
-        connection.account = None
         state = self._state(connection)
         if state.by_logon is not None:
             self._end(connection, state, state.by_logon)
-        return self._status(connection, params)
+        return super().log_out(connection, params)
 
     def _subscriptions(self, connection: Connection, params: Json) -> list[Json]:
         return [{"subscriptionId": number} for number in self._state(connection).subscriptions]
@@ -199,7 +157,7 @@ class SpotApi(WebsocketApi[Rest, Account]):
         return reply
 
     def _subscribe_signed(self, connection: Connection, params: Json) -> Json:
-        return self._listen(connection, self._signed_by(connection, params))
+        return self._listen(connection, self.signed_by(connection, params))
 
     def _listen(self, connection: Connection, account: Account) -> Json:
         state = self._state(connection)
