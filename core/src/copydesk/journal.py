@@ -31,6 +31,8 @@ CHECKPOINT_ROWS = 1_000
 LOG_BYTES = 8 << 20  # what is kept of the write-ahead log when it begins anew
 MAX_LOG_BYTES = 64 << 20
 MAX_BUFFERED = 100_000
+WAIT_MS = 15_000  # how long a row may wait for the disk while the log is moved into the database
+YIELD_MS = 50  # how long moving it may keep rows waiting for those who read: far below WAIT_MS
 _PAGE_ROWS = 500
 
 _LAYOUT_SQL = f"""
@@ -85,7 +87,7 @@ class Journal:
         if read_only and not path.exists():
             raise JournalError(f"there is no journal at {path}: it is made when an engine first runs on this data folder")
         try:
-            connection = _connect(path)
+            connection = _connect(path, WAIT_MS)
             _check_layout(path, connection, create=not read_only)
             connection.pragma("synchronous", "FULL" if durability == "fsync" else "NORMAL")
             if read_only:
@@ -256,7 +258,7 @@ class _Syncer:
         self._unsynced = self._in_log = 0
         self._failure = ""
         self._stopping = threading.Event()
-        self._connection = _connect(path)
+        self._connection = _connect(path, YIELD_MS)
         self._connection.pragma("synchronous", "NORMAL")
         # SQLite keeps no lock on the log file itself, so that a descriptor of our own on it is safe.
         self._log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -299,18 +301,18 @@ class _Syncer:
         """Move the log into the database, so that the next commit begins it anew.
 
         Passively, which holds nobody up, but never comes to the end while rows keep coming. So, where the log has become
-        long, by keeping the committing thread waiting for the little that is then left.
+        long, by keeping the committing thread waiting for the little that is then left, and for a moment for who reads.
         """
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._in_log = 0
-        if os.fstat(self._log).st_size > MAX_LOG_BYTES:
-            with contextlib.suppress(apsw.BusyError):  # somebody writes or reads just now: next time
+        with contextlib.suppress(apsw.BusyError):  # somebody writes, reads or moves it just now: next time
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if os.fstat(self._log).st_size > MAX_LOG_BYTES:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
 
 
-def _connect(path: Path) -> apsw.Connection:
+def _connect(path: Path, wait_ms: int) -> apsw.Connection:
     connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(2_000)
+    connection.set_busy_timeout(wait_ms)
     return connection
 
 

@@ -329,3 +329,37 @@ def test_the_log_does_not_grow_for_ever_while_rows_keep_coming(tmp_path: Path, m
             journal.commit()
             sizes.append(log.stat().st_size)
         assert journal.verify() == len(sizes) - 1
+
+
+def test_rows_are_written_while_somebody_keeps_reading_and_the_log_cannot_begin_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "CHECKPOINT_ROWS": 100,
+        "MAX_LOG_BYTES": 100_000,
+        "LOG_BYTES": 100_000,
+        "SYNC_SECONDS": 0.001,
+    }.items():
+        monkeypatch.setattr(f"copydesk.journal.{name}", value)
+    path = tmp_path / "journal.db"
+    log = Path(f"{path}-wal")
+    with Journal.open(path) as journal:
+
+        def write() -> int:
+            journal.append("input", b"x" * 1000, at_ns=1)
+            journal.commit()
+            return log.stat().st_size
+
+        write()
+        reader = apsw.Connection(str(path))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM journal").fetchall()
+        kept = [write() for _ in range(1_000)]
+        assert kept == sorted(kept), "the log was begun anew beneath a reader"
+        reader.close()
+        for _ in range(100_000):
+            if write() < kept[-1]:
+                break
+        else:
+            pytest.fail("the log was not begun anew after the reader had gone")
+        assert journal.verify() == journal.head[0]
