@@ -1,4 +1,6 @@
-"""What all tests share: engines that they start hold their leases in a folder of this run, not of whoever runs it."""
+"""What all tests share: the engines that they start hold their leases in a folder of this run, not of whoever runs it, and
+how long a property takes to be shown proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+settings.register_profile("copydesk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("copydesk")
 RUNTIME_VARIABLE = "COPYDESK_RUNTIME"
 
 

@@ -263,7 +263,7 @@ def test_the_digest_moves_with_what_would_be_sent_and_not_with_time():
 moves = st.lists(st.tuples(st.sampled_from(list(Side)), st.integers(1, 9)), max_size=4)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     policy=st.sampled_from(["ignore", "adopt", "copy_now", "copy_if_better"]),
     ratio=st.sampled_from(["0.5", "1", "3", "-1", "0.33"]),

@@ -335,7 +335,7 @@ SPOT_READERS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated(SPOT))
 def test_a_spoilt_payload_of_spot_is_read_or_refused(payload: Any) -> None:
     for reader in SPOT_READERS:
@@ -343,13 +343,13 @@ def test_a_spoilt_payload_of_spot_is_read_or_refused(payload: Any) -> None:
             reader(payload)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated(OWN))
 def test_a_spoilt_payload_is_read_or_refused(payload: Any) -> None:
     reads_or_refuses(payload)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_odd)
 def test_nonsense_is_refused(payload: Any) -> None:
     reads_or_refuses(payload)
@@ -365,7 +365,7 @@ RECORDED = recorded()
 
 
 @pytest.mark.skipif(not RECORDED, reason=f"no recorded payloads at {SAMPLES}")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mutated(RECORDED or ({},)))
 def test_a_spoilt_recorded_payload_is_read_or_refused(payload: Any) -> None:
     reads_or_refuses(payload)

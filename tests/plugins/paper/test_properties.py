@@ -90,7 +90,7 @@ def trades_of(bench):
     return [r for r in bench.reports if isinstance(r, OrderReport) and r.execution is Execution.TRADE]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS)
 def test_positions_and_cash_are_the_sum_of_the_fills(new_bench, steps):
     bench = new_bench()
@@ -108,7 +108,7 @@ def test_positions_and_cash_are_the_sum_of_the_fills(new_bench, steps):
         assert balance.cash == 10_000 + realised - fees
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS)
 def test_what_one_user_trades_with_another_is_equal_on_both_sides(new_bench, steps):
     bench = new_bench()
@@ -126,7 +126,7 @@ def test_what_one_user_trades_with_another_is_equal_on_both_sides(new_bench, ste
             assert one.account != other.account
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS)
 def test_orders_fill_no_more_than_they_ask_and_at_no_worse_price(new_bench, steps):
     bench = new_bench()
@@ -149,7 +149,7 @@ def test_orders_fill_no_more_than_they_ask_and_at_no_worse_price(new_bench, step
             assert order.status is not OrderStatus.FILLED or order.filled == order.terms.quantity
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS)
 def test_reports_tell_each_order_s_life_in_order(new_bench, steps):
     bench = new_bench()
@@ -174,7 +174,7 @@ def test_reports_tell_each_order_s_life_in_order(new_bench, steps):
             assert last[name, order.venue_id] == order
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_same_inputs_same_reports(new_bench, steps):
     one, two = new_bench(), new_bench()
@@ -183,7 +183,7 @@ def test_same_inputs_same_reports(new_bench, steps):
     assert to_json(one.reports) == to_json(two.reports)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(ACCOUNTS, SIDES, st.integers(1, 20), PRICES), max_size=25))
 def test_inverse_money_is_conserved_too(new_bench, steps):
     bench = new_bench()
@@ -216,7 +216,7 @@ HEDGED = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HEDGED)
 def test_the_sides_of_a_hedge_never_turn(new_bench, steps):
     bench = new_bench(hedge=True)
@@ -243,7 +243,7 @@ CRASHES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(CRASHES)
 def test_liquidations_keep_the_money_straight(new_bench, steps):
     """Small accounts, high leverage, wild prices: whoever is exhausted is closed, and the insurance fund gives."""
