@@ -33,7 +33,7 @@ demo: setup ## a rehearsal venue, a parent, three children, a bot, and the panel
 	$(RUN) copydesk demo
 
 test: setup ## all tests
-	$(RUN) pytest -n 2 --dist loadgroup
+	$(RUN) python tests/gate.py -n 2 --dist loadgroup
 
 check: lint ## format, lint, types and the tests of what is pure: before every commit
 	$(RUN) pytest -q -n 2 -m "not slow and not browser" tests/core
