@@ -108,6 +108,7 @@ class Engine:
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._fed_ns = 0
         self.boot: BootWatch | None = None
         self._leases = Leases(store.folder)
         self._settings: dict[str, ConnectionSettings] = {}
@@ -152,6 +153,10 @@ class Engine:
         self.chronicle.say("info", "engine", "copydesk stopped")
         self._journal.append("engine", to_json({"event": "stop"}), at_ns=time.time_ns())
         self._journal.commit()
+
+    def quiet_ns(self) -> int:
+        """For how long nothing has come in."""
+        return time.perf_counter_ns() - self._fed_ns
 
     async def failure(self) -> None:
         """Return never, unless the engine cannot go on; then raise why."""
@@ -260,6 +265,7 @@ class Engine:
         if self._stopping:
             return False
         decoded_ns = time.perf_counter_ns()
+        self._fed_ns = decoded_ns
         marks = Marks(received_ns or decoded_ns, decoded_ns)
         try:
             account = getattr(given, "account", "")

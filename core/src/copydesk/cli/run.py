@@ -42,6 +42,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     from copydesk.engine import Engine
     from copydesk.journal import Journal
     from copydesk.livedesk import LiveDesk
+    from copydesk.tidying import Tidy
     from copydesk.view import ConnectionState
 
     os.umask(0o077)  # journal, log and locks are this user's alone
@@ -59,6 +60,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         engine = Engine(config, store, journal, sealed)
         stack.push_async_callback(engine.stop)
         await engine.start()
+        stack.enter_context(Tidy(engine.quiet_ns, lambda: engine.boot is not None and engine.boot.is_over))
         token = secrets.token_urlsafe(32)
         desk = LiveDesk(engine, config, store)
         desk.start()

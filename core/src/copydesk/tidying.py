@@ -1,0 +1,56 @@
+"""Garbage is collected between events, not within one: a full collection takes longer than a hundred copies.
+
+Python collects whenever so many objects were made, thus most likely while copies are made. Here that is switched off for
+the process and done when nothing has come in for some milliseconds; what is there once the accounts are read stays, and is
+not walked any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+LOOK_S = 0.05
+QUIET_NS = 5_000_000
+YOUNG = 5_000
+"""So many new objects are worth a look at the young ones; ten times that many are not waited with any longer."""
+WHOLE_S = 300.0
+
+
+class Tidy:
+    """While it is open. `quiet_ns` tells for how long nothing has come in, `settled` whether all that stays is there."""
+
+    def __init__(self, quiet_ns: Callable[[], int], settled: Callable[[], bool]) -> None:
+        self._quiet_ns = quiet_ns
+        self._settled = settled
+        self._frozen = False
+        self._whole_at = time.monotonic() + WHOLE_S
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        gc.disable()
+        self._look()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        gc.unfreeze()
+        gc.enable()
+
+    def _look(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        made, quiet = gc.get_count()[0], self._quiet_ns() >= QUIET_NS
+        if quiet and not self._frozen and self._settled():
+            self._frozen = True
+            gc.collect()
+            gc.freeze()
+        elif quiet and time.monotonic() >= self._whole_at:
+            self._whole_at = time.monotonic() + WHOLE_S
+            gc.collect()
+        elif made >= (YOUNG if quiet else 10 * YOUNG):
+            gc.collect(1)
