@@ -295,7 +295,12 @@ class GeneratorDesk:
     def connections(self) -> tuple[ConnectionView, ...]:
         return tuple(
             ConnectionView(
-                name=view.connection, kind=view.kind, title=view.title, state=view.state, rehearsal=view.rehearsal
+                name=view.connection,
+                kind=view.kind,
+                title=view.title,
+                state=view.state,
+                rehearsal=view.rehearsal,
+                permissions=("orders", "withdraw") if view.connection == "desk" else ("orders", "withdraw (read)"),
             )
             for view in self.account_views()
         )

@@ -124,6 +124,15 @@ async def test_delete_tells_what_becomes_of_the_children_and_the_kill_switch_wan
     await expect(page.locator(".status.working")).to_have_count(0)
 
 
+async def test_a_key_that_may_withdraw_is_warned_of(stack: Stack, page: Page) -> None:
+    await page.goto(stack.url)
+    await page.get_by_role("button", name="Connections").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.locator("[data-connection=desk] .link-message")).to_contain_text("may WITHDRAW")
+    await expect(dialog.locator("[data-connection=main]")).to_contain_text("withdraw (read)")
+    await expect(dialog.locator(".link-message.danger")).to_have_count(1)
+
+
 async def test_the_ticket_is_there_only_on_rehearsal_connections(stack: Stack, page: Page) -> None:
     await page.goto(stack.url)
     for name, parent, child in (("Practice", "main", "eval-1"), ("Real", "desk", "desk-2")):

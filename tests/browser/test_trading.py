@@ -60,6 +60,35 @@ async def test_what_is_missing_is_shown_with_its_cause_and_copied_on_demand(pape
         await expect(page.locator(f".drift-row[data-child={child}] .d-attributed")).to_have_text("0")
 
 
+async def test_a_child_is_held_to_closing_until_a_time_and_let_go_again(paper_stack: Stack, page: Page) -> None:
+    await ready(page, paper_stack)
+    await start_bot(page, "Mirror")
+    dialog = page.get_by_role("dialog")
+
+    async def decide(state: str, *, until: str, why: str) -> None:
+        await page.get_by_role("button", name="Settings of Mirror").click()
+        await dialog.get_by_role("tab", name="What may be traded").click()
+        await dialog.get_by_label("On which child").select_option("child1")
+        await dialog.get_by_label("It may trade").select_option(state)
+        await dialog.get_by_label("Until", exact=True).select_option(until)
+        await dialog.get_by_label("Why").fill(why)
+        await dialog.get_by_role("button", name="Set now").click()
+        await expect(dialog.locator(".limit-row[data-child=child1]")).to_have_attribute("data-state", state)
+        await expect(dialog.locator(".limit-row[data-child=child2]")).to_have_attribute("data-state", "all")
+
+    await decide("close_only", until="1", why="news at two")
+    row = dialog.locator(".limit-row[data-child=child1]")
+    await expect(row).to_contain_text("panelnews at two")
+    await expect(row.locator(".l-until")).to_have_text(re.compile(r"\d\d:\d\d$"))
+    await page.keyboard.press("Escape")
+    await buy(page, "2")
+    await page.get_by_role("tab", name="Positions").click()
+    drift = page.locator(".drift-row[data-child=child1]")
+    await expect(page.locator(".drift-row[data-child=child2]")).to_have_attribute("data-state", "even")
+    await expect(drift.locator(".d-attributed")).to_have_text("0")
+    await decide("all", until="good", why="")
+
+
 async def test_a_plan_that_moved_is_refused_and_shown_again(paper_stack: Stack, page: Page, watched: Watched) -> None:
     watched.allowed = ("409",)
     await ready(page, paper_stack)

@@ -67,6 +67,7 @@ async def test_a_session_knows_instruments_accounts_and_that_it_is_a_rehearsal(r
     assert session.accounts == ("",)
     assert session.rehearsal
     assert not session.hedge_mode
+    assert session.permissions == ("read", "futures trading")
 
 
 async def test_sessions_share_markets_pool_and_clock(rig: Rig) -> None:

@@ -97,6 +97,12 @@ def test_the_day_of_a_client_id_is_utc() -> None:
     assert translate.cid_date(midnight) == "2026-11-23"
 
 
+async def test_what_the_key_may_do_is_told(session: Session) -> None:
+    assert session.permissions == ("account", "funding (read)", "history (read)", "orders", "positions", "wallets")
+    told = [["withdraw", 1, 0], ["ui_withdraw", 0, 1]]
+    assert translate.permissions(told) == ("withdraw (read)", "ui_withdraw")
+
+
 @pytest.mark.parametrize("returns_meta", [True, False])
 async def test_an_order_is_found_by_its_client_id_alone(rehearsal: Rehearsal, session: Session, returns_meta: bool) -> None:
     placed = await session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL)))

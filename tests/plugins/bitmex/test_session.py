@@ -18,7 +18,7 @@ from copydesk.model import (
     Side,
     Terms,
 )
-from copydesk_bitmex import plugin
+from copydesk_bitmex import plugin, translate
 from copydesk_bitmex.rehearsal import Rehearsal, start
 from copydesk_bitmex.session import Session, connect
 from copydesk_bitmex.tables import Table
@@ -51,6 +51,11 @@ async def test_without_an_address_the_venue_is_closed() -> None:
         await plugin.connect(ConnectionSettings(name="main", kind="bitmex", secrets=secrets))
     (kind,) = plugin.describe().kinds
     assert kind.closed_on == "2026-09-23"
+
+
+async def test_what_the_key_may_do_is_told(session: Session) -> None:
+    assert session.permissions == ("read", "order")
+    assert translate.permissions([{"id": "another", "permissions": ["withdraw"]}], "mine") is None
 
 
 async def test_tether_and_bitcoin_are_one_balance(session: Session) -> None:

@@ -85,6 +85,9 @@ export const api = {
   kill: async (order) => (await send("POST", "/kill", order)).data,
   /** @param {number} seq */
   story: async (seq) => (await send("GET", `/story${query({ seq })}`)).data,
+  limits: async () => (await send("GET", "/limits")).data,
+  /** @param {string} key @param {{state: string, reason: string, actor: string, until_ns: number}} change */
+  setLimit: async (key, change) => (await send("PUT", `${account(key)}/limits`, change)).data,
   connections: async () => (await send("GET", "/connections")).data,
   /** @param {string} name */
   reconnect: (name) => send("POST", `/connections/${encodeURIComponent(name)}/reconnect`),

@@ -16,7 +16,7 @@ const SKEWED_MS = 1000;
 export const isWell = (connection) => connection.state === "connected" && !mayWithdraw(connection);
 
 /** @param {ConnectionView} connection */
-const mayWithdraw = (connection) => (connection.permissions ?? []).some((permission) => /withdraw/i.test(permission));
+const mayWithdraw = (connection) => (connection.permissions ?? []).some((permission) => /withdraw/i.test(permission) && !permission.endsWith("(read)"));
 
 export function connectionsDialog() {
   return showDialog(text.connections.title, (close) => {

@@ -66,6 +66,11 @@ export function fullTime(ns) {
   return new Date(ns / 1e6).toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
 }
 
+const minute = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** Day and minute, in the user's zone. @param {number} ns nanoseconds since the epoch */
+export const minuteOf = (ns) => minute.format(ns / 1e6);
+
 /** `now`, `12 s`, `3 min`, `2 h`, `4 d`. @param {number} ns how long, in nanoseconds */
 export function duration(ns) {
   const seconds = Math.max(0, ns / 1e9);

@@ -10,10 +10,11 @@ import { changes, policies } from "./policies.js";
 import { PolicyForm } from "./policyform.js";
 import { PreviewBox } from "./preview.js";
 import { text } from "./text.js";
+import { TradingForm } from "./trading.js";
 
 /** @typedef {import("./types.js").BotSettings} BotSettings */
 
-const PAGES = /** @type {const} */ (["accounts", "bot", "children"]);
+const PAGES = /** @type {const} */ (["accounts", "bot", "children", "trading"]);
 const SHOWN_CHANGES = 6;
 
 /** @param {import("./store.js").Store} store @param {(name: string) => void} created */
@@ -56,6 +57,7 @@ class SettingsForm {
     this.child = h("select", { name: "policies-of", "aria-label": text.settings.whose, on: { change: () => this.chooseChild(this.child.value) } });
     this.botPolicies = new PolicyForm(all, "bot", () => [this.bot], () => (this.isNew ? [] : [before]), () => this.changed());
     this.childPolicies = new PolicyForm(all, "child", () => this.chosenChildren(), () => this.chosenBefore(), () => this.changed());
+    this.trading = new TradingForm(before.children.map((child) => child.account));
     this.tabs = PAGES.map((page) => h("button", { type: "button", role: "tab", id: `tab-${page}`, "aria-controls": `page-${page}`, on: {
       click: () => this.open(page), keydown: (/** @type {KeyboardEvent} */ event) => this.arrow(event) } }, text.settings.pages[page]));
     this.pages = PAGES.map((page) => h("div", { class: "page", role: "tabpanel", id: `page-${page}`, "aria-labelledby": `tab-${page}`, tabindex: "0" }, ...this.content(page)));
@@ -67,6 +69,7 @@ class SettingsForm {
       h("div", { class: "tabs", role: "tablist" }, ...this.tabs), h("div", { class: "pages" }, ...this.pages),
       h("div", { class: "outcome" }, this.list, working ? h("p", { class: "hint" }, text.bot.workingHint) : null, this.error),
       h("div", { class: "buttons" }, h("button", { type: "button", on: { click: close } }, text.dialog.cancel), this.submit));
+    this.tabs[PAGES.indexOf("trading")].hidden = this.isNew; // there is nothing to hold back yet
     this.open("accounts");
     this.changed();
   }
@@ -79,6 +82,7 @@ class SettingsForm {
   content(page) {
     if (page === "accounts") return [this.accounts.element, this.preview.element];
     if (page === "bot") return [this.botPolicies.element];
+    if (page === "trading") return [this.trading.element];
     return [h("label", { class: "whose" }, text.settings.whose, this.child), this.childPolicies.element];
   }
 
@@ -90,15 +94,17 @@ class SettingsForm {
       this.pages[index].hidden = name !== page;
     });
     if (page === "children") this.offerChildren();
+    if (page === "trading") void this.trading.show();
   }
 
   /** @param {KeyboardEvent} event */
   arrow(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const index = (this.tabs.indexOf(/** @type {any} */ (event.target)) + step + PAGES.length) % PAGES.length;
-    this.open(PAGES[index]);
-    this.tabs[index].focus();
+    const shown = this.tabs.filter((tab) => !tab.hidden);
+    const tab = shown[(shown.indexOf(/** @type {any} */ (event.target)) + step + shown.length) % shown.length];
+    this.open(PAGES[this.tabs.indexOf(tab)]);
+    tab.focus();
   }
 
   offerChildren() {

@@ -169,6 +169,26 @@ def market_event(event: Payload) -> PriceEvent | Quote | None:
     return None
 
 
+PERMISSIONS = {
+    "enableReading": "read",
+    "enableSpotAndMarginTrading": "spot and margin trading",
+    "enableMargin": "margin loans",
+    "enableFutures": "futures trading",
+    "enablePortfolioMarginTrading": "portfolio margin trading",
+    "enableVanillaOptions": "options trading",
+    "enableFixApiTrade": "FIX trading",
+    "enableInternalTransfer": "transfer between accounts",
+    "permitsUniversalTransfer": "universal transfer",
+    "enableWithdrawals": "withdraw",
+}
+
+
+def permissions(body: Any) -> tuple[str, ...]:
+    """What a key may do, as `GET account/apiRestrictions` tells it."""
+    told = object_of(body, "what a key may do")
+    return tuple(words for name, words in PERMISSIONS.items() if told.get(name) is True)
+
+
 def text(value: Decimal) -> str:
     """A number as the venue wants it: all its digits, no exponent."""
     return format(value, "f")

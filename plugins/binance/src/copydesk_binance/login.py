@@ -97,6 +97,14 @@ class Login(session.Session[VenueType], ABC):
             self.raise_for(reply, f"GET {path}")
         return reply.body
 
+    async def read_permissions(self) -> tuple[str, ...]:
+        """Of the wallet service, which answers at the spot service's address. Weight 1."""
+        what = "account/apiRestrictions"
+        reply = read_answer(await self.venue.send(self._signing.sign("GET", what, ["sapi"], {})))
+        if not reply.is_fine:
+            raise_for(reply, f"GET {what}", self.venue.now_ms())
+        return fields.permissions(reply.body)
+
     def raise_for(self, reply: Reply, what: str) -> NoReturn:
         raise_for(reply, what, self.venue.now_ms())
 

@@ -66,6 +66,7 @@ class Venue(BinanceVenue):
         "fapiPrivateV2": "/fapi/v2",
         "fapiPrivateV3": "/fapi/v3",
         "fapiData": "/futures/data",
+        "sapi": "/sapi/v1",
     }
 
     def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
@@ -114,7 +115,7 @@ class SpotVenue(BinanceVenue):
     host = "api.binance.com"
     options = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
     public_api = "public"
-    paths = {"public": "/api/v3", "private": "/api/v3", "v1": "/api/v1"}
+    paths = {"public": "/api/v3", "private": "/api/v3", "v1": "/api/v1", "sapi": "/sapi/v1"}
 
     def point_streams(self, ws_url: str) -> None:
         base = ws_url.removesuffix("/ws")

@@ -387,6 +387,9 @@ class Session(session.Session[Venue]):
         """Check the key and learn what the account has. Raises `AuthFailed` or `NotReady`."""
         await self.read_wallets()
 
+    async def read_permissions(self) -> tuple[str, ...]:
+        return translate.permissions(await self.read("r/permissions"))
+
     async def read_wallets(self) -> None:
         """Read all wallets. Raises as `read` does."""
         self.wallets = {}

@@ -525,3 +525,9 @@ def update_params(venue_id: str, before: Terms, after: Terms) -> Params:
     if flags:
         params["flags"] = flags
     return params
+
+
+def permissions(told: list[Row]) -> tuple[str, ...]:
+    """What a key may do, as `r/permissions` tells it in rows of (scope, read, write): `orders`, `history (read)`."""
+    found = [(str(row[0]), row[1], row[2]) for row in told if len(row) > 2]
+    return tuple(scope if write else f"{scope} (read)" for scope, read, write in found if read or write)

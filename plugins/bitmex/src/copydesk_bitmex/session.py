@@ -209,6 +209,11 @@ class Session(session.Session[Venue]):
         """Check the key and learn what the account has. Raises `AuthFailed` or `NotReady`."""
         await self.read_margins()
 
+    async def read_permissions(self) -> tuple[str, ...] | None:
+        """BitMEX lists all keys of the account by their ids, so this one answer may carry the key."""
+        reply = await self.venue.send("GET", "/apiKey", signer=self.signer)
+        return translate.permissions(reply.body, self.signer.key) if reply.is_fine else None
+
     async def read_margins(self) -> Balance:
         """Read all currencies, and the price that makes them one. Raises as `read` does."""
         body = await self.read("/user/margin", currency="all")

@@ -32,7 +32,7 @@ from copydesk.model import (
     TriggerBy,
 )
 from copydesk_wire.errors import Unreadable
-from copydesk_wire.fields import Payload, decimal, decimal_or_zero, number, positive, text, text_or, word, word_or
+from copydesk_wire.fields import Payload, decimal, decimal_or_zero, number, positive, rows, text, text_or, word, word_or
 
 UNITS: dict[str, tuple[str, Decimal]] = {
     # the venue's unit: (the currency's name, how many units are one)
@@ -394,3 +394,11 @@ def amend_body(change: OrderChange, *, last_price: Decimal | None = None) -> str
 def plain(value: Decimal) -> Decimal | int:
     """As BitMEX wrote numbers: without a point where there is nothing behind it."""
     return int(value) if value == value.to_integral_value() else value.normalize()
+
+
+def permissions(told: Any, key: str) -> tuple[str, ...] | None:
+    """What a key may do beside reading, as `GET /apiKey` lists it among the account's keys."""
+    for row in rows(told, "keys"):
+        if row.get("id") == key:
+            return ("read", *(str(one) for one in row.get("permissions") or ()))
+    return None

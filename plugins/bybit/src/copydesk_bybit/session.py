@@ -75,7 +75,6 @@ class Session(session.Session[Venue]):
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
         self.trailing = Trailing(self)
-        self.permissions: tuple[str, ...] | None = None  # what Bybit says that the key may do
 
     @property
     def signer(self) -> Any:
@@ -322,10 +321,9 @@ class Session(session.Session[Venue]):
     async def log_in(self) -> None:
         """Check the key and its account. Raises `AuthFailed` or `NotReady`."""
         self.keep_wallet(await self.read_wallet())
-        try:
-            self.permissions = translate.permissions(await self.read("user/query-api"))
-        except VenueError as error:  # told to people only: nothing depends on it
-            log.info("%s: what its key may do could not be read: %s", self.name, error)
+
+    async def read_permissions(self) -> tuple[str, ...]:
+        return translate.permissions(await self.read("user/query-api"))
 
     async def read_wallet(self) -> Wallet:
         """The unified account, at the venue's present time."""

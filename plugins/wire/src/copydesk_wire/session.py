@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from copydesk import hooks
-from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
+from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import (
     ConnectionSettings,
     Instrument,
@@ -25,6 +27,9 @@ from copydesk_wire.venue import Venue, is_loopback, share
 
 AnyVenue = TypeVar("AnyVenue", bound=Venue)
 HIDDEN = "<hidden>"
+PERMISSIONS_S = 5.0
+
+log = logging.getLogger("copydesk.wire")
 
 
 class Reading(Protocol):
@@ -40,8 +45,12 @@ class Reading(Protocol):
 
 
 class Session(hooks.Session, Generic[AnyVenue]):
-    """One account at one address. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`."""
+    """One account at one address. `instruments` by symbol, `accounts` (one, without a name), `rehearsal`.
 
+    `permissions`: what the venue says that the key may do, `None` where it does not tell.
+    """
+
+    permissions: tuple[str, ...] | None = None
     accounts: tuple[str, ...] = ("",)
 
     def __init__(self, name: str, venue: AnyVenue, hidden: Iterable[str]) -> None:
@@ -78,6 +87,11 @@ class Session(hooks.Session, Generic[AnyVenue]):
     @abstractmethod
     def reading(self, request: SnapshotRequest) -> Reading:
         """One pass of reads for a snapshot."""
+
+    async def read_permissions(self) -> tuple[str, ...] | None:
+        """What the venue says that the key may do, in its words; `withdraw` is in those that let money out. `None`: it does
+        not tell. Raises `VenueError`."""
+        return None
 
     # --- hooks ---
 
@@ -120,6 +134,16 @@ class Session(hooks.Session, Generic[AnyVenue]):
             text = text.replace(hidden, HIDDEN)
         return text
 
+    async def learn_permissions(self) -> None:
+        """Told to people only: nothing depends on it, and where it cannot be read the login goes on."""
+        try:
+            async with asyncio.timeout(PERMISSIONS_S):
+                self.permissions = await self.read_permissions()
+        except (VenueError, TimeoutError) as error:
+            log.info(
+                "%s: what its key may do could not be read: %s", self.name, self.hide(str(error)) or "no answer in time"
+            )
+
     async def close(self) -> None:
         """End all feeds and leave the shared pool."""
         if self.closed:
@@ -152,6 +176,7 @@ async def log_in(
     session = make(venue, key, secret)
     try:
         await session.log_in()
+        await session.learn_permissions()
     except BaseException as error:
         await session.close()
         if isinstance(error, Refused) and error.reason is RejectReason.PERMISSION:

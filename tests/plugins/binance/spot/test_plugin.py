@@ -85,6 +85,10 @@ async def client(desk: SpotDesk) -> AsyncIterator[Client]:
     await asyncio.gather(client.task, return_exceptions=True)
 
 
+async def test_what_the_key_may_do_is_told(client: Client) -> None:
+    assert client.session.permissions == ("read", "spot and margin trading")
+
+
 async def test_what_was_bought_is_held_less_its_fee(desk: SpotDesk, client: Client) -> None:
     await client.place("buy", terms(Side.BUY, OrderType.MARKET, "0.02"))
     fill = (await client.until(lambda event: isinstance(event, FillEvent))).fill

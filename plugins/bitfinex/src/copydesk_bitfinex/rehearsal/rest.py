@@ -251,7 +251,8 @@ def margin(call: Call) -> Any:
 @route("POST", "/auth/r/permissions")
 def permissions(call: Call) -> Any:
     granted = {"account", "orders", "positions", "wallets", "history"}
-    return [[name, 1, int(name in granted and name != "history")] for name in sorted(granted | {"funding", "withdraw"})]
+    known = sorted(granted | {"funding", "withdraw"})
+    return [[name, int(name != "withdraw"), int(name in granted and name != "history")] for name in known]
 
 
 @route("POST", "/auth/r/summary")
