@@ -54,6 +54,22 @@ async def test_days_and_candles_of_other_zones(desk: SpotDesk) -> None:
     assert await no(desk, "klines", "symbol=BTCUSDT&interval=1d&timeZone=15") == -1130
 
 
+async def test_candles_of_seconds_have_no_gaps(desk: SpotDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = desk.exchange._floor
+    begin = floor.now_ms() // 1000 * 1000 + 1000
+    for second, price in ((0, "60000"), (0, "60010"), (3, "60020")):
+        monkeypatch.setattr(floor, "now_ms", lambda at=begin + second * 1000 + 300: at)
+        desk.trade(price)
+    bars = await ask(desk, "klines", f"symbol=BTCUSDT&interval=1s&startTime={begin}")
+    assert [(bar[0] - begin, bar[6] - bar[0], bar[1], bar[4], bar[8]) for bar in bars] == [
+        (0, 999, "60000.00000000", "60010.00000000", 1),
+        (1000, 999, "60010.00000000", "60010.00000000", 0),
+        (2000, 999, "60010.00000000", "60010.00000000", 0),
+        (3000, 999, "60020.00000000", "60020.00000000", 1),
+    ]
+    assert len(await ask(desk, "klines", "symbol=BTCUSDT&interval=1s&limit=2")) == 2
+
+
 async def test_pairs_by_permission_and_status(desk: SpotDesk) -> None:
     everything = (await ask(desk, "exchangeInfo"))["symbols"]
     assert len((await ask(desk, "exchangeInfo", 'permissions=["MARGIN"]'))["symbols"]) == len(everything)

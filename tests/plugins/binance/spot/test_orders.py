@@ -314,6 +314,45 @@ async def test_without_the_working_order_nothing_waits(desk: SpotDesk) -> None:
     assert (row["status"], row["expiryReason"]) == ("EXPIRED", "REJECTED")
 
 
+PAID = {name: value for name, value in OTO.items() if name != "pendingQuantity"}
+
+
+async def test_what_is_bought_is_what_waits(desk: SpotDesk) -> None:
+    """One pays the other: the pending orders are of what the working one bought, less the commission, in whole steps."""
+    reply = await desk.done("POST", "orderList/opoco", **PAID, **PAIR)
+    assert reply["contingencyType"] == "OTO"
+    assert ["origQty" in one for one in reply["orderReports"]] == [True, False, False]
+    numbers = [one["orderId"] for one in reply["orders"]]
+    desk.trade("58990")
+    rows = [await desk.done("GET", "order", symbol="BTCUSDT", orderId=number) for number in numbers]
+    assert [(row["status"], row["origQty"]) for row in rows] == [
+        ("FILLED", "0.01000000"),
+        ("NEW", "0.00999000"),
+        ("NEW", "0.00999000"),
+    ]
+    await desk.done("DELETE", "openOrders", symbol="BTCUSDT")
+    # There is some left now beside what is bought: the commission is taken from that.
+    socket = await desk.socket()
+    pending = {"pendingType": "LIMIT_MAKER", "pendingPrice": "64000"}
+    placed = (await socket.ask("orderList.place.opo", **desk.signed_params(**PAID, **pending)))["result"]
+    desk.trade("60000")
+    desk.trade("58980")
+    row = await desk.done("GET", "order", symbol="BTCUSDT", orderId=placed["orders"][1]["orderId"])
+    assert (row["status"], row["origQty"]) == ("NEW", "0.01000000")
+
+
+async def test_who_pays_the_other(desk: SpotDesk) -> None:
+    pending = {"pendingType": "LIMIT_MAKER", "pendingPrice": "64000"}
+    path = "orderList/opo"
+    assert (await desk.refused("POST", path, **{**PAID, **pending, "workingSide": "SELL"}))[0] == -1222
+    assert (await desk.refused("POST", path, **{**PAID, **pending, "pendingSide": "BUY"}))[0] == -1223
+    refusal = await desk.refused("POST", path, **PAID, **pending, pendingQuantity="0.01")
+    assert refusal == (-1225, "Pending orders should not include the 'pendingQuantity' tag.")
+    reply = await desk.done("POST", path, **PAID, **pending)
+    await desk.done("DELETE", "orderList", symbol="BTCUSDT", orderListId=reply["orderListId"])
+    assert await desk.done("GET", "openOrders") == []
+
+
 async def test_what_clients_ask_beside_orders(desk: SpotDesk) -> None:
     """All of this is asked by Binance's own `binance-connector` and `binance-sdk-spot`."""
     filters = await desk.done("GET", "myFilters", symbol="BTCUSDT")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from copydesk.model import ZERO, Candle
@@ -13,7 +14,7 @@ from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing, Rules
 from copydesk_binance.rehearsal.wire import Json, money, padded
 
-MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 INTERVALS = {
     "1m": MINUTE,
     "3m": 3 * MINUTE,
@@ -32,7 +33,7 @@ INTERVALS = {
     "1M": 30 * DAY,
 }
 """Milliseconds of Binance's candle intervals; a month is thirty days here."""
-_KEPT = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
+_KEPT = {"1s": SECOND, "1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
 _MONDAY_MS = 4 * DAY
 """The epoch began on a Thursday, and weeks begin on Mondays."""
 FUNDING_MS = 8 * HOUR
@@ -41,7 +42,9 @@ MAX_CANDLES = 1500
 
 
 class Bars:
-    """Candles of every interval that Binance has, and how often the books changed. `check` refuses unlisted symbols."""
+    """Candles of every interval that the service has, and how often the books changed. `check` refuses unlisted symbols."""
+
+    intervals: Mapping[str, int] = INTERVALS
 
     def __init__(self, exchange: Exchange, check: Callable[[str], object]) -> None:
         self._exchange = exchange
@@ -68,9 +71,9 @@ class Bars:
     ) -> list[Candle]:
         """Bars, the newest last; they begin as days do in a zone that is so much ahead of UTC.
 
-        Raises `Refusal` -1120 for an interval that Binance does not have.
+        Raises `Refusal` -1120 for an interval that the service does not have.
         """
-        length = INTERVALS.get(interval)
+        length = self.intervals.get(interval)
         if length is None:
             raise Refusal(-1120)
         self._check(symbol)
@@ -78,6 +81,8 @@ class Bars:
         base = max(fits, key=_KEPT.__getitem__)
         ratio = length // _KEPT[base]
         bars = _merged(self._exchange.candles(symbol, base, MAX_CANDLES if start_ms else limit * ratio), length, ahead_ms)
+        if length == SECOND:
+            bars = _without_gaps(bars)
         bars = [bar for bar in bars if bar.open_ms >= start_ms and (not end_ms or bar.open_ms <= end_ms)]
         return bars[:limit] if start_ms else bars[-limit:]
 
@@ -350,6 +355,18 @@ def _aggregate(trade: Trade, rules: Rules) -> Json:
         "T": trade.time_ms,
         "m": trade.buyer_is_maker,
     }
+
+
+def _without_gaps(bars: list[Candle]) -> list[Candle]:
+    """With a flat bar for each second in which nobody traded, as far as `MAX_CANDLES` go back."""
+    filled: deque[Candle] = deque(maxlen=MAX_CANDLES)
+    for bar in bars:
+        if filled:
+            close, first = filled[-1].close, max(filled[-1].open_ms + SECOND, bar.open_ms - MAX_CANDLES * SECOND)
+            for at_ms in range(first, bar.open_ms, SECOND):
+                filled.append(Candle(open_ms=at_ms, open=close, high=close, low=close, close=close, volume=ZERO))
+        filled.append(bar)
+    return list(filled)
 
 
 def _merged(bars: list[Candle], length: int, ahead_ms: int = 0) -> list[Candle]:

@@ -16,7 +16,7 @@ KEPT_UNPLACED = 5_000
 
 class Detail(Record):
     """What Binance keeps of an order beyond its terms. `list_id` is below zero for an order by itself, `working_ms` before
-    it stands in the book. `pending`: it waits for the working order of its list."""
+    it stands in the book. `pending`: it waits for the working order of its list; `paid`: of what that one buys."""
 
     kind: str = "LIMIT"
     time_in_force: str = "GTC"
@@ -28,6 +28,7 @@ class Detail(Record):
     response: str = ""
     working_ms: int = -1
     pending: bool = False
+    paid: bool = False
     expiry: str = ""
     spent: Decimal = ZERO
 

@@ -60,6 +60,8 @@ METHODS: dict[str, Method[Rest, Account]] = {
     "orderList.place.oco": _like("POST", "orderList/oco"),
     "orderList.place.oto": _like("POST", "orderList/oto"),
     "orderList.place.otoco": _like("POST", "orderList/otoco"),
+    "orderList.place.opo": _like("POST", "orderList/opo"),
+    "orderList.place.opoco": _like("POST", "orderList/opoco"),
     "orderList.cancel": _like("DELETE", "orderList"),
     "orderList.status": _like("GET", "orderList"),
     "openOrderLists.status": _like("GET", "openOrderList"),

@@ -170,7 +170,7 @@ def _modern(recorded: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
         "icebergAllowed": False,
         "ocoAllowed": True,
         "otoAllowed": True,
-        "opoAllowed": False,
+        "opoAllowed": True,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": True,
         "cancelReplaceAllowed": True,

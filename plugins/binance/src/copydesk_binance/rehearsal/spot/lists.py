@@ -1,10 +1,12 @@
 """Order lists: OCO (one cancels the other), OTO (one triggers the other), OTOCO (one triggers two of which one cancels the
-other). The exchange links the two orders of an OCO; what a working order is to trigger waits here."""
+other), and OPO and OPOCO, which are the last two with what the working order bought for the pending ones' quantity. The
+exchange links the two orders of an OCO; what a working order is to trigger waits here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -80,22 +82,42 @@ class OrderLists:
         types = {f"{limit}Type": "LIMIT_MAKER", f"{stop}Type": kind}
         return self.place_oco(account, params.renamed(named).replaced(**types))
 
-    def place_oto(self, account: Account, params: Params) -> Json:
-        """`POST /api/v3/orderList/oto`."""
+    def place_oto(self, account: Account, params: Params, *, paid: bool = False) -> Json:
+        """`POST /api/v3/orderList/oto`. `paid`: the pending order is of what the working one buys."""
         working, pending = self.desk.reader.read(params, "working"), self.desk.reader.read(params, "pending")
-        return self._place_oto(account, params, working, [pending])
+        return self._place_oto(account, params, working, [pending], paid=paid)
 
-    def place_otoco(self, account: Account, params: Params) -> Json:
-        """`POST /api/v3/orderList/otoco`."""
+    def place_otoco(self, account: Account, params: Params, *, paid: bool = False) -> Json:
+        """`POST /api/v3/orderList/otoco`. `paid`: the pending orders are of what the working one buys."""
         _check_types(params, "pendingAboveType", "pendingBelowType")
         working = self.desk.reader.read(params, "working")
         pending = [self.desk.reader.read(params, side) for side in ("pendingAbove", "pendingBelow")]
         self._check_oco(pending, check_prices=False)
-        return self._place_oto(account, params, working, pending)
+        return self._place_oto(account, params, working, pending, paid=paid)
 
-    def _place_oto(self, account: Account, params: Params, working: Wanted, pending: list[Wanted]) -> Json:
+    def place_opo(self, account: Account, params: Params) -> Json:
+        """`POST /api/v3/orderList/opo`."""
+        return self.place_oto(account, self._paid(params), paid=True)
+
+    def place_opoco(self, account: Account, params: Params) -> Json:
+        """`POST /api/v3/orderList/opoco`."""
+        return self.place_otoco(account, self._paid(params), paid=True)
+
+    @staticmethod
+    def _paid(params: Params) -> Params:
+        """The parameters with the most that the pending orders can be of, which are asked for without a quantity."""
+        if params.mandatory("workingSide") != Side.BUY.name:
+            raise Refusal(-1222)
+        if params.mandatory("pendingSide") != Side.SELL.name:
+            raise Refusal(-1223)
+        if "pendingQuantity" in params:
+            raise Refusal(-1225, "pendingQuantity")
+        return params.replaced(pendingQuantity=params.mandatory("workingQuantity"))
+
+    def _place_oto(self, account: Account, params: Params, working: Wanted, pending: list[Wanted], *, paid: bool) -> Json:
         if working.detail.kind not in _WORKING:
             raise Refusal(-1130, "workingType")
+        pending = [replace(leg, detail=replace(leg.detail, paid=paid)) for leg in pending]
         one = self._new(account, params, "OTO", [working, *pending])
         return self._start(account, one, [working], pending, params)
 
@@ -202,6 +224,9 @@ class OrderLists:
             del self._pending[account.name, number]
             account.details[held.order.venue_id] = replace(held.wanted.detail, pending=False)
         legs = [held.wanted for held in waiting]
+        if legs[0].detail.paid:
+            bought = self._bought(account, one)
+            legs = [replace(leg, terms=replace(leg.terms, quantity=bought)) for leg in legs]
         try:
             if len(legs) == 2:
                 self.desk.send_group(account, legs, reserved=numbers)
@@ -211,6 +236,14 @@ class OrderLists:
             for held in waiting:
                 one.open.discard(int(held.order.venue_id))
                 self._tell_end(account, held, OrderStatus.EXPIRED, "REJECTED")
+
+    def _bought(self, account: Account, one: OrderList) -> Decimal:
+        """What the working order has brought, in whole steps: its commission is taken from what is free beside it."""
+        working = self.desk.find(account, str(next(iter(one.names))))
+        instrument = self.desk.listing.rules(one.symbol).instrument
+        free, _ = self.desk.balance(account, instrument.base)
+        bought = min(free, working.filled) if working is not None else free
+        return bought // instrument.quantity_step * instrument.quantity_step
 
     def _drop(self, account: Account, one: OrderList, waiting: list[_Pending], status: OrderStatus) -> None:
         """The working order ended without being filled: what waits for it ends too."""

@@ -9,7 +9,7 @@ from copydesk.model import ZERO, Candle
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import Quote, Trade
 
-from copydesk_binance.rehearsal.market import DAY, HOUR, INTERVALS, MAX_CANDLES, MINUTE, Bars
+from copydesk_binance.rehearsal.market import DAY, HOUR, INTERVALS, MAX_CANDLES, MINUTE, SECOND, Bars
 from copydesk_binance.rehearsal.spot.listing import Listing
 from copydesk_binance.rehearsal.streams import Levels
 from copydesk_binance.rehearsal.wire import Json, money
@@ -18,8 +18,13 @@ WINDOWS = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
 """The rolling windows that streams tell of."""
 
 
+SPOT_INTERVALS = {"1s": SECOND, **INTERVALS}
+
+
 class SpotMarket(Bars):
     """What the exchange shows to everybody. All numbers have eight decimals."""
+
+    intervals = SPOT_INTERVALS
 
     def __init__(self, exchange: Exchange, listing: Listing, now_ms: Callable[[], int]) -> None:
         super().__init__(exchange, listing.rules)
@@ -115,7 +120,7 @@ class SpotMarket(Bars):
         bars = self.candles(symbol, interval, 1, ahead_ms=ahead_ms)
         if not bars:
             return None
-        length, now, newest = INTERVALS[interval], self._now_ms(), self.last_trade_id(symbol)
+        length, now, newest = self.intervals[interval], self._now_ms(), self.last_trade_id(symbol)
         row = self.candle_row(bars[-1], length)
         bar = {"t": row[0], "T": row[6], "s": symbol, "i": interval, "f": newest, "L": newest}
         bar |= {"o": row[1], "c": row[4], "h": row[2], "l": row[3], "v": row[5], "n": row[8]}

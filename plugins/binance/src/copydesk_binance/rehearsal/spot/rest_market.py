@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from copydesk_binance.rehearsal.codes import Refusal
-from copydesk_binance.rehearsal.market import DAY, HOUR, INTERVALS, MINUTE
+from copydesk_binance.rehearsal.market import DAY, HOUR, MINUTE
 from copydesk_binance.rehearsal.parameters import Params
 from copydesk_binance.rehearsal.routing import by_limit
 from copydesk_binance.rehearsal.spot.rest import Call, Rest, public
@@ -115,7 +115,7 @@ def _candles(rest: Rest, call: Call) -> list[list[str | int]]:
     params, symbol, interval = call.params, rest.symbol(call), call.params.mandatory("interval")
     start, end = params.start_ms, params.integer("endTime") or 0
     bars = rest.market.candles(symbol, interval, params.limit(500, 1000), start, end, ahead_ms=_time_zone(call))
-    return [rest.market.candle_row(bar, INTERVALS[interval]) for bar in bars]
+    return [rest.market.candle_row(bar, rest.market.intervals[interval]) for bar in bars]
 
 
 @public("/api/v3/avgPrice", weight=2)

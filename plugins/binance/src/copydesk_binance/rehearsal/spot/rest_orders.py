@@ -145,6 +145,16 @@ def _place_otoco(rest: Rest, call: Call) -> Json:
     return rest.desk.lists.place_otoco(call.account, call.params)
 
 
+@route("POST", "/api/v3/orderList/opo", orders=two_orders, trades=True)
+def _place_opo(rest: Rest, call: Call) -> Json:
+    return rest.desk.lists.place_opo(call.account, call.params)
+
+
+@route("POST", "/api/v3/orderList/opoco", orders=three_orders, trades=True)
+def _place_opoco(rest: Rest, call: Call) -> Json:
+    return rest.desk.lists.place_opoco(call.account, call.params)
+
+
 @route("DELETE", "/api/v3/orderList", trades=True)
 def _cancel_list(rest: Rest, call: Call) -> Json:
     return rest.desk.lists.cancel(call.account, call.params)

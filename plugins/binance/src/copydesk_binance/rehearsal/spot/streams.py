@@ -13,9 +13,9 @@ from copydesk.model import ZERO
 from copydesk_paper.records import Quote, Report, Trade
 from copydesk_paper.serving.faults import Faults
 
-from copydesk_binance.rehearsal.market import HOUR, INTERVALS
+from copydesk_binance.rehearsal.market import HOUR
 from copydesk_binance.rehearsal.spot.listing import Listing
-from copydesk_binance.rehearsal.spot.market import WINDOWS, SpotMarket
+from copydesk_binance.rehearsal.spot.market import SPOT_INTERVALS, WINDOWS, SpotMarket
 from copydesk_binance.rehearsal.streams import BookChanges, PublicStreams
 from copydesk_binance.rehearsal.wire import Json, money
 
@@ -55,7 +55,7 @@ class SpotStreams(PublicStreams):
         if kind in _FIXED:
             return not rest or (kind == "ticker" and rest[1:] in WINDOWS)
         if kind == "kline":
-            return rest.removeprefix("_").removesuffix(_EAST) in INTERVALS
+            return rest.removeprefix("_").removesuffix(_EAST) in SPOT_INTERVALS
         levels, speed = _depth_of(rest)
         return kind == "depth" and levels in _LEVELS and speed in _SPEEDS
 

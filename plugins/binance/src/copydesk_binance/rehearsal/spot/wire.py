@@ -40,7 +40,7 @@ def _numbers(order: Order, detail: Detail) -> Json:
     terms = order.terms
     return {
         "price": money(terms.price or ZERO),
-        "origQty": money(terms.quantity),
+        **({} if detail.pending and detail.paid else {"origQty": money(terms.quantity)}),
         "executedQty": money(order.filled),
         "origQuoteOrderQty": money(detail.quote_quantity),
         "cummulativeQuoteQty": money(detail.spent),
@@ -161,7 +161,7 @@ def amend_reply(account: Account, order: Order, detail: Detail, before: str, exe
             "origClientOrderId": before,
             "clientOrderId": client_id(account, order),
             "price": numbers["price"],
-            "qty": numbers["origQty"],
+            "qty": money(order.terms.quantity),
             "executedQty": numbers["executedQty"],
             "preventedQty": NOTHING,
             "quoteOrderQty": numbers["origQuoteOrderQty"],
@@ -246,7 +246,7 @@ def execution_report(
         "S": terms.side.name,
         "o": detail.kind,
         "f": detail.time_in_force,
-        "q": money(terms.quantity),
+        "q": NOTHING if detail.pending and detail.paid else money(terms.quantity),
         "p": money(terms.price or ZERO),
         "P": money(terms.trigger_price or ZERO),
         "F": NOTHING,
