@@ -64,6 +64,7 @@ from copydesk.view import (
     DeskEvent,
     DeskView,
     DriftView,
+    LatencyView,
     LogEntry,
     LogQuery,
 )
@@ -291,6 +292,9 @@ class GeneratorDesk:
         for name in working:
             await self.stop_bot(name, StopOrder())
         return KillReport(policy=order.policy, bots=tuple(working))
+
+    def latencies(self) -> tuple[LatencyView, ...]:
+        return ()
 
     def connections(self) -> tuple[ConnectionView, ...]:
         return tuple(

@@ -16,6 +16,7 @@ from copydesk.config import BotSettings, Config, describe_problem, read_toml
 from copydesk.datafolder import make_folder, write_atomically
 from copydesk.errors import ConfigError, Conflict, UnknownName, UsageError
 from copydesk.families import check_family
+from copydesk.tomlwriting import to_toml
 
 BOTS_NAME = "bots.toml"
 VERSION = 1
@@ -97,10 +98,8 @@ class BotStore:
             self._store({**self.bots, name: bot.model_copy(update={"working": working})})
 
     def _store(self, bots: dict[str, BotSettings]) -> None:
-        import tomlkit  # only writing needs it
-
         entries = [_plain(bot.model_dump(exclude_none=True)) for bot in bots.values()]
-        text = _HEADER + tomlkit.dumps({"version": VERSION, "bots": entries})
+        text = _HEADER + to_toml({"version": VERSION, "bots": entries})
         make_folder(self._path.parent)
         write_atomically(self._path, text.encode())
         self.bots = bots

@@ -58,6 +58,7 @@ from copydesk.view import (
     EventPage,
     Failure,
     Health,
+    LatencyView,
     LimitChange,
     LimitView,
     LogEntry,
@@ -139,6 +140,7 @@ class _Calls:
     tickets = Call("GET", "/tickets", _as(list[Ticket]))
     policies = Call("GET", "/policies", _as(list[Policy]))
     connections = Call("GET", "/connections", _as(list[ConnectionView]))
+    latencies = Call("GET", "/latency", _as(list[LatencyView]))
 
     @staticmethod
     def story(seq: int) -> Call[Story]:
@@ -378,6 +380,9 @@ class ControlClient(_Client):
     def connections(self) -> list[ConnectionView]:
         return self._do(_Calls.connections)
 
+    def latencies(self) -> list[LatencyView]:
+        return self._do(_Calls.latencies)
+
     def reconnect(self, name: str) -> None:
         return self._do(_Calls.reconnect(name))
 
@@ -507,6 +512,9 @@ class AsyncControlClient(_Client):
 
     async def connections(self) -> list[ConnectionView]:
         return await self._do(_Calls.connections)
+
+    async def latencies(self) -> list[LatencyView]:
+        return await self._do(_Calls.latencies)
 
     async def reconnect(self, name: str) -> None:
         return await self._do(_Calls.reconnect(name))

@@ -51,6 +51,7 @@ from copydesk.model import (
     ZERO,
     AccountEvent,
     ConnectionSettings,
+    FillEvent,
     KindInfo,
     OrderRef,
     PriceEvent,
@@ -64,7 +65,7 @@ from copydesk.plugins import describe_kind, load_plugin
 from copydesk.rules import rules_of
 from copydesk.secrets import SealedFile
 from copydesk.state import Desk
-from copydesk.timing import ChildTimes, Marks
+from copydesk.timing import ChildTimes, Marks, Waterfall
 from copydesk.view import AccountView, ConnectionState
 from copydesk.views import budget_view
 
@@ -98,6 +99,7 @@ class Engine:
         self._read_ns: dict[str, int] = {}
         self._watched: dict[str, set[str]] = {}
         self.times: dict[tuple[str, str], ChildTimes] = {}
+        self.waterfalls: dict[str, Waterfall] = {}
         self.chronicle = Chronicle(journal, self.events)
         self.on_change: Callable[[], None] = lambda: None
         self._behind: list[tuple[Input, list[Decision]]] = []
@@ -392,6 +394,8 @@ class Engine:
             return  # it is being recalled
         if flight.fired and flight.venue is not None and not isinstance(outcome, Unknown):
             flight.venue.round_trips.add(flight.answered_ns - flight.sent_ns)
+        waterfall = self.waterfalls.setdefault(request.bot, Waterfall())
+        waterfall.settled(request, flight.marks, flight.sent_ns, flight.answered_ns, fired=flight.fired)
         times = self.times.setdefault((request.bot, request.account), ChildTimes())
         times.sent.add(flight.sent_ns - received_ns)
         times.accepted.add(flight.answered_ns - received_ns)
@@ -433,10 +437,18 @@ class Engine:
         sending = False
         if self._concerns_a_bot(key):
             self._know_instruments(key, event)
+            if isinstance(event, FillEvent):
+                self._count_fill(key, event, received_ns)
             sending = self.feed(Reported(at_ns=time.time_ns(), account=key, event=event), received_ns)
         for kind, record in self._board(key).take(event):
             self.events.tell(kind, record, key)
         return sending
+
+    def _count_fill(self, key: str, event: FillEvent, received_ns: int) -> None:
+        tracked = self.state.child_orders.get((key, event.fill.client_id))
+        if tracked is not None:
+            waterfall = self.waterfalls.setdefault(tracked.bot.rules.name, Waterfall())
+            waterfall.filled(key, event.fill.client_id, received_ns or time.perf_counter_ns())
 
     def read(self, key: str, snapshot: Snapshot) -> None:
         self._read_ns[key] = time.time_ns()

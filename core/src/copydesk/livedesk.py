@@ -51,6 +51,7 @@ from copydesk.view import (
     DeskEvent,
     DeskView,
     DriftView,
+    LatencyView,
     LimitChange,
     LimitView,
     LogEntry,
@@ -298,6 +299,9 @@ class LiveDesk:
 
     def connections(self) -> tuple[ConnectionView, ...]:
         return connection_views(self._engine)
+
+    def latencies(self) -> tuple[LatencyView, ...]:
+        return tuple(waterfall.view(bot) for bot, waterfall in self._engine.waterfalls.items() if bot in self._store.bots)
 
     async def reconnect(self, name: str) -> None:
         connection = self._engine.connections.get(name)

@@ -60,6 +60,20 @@ class Latency(Record):
     max_us: int
 
 
+class LatencyView(Record):
+    """How long the requests of one bot take, stage by stage, each from the moment at which their event was read.
+
+    `decoded`: the event was understood; `planned`: the first request was known; `journalled`: the event was written;
+    `sent`: the request left; `acknowledged`: the venue's answer came; `filled`: a market order's first fill was told.
+    `fired`: how many requests left in the very call since the start, `waited`: how many took a task.
+    """
+
+    bot: str
+    stages: dict[str, Latency] = {}
+    fired: int = 0
+    waited: int = 0
+
+
 class ConnectionView(Record):
     """One connection. `since_ns`: since when it is in its state. `round_trip`: from a request to its answer.
 

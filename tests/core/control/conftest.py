@@ -50,6 +50,7 @@ from copydesk.view import (
     DeskEvent,
     DeskView,
     DriftView,
+    LatencyView,
     LimitChange,
     LimitView,
     LogEntry,
@@ -250,6 +251,9 @@ class MemoryDesk:
 
     async def story(self, seq: int) -> Story:
         raise UnknownName(f"the log has no line {seq}")
+
+    def latencies(self) -> tuple[LatencyView, ...]:
+        return ()
 
     def connections(self) -> tuple[ConnectionView, ...]:
         return (ConnectionView(name="demo", kind="paper", title="Paper", state=ConnectionState.CONNECTED),)

@@ -22,6 +22,7 @@ from copydesk.cli import (
     drift,
     init,
     journal,
+    latency,
     limits,
     notify,
     plugins,
@@ -55,6 +56,7 @@ def _register() -> None:
     app.command("certificate")(drift.certificate)
     app.command("demo")(demo.demo)
     app.command("run")(run.run)
+    app.command("latency")(latency.latency)
     app.command("boot-report")(bootreport.boot_report)
     app.command("notify")(notify.notify)
     app.command("rehearse")(rehearse.rehearse)

@@ -17,6 +17,7 @@ from copydesk.view import (
     DeskEvent,
     DeskView,
     DriftView,
+    LatencyView,
     LimitChange,
     LimitView,
     LogEntry,
@@ -105,6 +106,7 @@ class Desk(Protocol):
         ...
 
     def connections(self) -> tuple[ConnectionView, ...]: ...
+    def latencies(self) -> tuple[LatencyView, ...]: ...
 
     async def reconnect(self, name: str) -> None:
         """Leave a venue and log in anew; how that goes is told as it happens."""

@@ -15,7 +15,7 @@ from copydesk.errors import UnknownName
 from copydesk.plans import KillOrder, KillReport, MissingOrder, MissingPlan
 from copydesk.policies import Policy, policies
 from copydesk.story import Story
-from copydesk.view import ConnectionView
+from copydesk.view import ConnectionView, LatencyView
 
 router = APIRouter(prefix="/api/v1")
 plain_router = APIRouter()
@@ -57,6 +57,12 @@ async def kill(desk: TheDesk, request: Request) -> Response:
 async def connections(desk: TheDesk) -> Response:
     """How each connection is: its state, how far its venue is, what its key may do, what is left of its limits."""
     return json_of(desk.connections())
+
+
+@router.get("/latency", **answers(list[LatencyView]))
+async def latency(desk: TheDesk) -> Response:
+    """How long the requests of each bot take, stage by stage: from the parent's event to the answer and the fill."""
+    return json_of(desk.latencies())
 
 
 @plain_router.get("/metrics", include_in_schema=False)
