@@ -43,8 +43,13 @@ class Timed(ClosedLoop):
     def mark(self, *answers: object) -> None:
         self.since, self.times, self.answers = self.now_ns, [], list(answers)
 
-    def read(self, *, absent: tuple[str, ...] = (), orders: tuple[object, ...] = ()) -> None:
-        seen = Snapshot(account="c1", scope=Scope.ORDERS, time_ms=self.now_ns // 1_000_000, orders=orders, absent=absent)
+    def read(
+        self, *, absent: tuple[str, ...] = (), orders: tuple[object, ...] = (), never_arrived: tuple[str, ...] = ()
+    ) -> None:
+        time_ms, scope = self.now_ns // 1_000_000, Scope.ORDERS
+        seen = Snapshot(
+            account="c1", scope=scope, time_ms=time_ms, orders=orders, absent=absent, never_arrived=never_arrived
+        )
         self.feed(Snapped(at_ns=self.now_ns, account="c1", snapshot=seen))
 
 
@@ -343,6 +348,30 @@ def test_10_four_times_at_the_least_however_long_ago_it_was_sent():
     desk.carry_out()
     desk.now_ns += 100_000_000_000
     assert len(absences(desk, newest(desk), 900_000)) == 3
+
+
+def test_10_what_never_arrived_goes_again_at_once_and_nothing_else_does():
+    desk = loop()
+    desk.mark(Unknown(message="the connection was lost"))
+    desk.buy("2", price="59000")
+    desk.deliver()
+    (place,) = [intent for intent in desk.queue if isinstance(intent, Place)]
+    order = newest(desk)
+    said = {"absent": (order.client_id,), "never_arrived": (order.client_id,)}
+    desk.read(**said)
+    assert (order.state, order.intent) == (State.SENDING, place.id), "what is being sent now is not what it was said of"
+    desk.carry_out()
+    assert order.state is State.UNKNOWN
+    desk.read(**said)
+    assert order.state is State.SENDING
+    (again,) = [intent for intent in desk.queue if isinstance(intent, Place)]
+    assert again.client_id == place.client_id
+    desk.settle()
+    assert (order.state, len(desk.placed("c1"))) == (State.WORKING, 1)
+    order.op = Op.LOOK_UP
+    desk.queue.clear()
+    desk.read(**said)
+    assert (order.state, desk.queue) == (State.WORKING, []), "one that stood there has arrived"
 
 
 def test_10_an_order_that_stood_and_is_gone_has_ended():

@@ -102,6 +102,11 @@ class Desk:
     twin: bool
 
     @property
+    def final(self) -> bool:
+        """Its venue tells what never arrived: half of the desks, of each mode."""
+        return self.hedge == self.nets
+
+    @property
     def shared(self) -> bool:
         """Its children share one budget."""
         return self.budget == BUDGETS[4]

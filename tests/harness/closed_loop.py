@@ -110,6 +110,7 @@ class ClosedLoop:
     price: Decimal = PRICE
     soon_ms: int = SOON_MS  # timers beyond it are not waited for by `settle`
     nets: bool = True
+    final: bool = False  # the venue says of what it does not have that it never arrived
     reduce_only: bool = True
     budget: dict[str, Any] = field(default_factory=dict)  # what the venue's limits are: fields of `Capabilities`
     oco: bool = False
@@ -296,7 +297,16 @@ class ClosedLoop:
 
     def reread(self, account: str, look_up: tuple[OrderRef, ...] = (), since_ms: int = 0) -> None:
         snapshot = self.snapshot(account, look_up, since_ms)
+        if self.final:
+            snapshot = msgspec.structs.replace(snapshot, never_arrived=self._never_arrived(account, snapshot.absent))
         self.feed(Snapped(at_ns=self.now_ns, account=account, snapshot=snapshot))
+
+    def _never_arrived(self, account: str, absent: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of them that are not at the venue, whether that shows them or not, and are not on their way to it."""
+        there = {order.client_id for order in self.exchange.orders(account)}
+        there |= {intent.client_id for intent in self.queue if isinstance(intent, Place)}
+        there |= {leg.client_id for intent in self.queue if isinstance(intent, PlaceGroup) for leg in intent.group.legs}
+        return tuple(client_id for client_id in absent if client_id not in there)
 
     def _do(self, intent: Place | PlaceGroup | Modify | Cancel) -> Outcome | None:
         """The outcome, or `None` where the reply never comes because the account is gone."""

@@ -69,6 +69,7 @@ class DeskMachine(RuleBasedStateMachine):
             *(["all accounts are in hedge mode"] if desk.hedge else []),
             *([] if desk.nets or desk.hedge else ["venue does not net"]),
             *(["venue has native OCO"] if desk.oco else []),
+            *(["venue tells what never arrived"] if desk.final else []),
             *([desk.budget] if desk.budget else []),
             "venue amends " + (", ".join(desk.amends) or "nothing"),
             "messages are held",

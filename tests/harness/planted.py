@@ -103,6 +103,16 @@ def _(put: Callable[..., None]) -> None:
     put(sending.Run, "look_up", forget)
 
 
+@fault("take what is not found for what never arrived", theme="requests")
+def _(put: Callable[..., None]) -> None:
+    absent = settling.absent
+
+    def final(run: Any, account: str, client_id: str, **_: Any) -> None:
+        absent(run, account, client_id, final=True)
+
+    put(copier, "absent", final)
+
+
 @fault("make up ids")
 def _(put: Callable[..., None]) -> None:
     number, make = itertools.count(), sending.client_order_id

@@ -210,7 +210,7 @@ class Copier:
             report_fill(run, given.account, fill)
         for client_id in given.snapshot.absent:
             mentioned.add(client_id)
-            absent(run, given.account, client_id)
+            absent(run, given.account, client_id, final=client_id in given.snapshot.never_arrived)
         if whole:
             unmentioned(run, given.account, mentioned)
             handwork.account_read(run, given.account, given.snapshot)

@@ -389,6 +389,8 @@ class Snapshot(Record):
 
     `orders`: every working order, the looked-up ones that exist, and those that changed or ended since `since_ms` as far
     as the venue can tell. `absent`: client ids that were looked up and that the venue says it does not know.
+    `never_arrived`: those of them of which that is final, because the connection that they went out over is gone and the
+    venue has told all that came over it. It is said of the latest send of an id, as of the moment the snapshot is returned.
     `prices`: last prices of the symbols concerned. A part that could not be read raises; it is never left empty: `scope`
     says which parts there are. `hedge_mode` and `margins` are told where `settings` were asked for and the venue has them.
     """
@@ -401,6 +403,7 @@ class Snapshot(Record):
     balance: Balance | None = None
     fills: tuple[Fill, ...] = ()
     absent: tuple[str, ...] = ()
+    never_arrived: tuple[str, ...] = ()
     prices: dict[str, Decimal] = {}
     hedge_mode: bool | None = None
     margins: tuple[MarginSetting, ...] = ()
@@ -503,6 +506,7 @@ class Capabilities(Record):
     shorts: bool = True
     native_oco: bool = False
     exits_bind: bool = False
+    tells_never_arrived: bool = False
     client_id_text: bool = True
     client_id_length: int = 36
     one_account_per_connection: bool = True

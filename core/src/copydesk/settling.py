@@ -280,8 +280,9 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
         _go_on(run, tracked)
 
 
-def absent(run: Run, account: str, client_id: str) -> None:
-    """The venue says that it has no such order. It has to say so several times, for long enough, before that counts."""
+def absent(run: Run, account: str, client_id: str, *, final: bool = False) -> None:
+    """The venue says that it has no such order. It has to say so several times, for long enough, before that counts, unless
+    it is `final`: the order never arrived, and never will."""
     tracked = run.desk.child_orders.get((account, client_id))
     if tracked is None:
         return
@@ -293,7 +294,8 @@ def absent(run: Run, account: str, client_id: str) -> None:
     order.absent += 1
     age_ms = (run.at_ns - order.sent_ns) // 1_000_000
     adds = not order.terms.reduce_only  # also of one that stood: whether it filled or was cancelled nobody has said yet
-    if order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS):
+    final = final and order.state is State.UNKNOWN
+    if not final and (order.absent < NOT_FOUND_TIMES or age_ms < (NOT_FOUND_ADDING_MS if adds else NOT_FOUND_MS)):
         run.wake(order, max(LOOK_UP_AGAIN_MS, age_ms // 4))
         return
     order.op = None

@@ -19,6 +19,7 @@ NOT_BROKEN_HERE = {
     "C69": "the session's own deadline, not the hook's answer",
     "C70": "the paper exchange has no such answer",
     "C71": "the paper exchange has no such answer",
+    "C93": "the paper exchange cannot lose a request on its way",
     "C92": "the paper exchange has no order for a whole position",
 }
 """Numbered tests that no wrong plugin over the paper exchange can fail, and why."""

@@ -648,6 +648,21 @@ class KeepsItsMode(Honest):
         return replace(terms, position_side=PositionSide.NET)
 
 
+class GivesUpWhatItDoesNotSee(Honest):
+    """It takes a list that is not up to date for the whole truth."""
+
+    @hookimpl
+    def describe(self) -> Description:
+        description = paper.describe()
+        (info,) = description.kinds
+        can = replace(info.capabilities, tells_never_arrived=True)
+        return replace(description, kinds=(replace(info, capabilities=can),))
+
+    def told(self, snapshot: Snapshot, request: SnapshotRequest) -> Snapshot:
+        ids = tuple(ref.client_id for ref in request.look_up)
+        return replace(snapshot, orders=(), absent=ids, never_arrived=ids)
+
+
 WRONG: dict[type[Honest], str] = {
     AmendsWhatItLacks: "C01",
     ShowsTheToken: "C02",
@@ -709,6 +724,7 @@ WRONG: dict[type[Honest], str] = {
     CallsSilenceYes: "C68",
     TriesAgain: "C65",
     DoubtsEverything: "C72 C73",
+    GivesUpWhatItDoesNotSee: "C94",
     HasNoCode: "C73",
     ReconnectsSilently: "C75",
     SaysNoLoss: "C75",

@@ -127,6 +127,7 @@ class PureStage(Stage):
             amendable=frozenset(OrderType(word) for word in scenario.amends),
             price=market.price,
             nets=scenario.nets,
+            final=scenario.final,
             oco=scenario.oco,
             bots=tuple(rules_of(bot.settings(), KIND) for bot in scenario.others),
             binds=scenario.spot,

@@ -92,6 +92,7 @@ class Scenario:
     budget: dict[str, Any] = field(default_factory=dict)  # what may be sent: fields of `Capabilities`
     stopped: bool = False  # the bot is not started before the story begins
     nets: bool = True  # else a flip is two orders: close, confirm, open
+    final: bool = False  # what went out and did not arrive is known to be lost, once the venue is asked
     held: bool = False  # messages move only when the story says so
     amends: tuple[str, ...] = ("limit",)
     skips: dict[str, str] = field(default_factory=dict)  # runner: why it cannot run there
@@ -175,6 +176,7 @@ _DESK = {
     "fees": re.compile(r"venue takes (?P<fees>its fee in coins)"),
     "another": re.compile(rf"another bot copies (?P<follows>{NAME}) to (?P<onto>{NAME}) (?P<text>\S+)"),
     "nets": re.compile(r"venue (?P<nets>does not net)"),
+    "final": re.compile(r"venue tells (?P<final>what never arrived)"),
     "held": re.compile(r"messages are (?P<held>held)"),
     "amends": re.compile(r"venue amends (?P<amends>.+)"),
     "skip": re.compile(rf"not on (?:the )?(?P<skip>{'|'.join(RUNNERS)}): (?P<reason>.+)"),
@@ -195,6 +197,7 @@ _DESK_HELP = "expected one of: " + " | ".join(
         "venue allows 80 requests a minute to each account",
         "venue takes 5 orders a second of each account",
         "venue does not net",
+        "venue tells what never arrived",
         "messages are held",
         "venue has native OCO",
         "venue is spot",
@@ -264,6 +267,9 @@ def _set(scenario: Scenario, found: dict[str, str]) -> None:
         case {"nets": _}:
             scenario.nets = False
             scenario.skips["binance-futures"] = "it nets positions"
+        case {"final": _}:
+            scenario.final = True
+            scenario.skips["binance-futures"] = "it does not tell that"
         case {"held": _}:
             scenario.held = True
             scenario.skips["binance-futures"] = "it tells single messages"

@@ -1,4 +1,4 @@
-"""C65 to C74: Unknown told from Rejected."""
+"""C65 to C74, C93 and C94: Unknown told from Rejected, and what is lost from what is late."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from copydesk.model import (
     OrderType,
     Rejected,
     RejectReason,
+    Scope,
+    Snapshot,
+    SnapshotRequest,
     Unknown,
 )
 from copydesk.testing.bench import Bench, eventually, rejected
@@ -24,6 +27,7 @@ from copydesk.venue import Venue
 
 SHORT_S = 0.3
 LATE_S = 0.8
+NEVER_TOLD = "it cannot tell what is lost for good"
 
 
 class Doubting:
@@ -161,6 +165,52 @@ class Doubting:
         assert isinstance(outcome, Rejected | Unknown), outcome
         if isinstance(outcome, Rejected):
             assert outcome.reason.is_transient, f"nobody said no for good: {outcome}"
+
+    async def test_c93_lost_request_never_arrived(self, bench: Bench) -> None:
+        """Where it can be told, an order that was lost on its way is soon said to be lost for good, and may go again."""
+        bench.needs(bench.capabilities.tells_never_arrived, NEVER_TOLD)
+        venue = await bench.open()
+        new = NewOrder(account=venue.accounts[0], client_id=bench.client_id(), terms=bench.terms())
+        await bench.rig.lose_next_request()
+        outcome = await venue.place(new)
+        assert isinstance(outcome, Unknown), f"nobody can know yet, and it is {outcome}"
+
+        async def given_up() -> bool:
+            told = await _looked_up(bench, venue, new)
+            return told is not None and new.client_id in told.never_arrived
+
+        await eventually(given_up, "it is said that the order never arrived")
+        assert not await bench.rig.orders()
+        assert isinstance(await venue.place(new), Accepted)
+        assert len(await bench.rig.orders()) == 1
+        told = await _looked_up(bench, venue, new)
+        assert told is not None
+        assert not told.never_arrived, "it has arrived this time"
+
+    @pytest.mark.parametrize("type_", [OrderType.LIMIT, OrderType.MARKET], ids=str)
+    async def test_c94_what_arrived_is_not_lost(self, bench: Bench, type_: OrderType) -> None:
+        """Where it can be told what is lost for good, an order that arrived never is, whether it rests or has ended."""
+        bench.needs(bench.capabilities.tells_never_arrived, NEVER_TOLD)
+        venue = await bench.open()
+        new = NewOrder(account=venue.accounts[0], client_id=bench.client_id(), terms=bench.terms(type_))
+        await bench.rig.lose_next_reply()
+        assert isinstance(await venue.place(new), Unknown)
+
+        async def found() -> bool:
+            told = await _looked_up(bench, venue, new)
+            assert told is None or not told.never_arrived, "it is at the venue"
+            return told is not None and bool(told.orders)
+
+        await eventually(found, "the order is found")
+
+
+async def _looked_up(bench: Bench, venue: Venue, order: NewOrder) -> Snapshot | None:
+    """What a look-up of the order tells; None where the venue cannot be asked just now."""
+    request = SnapshotRequest(account=order.account, scope=Scope.ORDERS, look_up=(bench.ref(venue, order),))
+    try:
+        return await venue.snapshot(request)
+    except NotReady:
+        return None
 
 
 async def _settled(bench: Bench, venue: Venue, order: Order | NewOrder) -> Order | None:

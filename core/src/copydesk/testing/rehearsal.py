@@ -172,6 +172,9 @@ class RehearsalRig(Rig):
     async def lose_next_reply(self, account: str = PARENT) -> None:
         await self._fault("lose-reply", account)
 
+    async def lose_next_request(self, account: str = PARENT) -> None:
+        await self._fault("lose-request", account)
+
     async def fail_next(self, failure: Failure, account: str = PARENT) -> None:
         await self._fault(failure.value, account)
 

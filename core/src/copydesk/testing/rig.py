@@ -109,6 +109,10 @@ class Rig(ABC):
         """Carry out the account's next place, modify or cancel, and answer nothing."""
         raise CannotDo("the rig cannot lose a reply")
 
+    async def lose_next_request(self, account: str = PARENT) -> None:
+        """Lose the account's next place, modify or cancel on its way, so that the venue never has it."""
+        raise CannotDo("the rig cannot lose a request")
+
     async def fail_next(self, failure: Failure, account: str = PARENT) -> None:
         """Answer the account's next place, modify or cancel with a failure."""
         raise CannotDo(f"the rig cannot answer with {failure.name.lower()}")

@@ -22,6 +22,7 @@ RITHMIC = KindInfo(
         hedge_mode=False,
         nets_positions=True,
         native_oco=False,
+        tells_never_arrived=True,
         client_id_text=True,
         client_id_length=36,
         one_account_per_connection=False,

@@ -35,6 +35,7 @@ from copydesk_rithmic.accounts import Account
 from copydesk_rithmic.book import Book
 from copydesk_rithmic.errors import DENIED, OrderCopierEnabled, Refusal
 from copydesk_rithmic.expecting import Expectations
+from copydesk_rithmic.flights import Flights
 from copydesk_rithmic.gate import Client, Gate
 from copydesk_rithmic.library import Message, decode, encode
 from copydesk_rithmic.prices import Prices
@@ -62,7 +63,7 @@ class Login:
         self.accounts: tuple[Account, ...] = ()
         self.watched: dict[Account, None] = {}
         self.books: dict[Account, Book] = {}
-        self.reserved: set[tuple[Account, str]] = set()  # client ids that are on their way
+        self.flights = Flights()
         self.heard: dict[Account, int] = {}
         self.listeners: dict[Feed, Hears] = {}
         self.offset_ms = 0

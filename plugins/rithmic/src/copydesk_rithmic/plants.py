@@ -18,6 +18,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,10 @@ LEAST_BEAT_S = 0.5
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.1, 10.0
 FORCED_PAUSE_S = 5.0
 """After Rithmic has ended a session because there were too many: coming back at once would end another one's."""
+SETTLED_S = 1.0
+"""A connection that ended so long ago has nothing on its way any more. What this machine still had to send went with it."""
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: close without sending what waits to be sent."""
 MAX_FRAME = 8 << 20
 HEARTBEAT_REPLY, REJECT, FORCED_LOGOUT = 19, 75, 77
 ENVELOPE = frozenset({"template_id", "user_msg", "rp_code", "rq_handler_rp_code"})
@@ -84,6 +90,8 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     def __init__(self, client: Any, **options: Any) -> None:
         super().__init__(client, **options)
         self.ws: Any = None
+        self.connection = 0  # how many there were
+        self._hung_up_at = 0.0
         self.heard: Callable[[Message], None] = lambda message: None
         self.up: Callable[[], None] = lambda: None
         self.down: Callable[[str], None] = lambda reason: None
@@ -239,6 +247,13 @@ class Plant(library.BasePlant):  # type: ignore[misc]
             max_size=MAX_FRAME,
             logger=quiet,
         )
+        self.connection += 1
+
+    @property
+    def settled(self) -> int:
+        """Connections up to this number are gone, with all that was sent over them: it has arrived, or never will."""
+        gone_s = asyncio.get_running_loop().time() - self._hung_up_at
+        return self.connection - 1 if gone_s >= SETTLED_S else 0
 
     def _lost(self, reason: str) -> None:
         """Whatever was asked gets no reply any more."""
@@ -272,7 +287,7 @@ class Plant(library.BasePlant):  # type: ignore[misc]
             pause = FORCED_PAUSE_S if self._forced else PAUSE_FIRST_S
             self._forced = False
             while True:
-                await self._hang_up()
+                await self._hang_up(cut=True)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_MOST_S)
                 try:
@@ -287,14 +302,26 @@ class Plant(library.BasePlant):  # type: ignore[misc]
                 except (OSError, TimeoutError, WebSocketException, NotReady, NoReply) as error:
                     log.info("The %s plant could not be reached again: %s", self.plant_type, type(error).__name__)
 
-    async def _hang_up(self) -> None:
+    async def _hang_up(self, *, cut: bool = False) -> None:
+        """End the connection; where it is `cut`, nothing that waits to be sent goes out any more."""
         self.is_up = False
         await self._stop_io_tasks()
         if self.ws is not None:
             with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
-                    await self.ws.close()
+                    if cut:
+                        self._cut()
+                        await self.ws.wait_closed()
+                    else:
+                        await self.ws.close()
             self.ws = None
+            self._hung_up_at = asyncio.get_running_loop().time()
+
+    def _cut(self) -> None:
+        transport = self.ws.transport
+        with contextlib.suppress(OSError):  # it is closed already
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        transport.abort()
 
     async def close(self) -> None:
         """End all tasks and the connection, with a logout where there is one."""

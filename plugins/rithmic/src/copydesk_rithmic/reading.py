@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from copydesk.errors import NotReady
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from copydesk_rithmic import errors, reports, translate
 from copydesk_rithmic.accounts import Account
 from copydesk_rithmic.errors import Refusal
+from copydesk_rithmic.flights import Flights
 from copydesk_rithmic.library import Message
 
 if TYPE_CHECKING:
@@ -48,13 +50,14 @@ async def read_snapshot(session: Session, request: SnapshotRequest) -> Snapshot:
 
 async def _orders(session: Session, account: Account, request: SnapshotRequest) -> Snapshot:
     at_ms = session.login.now_ms()
-    found = await look_up(session, account, request.look_up)
+    found = await _settle(session, account, request.look_up)
     return Snapshot(
         account=request.account,
         scope=Scope.ORDERS,
         time_ms=at_ms,
-        orders=tuple(session.owned(account, order) for order in found),
-        absent=_absent(session, account, request.look_up, found),
+        orders=tuple(session.owned(account, order) for order in found.orders),
+        absent=found.absent,
+        never_arrived=found.never_arrived,
     )
 
 
@@ -68,10 +71,8 @@ async def _whole(session: Session, account: Account, request: SnapshotRequest) -
                 orders[order.venue_id] = order
     fills = await _fills(session, account, since_ms) if since_ms else ()
     positions, balance = await _money(session, account)
-    looked_up: list[Order] = []
-    if request.look_up:
-        looked_up = await look_up(session, account, request.look_up)
-        orders |= {order.venue_id: order for order in looked_up}
+    found = await _settle(session, account, request.look_up)
+    orders |= {order.venue_id: order for order in found.orders}
     for symbol in {order.terms.symbol for order in orders.values()} | {held.symbol for held in positions}:
         await login.know(symbol)
     prices = {}
@@ -87,22 +88,57 @@ async def _whole(session: Session, account: Account, request: SnapshotRequest) -
         positions=tuple(replace(held, account=name) for held in positions),
         balance=replace(balance, account=name),
         fills=tuple(replace(fill, account=name) for fill in fills),
-        absent=_absent(session, account, request.look_up, looked_up),
+        absent=found.absent,
+        never_arrived=found.never_arrived,
         prices=prices,
         hedge_mode=False if request.settings else None,
     )
 
 
-def _absent(session: Session, account: Account, refs: Iterable[OrderRef], found: Iterable[Order]) -> tuple[str, ...]:
-    """The client ids that Rithmic does not have: they may be used again."""
+# --- orders --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of orders that were looked up. `settled`: the connections that were gone before Rithmic was asked."""
+
+    flights: Flights
+    account: Account
+    orders: Sequence[Order] = ()
+    absent: tuple[str, ...] = ()
+    settled: int = 0
+    traded: frozenset[str] = frozenset()
+
+    @property
+    def never_arrived(self) -> tuple[str, ...]:
+        """As of now: what went out again meanwhile is not among them."""
+        lost = self.flights.ended(self.account, self.absent, self.settled)
+        return tuple(client_id for client_id in lost if client_id not in self.traded)
+
+
+async def _settle(session: Session, account: Account, refs: tuple[OrderRef, ...]) -> Found:
+    """Look orders up, and tell of those that Rithmic does not have whether they may still come. Raises as asking does.
+
+    One that went out over a connection that is gone, and that neither the list nor the histories nor the executions have,
+    never arrived.
+    """
+    flights = session.login.flights
+    if not refs:
+        return Found(flights, account)
+    settled = session.login.orders.settled
+    found = await look_up(session, account, refs)
     known = {order.client_id for order in found} | {order.venue_id for order in found}
     absent = tuple(ref.client_id for ref in refs if ref.client_id not in known and ref.venue_id not in known)
+    for order in found:
+        flights.end(account, order.client_id)
     for client_id in absent:
-        session.login.reserved.discard((account, client_id))
-    return absent
-
-
-# --- orders --------------------------------------------------------------------------------------------------------
+        flights.miss(account, client_id)
+    lost = flights.ended(account, absent, settled)
+    traded: frozenset[str] = frozenset()
+    if lost:
+        since_ms = min(flight.sent_ms for flight in lost.values()) - LATE_S * 1000
+        traded = frozenset(fill.client_id for fill in await _fills(session, account, since_ms))
+    return Found(flights, account, found, absent, settled, traded)
 
 
 async def look_up(session: Session, account: Account, refs: tuple[OrderRef, ...]) -> list[Order]:

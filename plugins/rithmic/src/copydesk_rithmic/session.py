@@ -143,19 +143,18 @@ class Session:
         """Place an order; its client id is the user tag."""
         what = f"place {order.client_id}"
         account, login = self.account(order.account), self.login
-        taken = (account, order.client_id)
-        if taken in login.reserved or order.client_id in self.book(account).tags:
+        if login.flights.is_under_way(account, order.client_id) or order.client_id in self.book(account).tags:
             message = f"{what}: there is an order of that user tag already."
             return Rejected(reason=RejectReason.DUPLICATE_ID, message=message)
         try:
             fields = await self._new_order(account, order)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}.")
-        login.reserved.add(taken)
+        login.flights.begin(account, order.client_id, login.orders.connection, login.now_ms())
         answer = await self._send(312, account, what, fields)
         if isinstance(answer, Unknown):
             return answer  # the tag stays taken until somebody has looked
-        login.reserved.discard(taken)
+        login.flights.end(account, order.client_id)
         if isinstance(answer, Rejected):
             return answer
         if not answer or not answer[0].basket_id:

@@ -32,6 +32,7 @@ class Outbox:
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
+        self._dropped = False
 
     def push(self, frame: str | bytes) -> None:
         if len(self._queue) >= MAX_QUEUE:
@@ -46,7 +47,8 @@ class Outbox:
         await self._drained.wait()
 
     def drop(self) -> None:
-        """Cut the connection without a word, as a network does."""
+        """Cut the connection without a word, as a network does. What came over it and was not heard yet never is."""
+        self._dropped = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -56,6 +58,8 @@ class Outbox:
         pump = asyncio.create_task(self._pump())
         try:
             async for message in self.socket:
+                if self._dropped:
+                    return
                 if message.type is frames:
                     await hear(message.data)
         finally:
