@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from copydesk.model import RehearsalSettings
 from copydesk_ib.rehearsal import start
+from copydesk_paper.exchange import MarketTrade
 from harness.sockets import PARENT, PRICE, SocketDesk
 
 D = Decimal
@@ -138,6 +139,39 @@ async def test_a_desk_that_is_not_told_finds_out_copies_and_says_what_to_set(
         assert "set 'Master API client ID' to 7" in account.message
     finally:
         await desk.stop()
+
+
+async def test_an_algorithm_is_copied_with_its_attributes(one: TwsDesk) -> None:
+    number = await one.by_hand(
+        quantity="10", type="LMT", limit="190", algo="Adaptive", algo_params={"adaptivePriority": "Patient"}
+    )
+    await one.until_each(lambda child: len(one.tickets(child)) == 1, "the order is copied")
+    await one._control("POST", f"orders/{number}", json={"limit": "191"})
+
+    def moved(child: str) -> bool:
+        return [t.wish.limit for t in one.tickets(child)] == [D(191)]
+
+    await one.until_each(moved, "the change is copied")
+    for child in one.children:
+        (copy,) = one.tickets(child)
+        told = copy.asked
+        assert (told["algoStrategy"], told["algoParams"]) == (
+            "Adaptive",
+            [{"tag": "adaptivePriority", "value": "Patient"}],
+        )
+
+
+async def test_an_order_with_a_condition_is_copied_once_that_is_met(one: TwsDesk) -> None:
+    level = one.rehearsal.exchange.last_price(AAPL) + 10
+    await one.by_hand(quantity="10", type="LMT", limit="150", conditions=[{"symbol": AAPL, "price": str(level)}])
+    waits = await one.by_hand(quantity="20", type="LMT", limit="151", conditions=[{"time": "20990101 00:00:00"}])
+    await one.settled()
+    assert not any(one.tickets(child) for child in one.children)
+    one.rehearsal.exchange.apply(MarketTrade(symbol=AAPL, price=level, quantity=D(1), buyer_is_maker=False))
+    await one.until_each(lambda child: [t.wish.limit for t in one.tickets(child)] == [D(150)], "the met one is copied")
+    await one._control("DELETE", f"orders/{waits}")
+    await one.settled()
+    assert all([t.wish.limit for t in one.tickets(child)] == [D(150)] for child in one.children)
 
 
 # --- 6: TWS without IB ---------------------------------------------------------------------------------------------

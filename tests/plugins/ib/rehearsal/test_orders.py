@@ -22,6 +22,9 @@ def trade(tws: Rehearsal, price: str, symbol: str = "AAPL", quantity: str = "100
     tws.exchange.apply(MarketTrade(symbol=listing.name, price=wanted, quantity=Decimal(quantity), buyer_is_maker=below))
 
 
+PRICE = {"conjunction": "a", "isMore": "1", "exchange": "SMART", "method": "0"}
+
+
 async def statuses(client: WireClient, order_id: int) -> list[str]:
     """The states that an order was told to be in, repetitions left out."""
     told = [one["status"] for one in await client.all("orderStatus", orderId=order_id)]
@@ -95,10 +98,17 @@ async def test_a_partly_filled_order_keeps_what_it_has_when_it_is_changed(tws: R
         ({"totalQuantity": "many"}, 320),
         ({"totalQuantity": "50000"}, 201),
         ({"faGroup": "all"}, 321),
-        ({"algoStrategy": "Twap", "algoParams": []}, 321),
+        ({"algoStrategy": "Guess", "algoParams": []}, 439),
+        ({"algoStrategy": "Vwap", "algoParams": [{"tag": "maxPctVol", "value": "0.9"}]}, 441),
+        ({"algoStrategy": "Twap", "algoParams": [{"tag": "startTime", "value": "noon"}]}, 441),
+        ({"algoStrategy": "Adaptive", "orderType": "STP", "auxPrice": "210", "algoParams": []}, 442),
+        ({"algoStrategy": "Adaptive", "algoParams": [{"tag": "pctVol", "value": "0.1"}]}, 443),
         ({"hedgeType": "D", "hedgeParam": ""}, 321),
         ({"adjustedOrderType": "STP"}, 321),
-        ({"conditions": [{"kind": "3", "conjunction": "a", "isMore": "1", "time": "20300101 00:00:00"}]}, 321),
+        ({"conditions": [{"kind": "4", "conjunction": "a", "isMore": "1", "percent": "30"}]}, 321),
+        ({"conditions": [{"kind": "3", "conjunction": "a", "isMore": "1", "time": "soon"}]}, 321),
+        ({"conditions": [{"kind": "1", **PRICE, "conId": "1", "price": "1"}]}, 321),
+        ({"conditions": [{"kind": "1", **PRICE, "conId": "265598", "price": "1"}], "conditionsCancelOrder": "1"}, 321),
     ],
 )
 async def test_what_it_does_not_take_is_refused_with_its_code(connect: Connect, wanted: Told, code: int) -> None:
@@ -150,6 +160,76 @@ async def test_a_preset_message_kills_nothing(launch: Launch, connect: Connect) 
     number = client.place(orderType="LMT", lmtPrice="190", tif="")
     await client.until("error", id=number, code=10349)
     assert (await statuses(client, number))[-1] == "Submitted"
+
+
+# --- algorithms, and orders that wait for something else ----------------------------------------------------------
+
+
+async def test_an_algorithm_is_kept_with_its_attributes(connect: Connect) -> None:
+    client = await connect()
+    params = [{"tag": "maxPctVol", "value": "0.2"}, {"tag": "noTakeLiq", "value": "1"}]
+    number = client.place(orderType="LMT", lmtPrice="190", algoStrategy="Vwap", algoParams=params)
+    told = await client.until("openOrder", orderId=number, status="Submitted")
+    assert (told["algoStrategy"], told["algoParams"]) == ("Vwap", params)
+
+
+def when(symbol_id: int, price: str, *, more: bool = True, joined: bool = True) -> Told:
+    return {
+        **PRICE,
+        "kind": "1",
+        "conId": str(symbol_id),
+        "price": price,
+        "isMore": "1" if more else "0",
+        "conjunction": "a" if joined else "o",
+    }
+
+
+async def test_an_order_waits_for_the_price_of_another_contract(tws: Rehearsal, connect: Connect) -> None:
+    client = await connect()
+    other = tws.catalogue.named("MSFT")
+    assert other is not None
+    level = str(tws.exchange.last_price(other.name) + 10)
+    conditions = [when(other.con_id, level)]
+    number = client.place(conditions=conditions, conditionsIgnoreRth="0", conditionsCancelOrder="0")
+    told = await client.until("openOrder", orderId=number)
+    assert (told["conditions"], told["status"]) == (conditions, "PreSubmitted")
+    trade(tws, "210")
+    assert await statuses(client, number) == ["PreSubmitted"]
+    trade(tws, level, "MSFT")
+    await client.until("orderStatus", orderId=number, status="Filled")
+
+
+@pytest.mark.parametrize(
+    ("joined", "prices"),
+    [(True, ("220", "180", "199")), (False, ("205", "206", "211")), (False, ("205", "204", "189"))],
+    ids=["both", "either-the-first", "either-the-second"],
+)
+async def test_conditions_are_joined(tws: Rehearsal, connect: Connect, joined: bool, prices: tuple[str, str, str]) -> None:
+    """Both together are met between 195 and 200, either of two above 210 or below 190."""
+    client = await connect()
+    apple = tws.catalogue.named("AAPL")
+    assert apple is not None
+    first, second = ("195", "200") if joined else ("210", "190")
+    trade(tws, "205")
+    conditions = [when(apple.con_id, first, joined=joined), when(apple.con_id, second, more=False)]
+    number = client.place(
+        orderType="LMT", lmtPrice="150", conditions=conditions, conditionsIgnoreRth="0", conditionsCancelOrder="0"
+    )
+    for price in prices[:2]:
+        trade(tws, price)
+        assert await statuses(client, number) == ["PreSubmitted"]
+    trade(tws, prices[2])
+    await client.until("orderStatus", orderId=number, status="Submitted")
+    trade(tws, "205")
+    assert (await statuses(client, number))[-1] == "Submitted", "once is enough"
+
+
+async def test_an_order_waits_for_its_time(connect: Connect) -> None:
+    client = await connect()
+    late, soon = ([{"kind": "3", "conjunction": "a", "isMore": "1", "time": at}] for at in ("20990101 00:00:00", stamp(1)))
+    waits, goes = (client.place(conditions=one, conditionsIgnoreRth="0", conditionsCancelOrder="0") for one in (late, soon))
+    await client.until("orderStatus", orderId=goes, status="Filled")
+    assert await statuses(client, waits) == ["PreSubmitted"]
 
 
 # --- orders that wait for a price -------------------------------------------------------------------------------

@@ -52,6 +52,18 @@ class HandOrder(Record, forbid_unknown_fields=True):
     client_id: int = HAND
     parent: int = 0
     legs: tuple[tuple[str, int, Literal["BUY", "SELL"]], ...] = ()
+    algo: str = ""
+    algo_params: dict[str, str] = {}
+    conditions: tuple[HandCondition, ...] = ()
+
+
+class HandCondition(Record, forbid_unknown_fields=True):
+    """What an order waits for: the last price of `symbol` at `price`, or a `time`; from there on upwards, or `below`."""
+
+    symbol: str = ""
+    price: Decimal | None = None
+    time: str = ""
+    below: bool = False
 
 
 class HandChange(Record, forbid_unknown_fields=True):
@@ -161,8 +173,21 @@ class TwsControl(Control):
             "trailStopPrice": _text(wanted.trail_stop),
             "trailingPercent": _text(wanted.trail_percent),
             "lmtPriceOffset": _text(wanted.limit_offset),
+            "algoStrategy": wanted.algo,
+            "algoParams": [{"tag": tag, "value": value} for tag, value in wanted.algo_params.items()],
+            "conditions": [self._condition(one) for one in wanted.conditions],
+            "conditionsIgnoreRth": "0",
+            "conditionsCancelOrder": "0",
         }
         return told | self._contract(wanted)
+
+    def _condition(self, wanted: HandCondition) -> dict[str, str]:
+        joined = {"conjunction": "a", "isMore": "0" if wanted.below else "1"}
+        if wanted.time:
+            return joined | {"kind": "3", "time": wanted.time}
+        looked_at = self._listing(wanted.symbol)
+        contract = {"conId": str(looked_at.con_id), "exchange": looked_at.exchange, "method": "0"}
+        return joined | contract | {"kind": "1", "price": _text(wanted.price)}
 
     def _contract(self, wanted: HandOrder) -> dict[str, Any]:
         first = self._listing(wanted.legs[0][0] if wanted.legs else wanted.symbol)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from copydesk_ib.rehearsal.layout import Before, Layout, Many, Since, When
+from copydesk_ib.rehearsal.layout import Before, Case, Layout, Many, Since, When
+from copydesk_ib.rehearsal.requests import CONDITIONS
 from copydesk_ib.rehearsal.wire import MAX_DOUBLE, MAX_INTEGER, MAX_LONG
 
 _CONTRACT: Final = "conId symbol secType expiry strike=0.0 right multiplier exchange currency localSymbol tradingClass"
@@ -23,6 +24,10 @@ _MARGINS: Final = " ".join(
     for what in ("initMargin", "maintMargin", "equity")
 )
 _PEGGED: Final[Layout] = (Since(170, ("minTradeQty minCompeteSize competeOffset midOffsetAtWhole midOffsetAtHalf",)),)
+_CONDITIONS: Final[Layout] = (
+    Many("conditions", ("kind", Case("kind", CONDITIONS))),
+    When(lambda told: bool(told.get("conditions")), ("conditionsIgnoreRth conditionsCancelOrder",)),
+)
 _TERMS: Final = (
     "action totalQuantity orderType lmtPrice=0.0 auxPrice=0.0 tif=DAY ocaGroup account openClose origin=0 orderRef"
 )
@@ -55,7 +60,7 @@ OPEN_ORDER: Final[Layout] = (
     "solicited=0 whatIf=0 status",
     _MARGINS,
     "commission minCommission maxCommission commissionCurrency warningText randomizeSize=0 randomizePrice=0",
-    "conditions=0",
+    *_CONDITIONS,
     f"adjustedOrderType=None triggerPrice={MAX_DOUBLE} trailStop={MAX_DOUBLE} lmtPriceOffset={MAX_DOUBLE}",
     f"adjustedStopPrice={MAX_DOUBLE} adjustedStopLimitPrice={MAX_DOUBLE} adjustedTrailingAmount={MAX_DOUBLE}",
     "adjustableTrailingUnit=0 softDollarName softDollarValue softDollarDisplayName cashQty=0 dontUseAutoPrice=1",
@@ -83,7 +88,8 @@ COMPLETED_ORDER: Final[Layout] = (
     When(lambda told: bool(told.get("hedgeType")), ("hedgeParam",)),
     "clearingAccount clearingIntent=IB notHeld=0 deltaNeutral=0 algoStrategy",
     When(lambda told: bool(told.get("algoStrategy")), (Many("algoParams", _PAIR),)),
-    "solicited=0 status randomizeSize=0 randomizePrice=0 conditions=0",
+    "solicited=0 status randomizeSize=0 randomizePrice=0",
+    *_CONDITIONS,
     f"trailStop={MAX_DOUBLE} lmtPriceOffset={MAX_DOUBLE} cashQty=0 dontUseAutoPrice=1 isOmsContainer=0 autoCancelDate",
     f"filledQuantity=0 refFuturesConId={MAX_INTEGER} autoCancelParent=0 shareholder=Not_an_insider imbalanceOnly=0",
     f"routeMarketableToBbo=0 parentPermId={MAX_LONG} completedTime completedStatus",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from copydesk.model import ZERO, Side
 from copydesk_paper.contracts import tidy
@@ -14,6 +14,9 @@ from copydesk_paper.contracts import tidy
 from copydesk_ib.rehearsal.listings import Leg, Listing
 from copydesk_ib.rehearsal.logins import Login
 from copydesk_ib.rehearsal.wire import double, integer, number, plain
+
+if TYPE_CHECKING:
+    from copydesk_ib.rehearsal.conditions import Conditions
 
 FIRST_PERM_ID = 1_376_327_000
 UNSEEN_ORDER_ID = 2_147_483_647
@@ -50,6 +53,9 @@ _ECHOED: Final = (
     "orderComboLegs",
     "smartRouting",
     "settlingFirm",
+    "conditions",
+    "conditionsIgnoreRth",
+    "conditionsCancelOrder",
 )
 
 
@@ -175,6 +181,7 @@ class Ticket:
         self.commission: Decimal | None = None
         self.stop: Decimal | None = None
         self.limit_offset: Decimal | None = None
+        self.conditions: Conditions | None = None  # none, or they are met
         self.triggered = False
         self.working = 0
         self.why_held = ""

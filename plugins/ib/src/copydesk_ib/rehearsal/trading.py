@@ -9,8 +9,10 @@ from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import OrderReport
 from copydesk_paper.refusal import ExchangeRefusal
 
+from copydesk_ib.rehearsal.algos import check_algo
 from copydesk_ib.rehearsal.checking import check_wish, find_legs, find_listing, same_order
 from copydesk_ib.rehearsal.codes import Refusal, invalid
+from copydesk_ib.rehearsal.conditions import read_conditions
 from copydesk_ib.rehearsal.listings import Catalogue
 from copydesk_ib.rehearsal.logins import HAND, Login, Owner, Teller
 from copydesk_ib.rehearsal.requests import BLANK_ORDER
@@ -21,11 +23,9 @@ from copydesk_ib.rehearsal.working import Working
 
 KEPT_TICKETS = 20_000
 NOT_TAKEN: Final = {
-    "conditions": "Order conditions",
     "faGroup": "Financial advisor groups",
     "faProfile": "Financial advisor profiles",
     "modelCode": "Models",
-    "algoStrategy": "Algorithms",
     "hedgeType": "Hedges",
     "adjustedOrderType": "Adjusted stops",
 }
@@ -101,6 +101,8 @@ class Desk:
         legs = find_legs(self.catalogue, told) if told["secType"] == "BAG" else ()
         listing = None if legs else find_listing(self.catalogue, told)
         check_wish(wish, listing, legs)
+        check_algo(told, wish)
+        conditions = read_conditions(told, self.catalogue)
         ticket = Ticket(
             self._next_number(),
             order_id,
@@ -113,6 +115,7 @@ class Desk:
             wish,
             hand=owner.hand,
         )
+        ticket.conditions = conditions
         ticket.parent = self._parent(owner, wish.parent_id)
         return ticket
 
@@ -175,9 +178,12 @@ class Desk:
         if ticket.listing is not None and ticket.listing not in self.catalogue.matching(dict(told) | {"exchange": ""}):
             raise Refusal("mismatch")
         check_wish(wish, ticket.listing, ticket.legs)
+        check_algo(told, wish)
+        conditions = read_conditions(told, self.catalogue) if ticket.conditions is not None else None
         if wish.quantity < ticket.filled:
             raise Refusal("rejected", reason="The new quantity is below what is filled already.")
-        before, ticket.wish = (ticket.wish, ticket.asked), wish
+        before, ticket.wish = (ticket.wish, ticket.asked, ticket.conditions), wish
+        ticket.conditions = conditions
         ticket.asked = dict(told) | {"account": ticket.account_id, "exchange": ticket.asked["exchange"]}
         if not ticket.transmitted:
             if wish.transmit:
@@ -186,7 +192,7 @@ class Desk:
         try:
             self.working.amend(ticket, before[0])
         except ExchangeRefusal as refusal:
-            ticket.wish, ticket.asked = before
+            ticket.wish, ticket.asked, ticket.conditions = before
             raise Refusal("rejected", reason=str(refusal)) from None
 
     def bind(self, ticket: Ticket) -> None:

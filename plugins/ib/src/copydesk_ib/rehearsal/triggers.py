@@ -37,8 +37,8 @@ def _away(prices: Prices, side: Side) -> Decimal:
 
 
 def _touching(prices: Prices, side: Side) -> Decimal:
-    seen = [price for price in (prices.last, _away(prices, side)) if price]
-    return (max if side is Side.BUY else min)(seen, default=Decimal(0))
+    shown = [price for price in (prices.last, _away(prices, side)) if price]
+    return (max if side is Side.BUY else min)(shown, default=Decimal(0))
 
 
 def watched(ticket: Ticket, prices: Prices) -> Decimal:
@@ -46,7 +46,12 @@ def watched(ticket: Ticket, prices: Prices) -> Decimal:
     method = ticket.wish.trigger_method
     if not method:
         method = 4 if ticket.listing is not None and ticket.listing.sec_type == "CASH" else 2
-    return _METHODS.get(method, _METHODS[2])(prices, ticket.wish.action)
+    return seen(prices, method, ticket.wish.action)
+
+
+def seen(prices: Prices, method: int, side: Side) -> Decimal:
+    """The price that a trigger method looks at, of an order of that side."""
+    return _METHODS.get(method, _METHODS[2])(prices, side)
 
 
 def start_trailing(ticket: Ticket, price: Decimal) -> None:

@@ -99,7 +99,11 @@ class Working:
 
     def _may_trade(self, ticket: Ticket) -> bool:
         after = ticket.asked["goodAfterTime"]
-        return self._is_open(ticket) and (not after or is_over(after))
+        if not self._is_open(ticket) or (after and not is_over(after)):
+            return False
+        if ticket.conditions is not None and ticket.conditions.are_met(self.prices):
+            ticket.conditions = None  # once is enough
+        return ticket.conditions is None
 
     def _is_open(self, ticket: Ticket) -> bool:
         listing = ticket.listing or ticket.legs[0].listing
@@ -322,7 +326,9 @@ class Working:
             for ticket in tuple(dormant.values()):
                 self._look(ticket, prices)
         for ticket in tuple(self._waiting.values()):
-            if ticket.listing is not None and ticket.listing.name == symbol and self._may_trade(ticket):
+            own = ticket.listing is not None and ticket.listing.name == symbol
+            looked_at = ticket.conditions is not None and ticket.conditions.look_at(symbol)
+            if (own or looked_at) and self._may_trade(ticket):
                 self._leave_waiting(ticket)
         self.combos.on_price(symbol)
 
