@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -341,7 +342,7 @@ async def test_a_viewer_looks_and_changes_nothing(panel: Panel) -> None:
         async with viewer.get(invitation) as answer:
             assert answer.status == 200
         async with viewer.get(panel.base / "panel/session") as answer:
-            assert await answer.json() == {"role": "viewer", "accepted": False}
+            assert await answer.json() == {"role": "viewer", "accepted": False, "rehearsal": "none"}
         async with viewer.get(panel.base / "api/v1/view") as answer:
             assert answer.status == 200
         stream = await viewer.ws_connect(panel.base / "api/v1/stream", params={"after": "0"}, origin=str(panel.base))
@@ -358,6 +359,9 @@ async def test_a_viewer_looks_and_changes_nothing(panel: Panel) -> None:
             ("POST", "api/v1/connections/main/reconnect"),
             ("POST", "panel/invite"),
             ("POST", "panel/accept"),
+            ("POST", "panel/rehearsal"),
+            ("DELETE", "panel/rehearsal"),
+            ("PUT", "api/v1/accounts/main/limits"),
         ):
             async with viewer.request(method, panel.base / path, json={}) as answer:
                 assert answer.status == 403, path
@@ -365,6 +369,40 @@ async def test_a_viewer_looks_and_changes_nothing(panel: Panel) -> None:
     async with aiohttp.ClientSession() as late, late.get(invitation) as answer:
         assert answer.status == 401, "an invitation opens the panel once"
     assert len(panel.addresses) == 2, "an invitation used does not take the trader's next address away"
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"{", b'{"kind": "--fault"}', b'{"kind": "binance-futures --keep /tmp"}'])
+async def test_a_rehearsal_of_what_is_no_kind_is_refused(panel: Panel, body: bytes) -> None:
+    await panel.enter()
+    headers = {"Content-Type": "application/json"}
+    assert await panel.status("POST", "panel/rehearsal", headers=headers, data=body) in (409, 422)
+    assert await panel.status("DELETE", "panel/rehearsal") == 409
+    async with panel.client.get(panel.base / "panel/session") as answer:
+        assert (await answer.json())["rehearsal"] == "none"
+
+
+@pytest.mark.slow
+async def test_a_rehearsal_ends_even_with_a_panel_that_is_killed(start: Start, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = (sys.executable, "-m", "copydesk_panel", "--data", str(tmp_path), "--json")
+    panel = await start(*command, environment={"TMPDIR": str(scratch)})
+    url = URL(json.loads(panel.first_line)["url"])
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        async with client.get(url) as answer:
+            assert answer.status == 200
+        async with client.post(url.origin() / "panel/rehearsal", json={"kind": "binance-futures"}) as answer:
+            assert answer.status == 204, await answer.text()
+        async with client.post(url.origin() / "panel/rehearsal", json={"kind": "binance-futures"}) as answer:
+            assert answer.status == 409
+        async with client.get(url.origin() / "api/v1/view") as answer:
+            accounts = (await answer.json())["accounts"]
+    assert {account["rehearsal"] for account in accounts} == {True}
+    (folder,) = scratch.glob("copydesk-demo-*")
+    panel.process.kill()
+    async with asyncio.timeout(60):
+        while folder.exists():  # it is the last thing that goes
+            await asyncio.sleep(0.1)
 
 
 async def test_forms_and_plain_text_cannot_post(panel: Panel) -> None:
@@ -423,7 +461,7 @@ async def is_answered(panel: Panel) -> bool:
 async def test_the_disclaimer_is_confirmed_once(panel: Panel) -> None:
     await panel.enter()
     async with panel.client.get(panel.base / "panel/session") as answer:
-        assert await answer.json() == {"role": "trader", "accepted": False}
+        assert await answer.json() == {"role": "trader", "accepted": False, "rehearsal": "none"}
     assert await panel.status("POST", "panel/accept") == 204
     async with panel.client.get(panel.base / "panel/session") as answer:
         assert (await answer.json())["accepted"] is True

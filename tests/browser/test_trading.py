@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -222,7 +224,7 @@ async def test_a_viewer_sees_everything_and_is_offered_nothing(paper_stack: Stac
         await other.close()
 
 
-async def test_the_first_run_explains_itself_and_the_disclaimer_is_confirmed_once(
+async def test_the_first_run_explains_itself_and_offers_a_rehearsal_that_leaves_nothing_behind(
     start: Start, tmp_path: Path, page: Page
 ) -> None:
     (tmp_path / "copydesk.toml").write_text("")
@@ -236,8 +238,25 @@ async def test_the_first_run_explains_itself_and_the_disclaimer_is_confirmed_onc
     await dialog.get_by_role("checkbox", name="I have read this").check()
     await dialog.get_by_role("button", name="Go on").click()
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("#welcome")).to_contain_text("copydesk demo")
-    await expect(page.locator("#welcome")).to_contain_text("no money is needed")
+    welcome = page.locator("#welcome")
+    await expect(welcome).to_contain_text("copydesk secrets set parent key")
+    await expect(welcome).to_contain_text("no money is needed")
     await page.reload()
-    await expect(page.locator("#welcome")).to_be_visible()
+    await expect(welcome).to_be_visible()
     await expect(dialog).to_be_hidden()
+
+    await expect(welcome.get_by_label("What to rehearse")).to_have_value("binance-futures")
+    before = os.listdir(tempfile.gettempdir())
+    await welcome.get_by_role("button", name="Start a rehearsal").click()
+    await expect(welcome).to_be_hidden(timeout=60_000)
+    await expect(page.locator(".row-bot .status")).to_have_text("Working")
+    await expect(page.locator("#header")).to_contain_text("REHEARSAL · no real money")
+    await expect(page.locator("#ticket")).to_be_visible()
+    await expect(page.locator("#log [data-kind=copy]").first).to_be_visible(timeout=60_000)
+    await page.get_by_role("button", name="End the rehearsal").click()
+    await confirm(page)
+    await expect(welcome).to_be_visible()
+    await expect(page.get_by_role("button", name="End the rehearsal")).to_be_hidden()
+    await expect(page.locator(".row-bot")).to_have_count(0)
+    left = set(os.listdir(tempfile.gettempdir())) - set(before)
+    assert not [name for name in left if name.startswith("copydesk-demo-")]

@@ -111,6 +111,12 @@ class Link:
         await self._leave()
         await self._client.close()
 
+    async def lead_to(self, source: ControlSource) -> None:
+        """Lead the pages to another engine: their streams end, and they come back to find it."""
+        if source != self.source:
+            self.source = source
+            await self._leave()
+
     async def request(self, request: web.Request) -> web.Response:
         """Pass one HTTP request on and its answer back. An engine that is away is a 503 with a sentence."""
         body = await request.read()

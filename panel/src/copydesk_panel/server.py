@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from copydesk.datafolder import resolve_folder, write_atomically
 
 from copydesk_panel.gate import TRADER, VIEWER, Gate, Role, guard
 from copydesk_panel.link import MAX_BODY, PREFIX, ControlSource, Link
+from copydesk_panel.rehearsal import Rehearsal, RehearsalRefused
 
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
@@ -40,7 +41,9 @@ class PanelError(Exception):
     """The panel cannot start; the message is a sentence that says why and what to do."""
 
 
-def build_app(gate: Gate, link: Link, entered: Callable[[], None], accepted: Accepted) -> web.Application:
+def build_app(
+    gate: Gate, link: Link, rehearsal: Rehearsal, entered: Callable[[], None], accepted: Accepted
+) -> web.Application:
     """The web application. `entered` is called when a one-time token was used, so that the next one can be announced."""
 
     async def index(request: web.Request) -> web.StreamResponse:
@@ -72,11 +75,31 @@ def build_app(gate: Gate, link: Link, entered: Callable[[], None], accepted: Acc
 
     async def session(request: web.Request) -> web.StreamResponse:
         role = admit(request)
-        return web.json_response({"role": role, "accepted": accepted.known})
+        return web.json_response({"role": role, "accepted": accepted.known, "rehearsal": rehearsal.state})
 
     async def accept(request: web.Request) -> web.StreamResponse:
         admit(request)
         accepted.keep()
+        return web.Response(status=204)
+
+    async def begin_rehearsal(request: web.Request) -> web.StreamResponse:
+        admit(request)
+        try:
+            given = await request.json()
+            kind = str(given["kind"])
+        except (ValueError, KeyError, TypeError):
+            raise web.HTTPUnprocessableEntity(text='say what to rehearse: {"kind": "binance-futures"}') from None
+        return await rehearse(rehearsal.start(kind))
+
+    async def end_rehearsal(request: web.Request) -> web.StreamResponse:
+        admit(request)
+        return await rehearse(rehearsal.end())
+
+    async def rehearse(doing: Awaitable[None]) -> web.StreamResponse:
+        try:
+            await doing
+        except RehearsalRefused as refused:
+            raise web.HTTPConflict(text=str(refused)) from None
         return web.Response(status=204)
 
     async def invite(request: web.Request) -> web.StreamResponse:
@@ -100,6 +123,8 @@ def build_app(gate: Gate, link: Link, entered: Callable[[], None], accepted: Acc
     app.router.add_get("/panel/session", session)
     app.router.add_post("/panel/accept", accept)
     app.router.add_post("/panel/invite", invite)
+    app.router.add_post("/panel/rehearsal", begin_rehearsal)
+    app.router.add_delete("/panel/rehearsal", end_rehearsal)
     app.router.add_route("*", PREFIX + "/{path:.+}", api)
     return app
 
@@ -203,7 +228,8 @@ async def serve(
         announce(f"http://{HOST}:{gate.port}/?token={gate.new_token()}")
 
     link = Link(source)
-    app = build_app(gate, link, announce_next, Accepted(source.folder))
+    rehearsal = Rehearsal(link)
+    app = build_app(gate, link, rehearsal, announce_next, Accepted(source.folder))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     listener: asyncio.Server | None = None
     try:
@@ -215,6 +241,7 @@ async def serve(
         if listener is not None:
             listener.close()
         await runner.cleanup()
+        await rehearsal.close()
         await link.close()
         sock.close()
 

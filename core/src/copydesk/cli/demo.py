@@ -15,6 +15,7 @@ from copydesk.cli.common import Json, print_json, say
 from copydesk.cli.rehearse import VenueOptions, names_in, options_in
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator
 
     from copydesk.demo.show import Show
@@ -47,6 +48,10 @@ def demo(
     ] = 0,
     option: VenueOptions = [],  # noqa: B006
     port: Annotated[int, typer.Option(min=0, max=65535, help="The panel's port; 0: any free one.")] = 0,
+    no_panel: Annotated[
+        bool,
+        typer.Option("--no-panel", help="The desk alone: prints its data folder; ends when its standard input does, too."),
+    ] = False,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the data folder (journal, log) there.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -72,6 +77,8 @@ def demo(
         slowest = _fitting_pace(kind)
         if headless:
             return _perform(show, seconds, pace or max(PACE_S, slowest), kills)
+        if no_panel:
+            return _play_alone(show, pace or max(CALM_PACE_S, slowest), as_json)
         return _play(show, pace or max(CALM_PACE_S, slowest), port, as_json)
 
     def show(folder: Path) -> Show:
@@ -80,7 +87,7 @@ def demo(
         faults = tuple(names_in(fault))
         return Show(keep or folder, kind, market=market, faults=faults, options=options, tell=tell)
 
-    verdict = asyncio.run(_on_stage(show, script))
+    verdict = asyncio.run(_on_stage(show, script, leashed=no_panel))
     if verdict is None:  # Ctrl-C: the way to end it where there is a panel
         return INTERRUPTED if headless else 0
     if as_json:
@@ -113,9 +120,12 @@ def _moments(text: str) -> tuple[float, ...]:
 
 
 async def _on_stage(
-    open_show: Callable[[Path], Show], script: Callable[[Show], Coroutine[Any, Any, Verdict | None]]
+    open_show: Callable[[Path], Show], script: Callable[[Show], Coroutine[Any, Any, Verdict | None]], *, leashed: bool
 ) -> Verdict | None:
-    """Run the script and leave no process behind. Returns its verdict, or nothing where it was interrupted."""
+    """Run the script and leave no process behind. Returns its verdict, or nothing where it was interrupted.
+
+    `leashed`: it is interrupted, too, when standard input ends, as it does when the process at its other end is gone.
+    """
     import asyncio
     import tempfile
 
@@ -125,7 +135,7 @@ async def _on_stage(
     with tempfile.TemporaryDirectory(prefix="copydesk-demo-") as scratch:
         show = open_show(Path(scratch))
         playing = asyncio.create_task(script(show))
-        waiting = asyncio.create_task(asked.wait())
+        waiting = asyncio.create_task(_input_ends(asked) if leashed else asked.wait())
         try:
             await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
             return playing.result() if playing.done() else None
@@ -136,6 +146,22 @@ async def _on_stage(
             if asked.is_set():
                 show.tell("Stopping ...")
             await show.close()
+
+
+async def _input_ends(asked: asyncio.Event) -> None:
+    """Return when standard input has ended, or it was asked to."""
+    import asyncio
+    import sys
+
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    reading, waiting = asyncio.create_task(reader.read()), asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        reading.cancel()
+        waiting.cancel()
 
 
 async def _perform(show: Show, seconds: float, pace: float, kills: tuple[float, ...]) -> Verdict:
@@ -150,6 +176,18 @@ async def _perform(show: Show, seconds: float, pace: float, kills: tuple[float, 
 
 def _quietly(_: str) -> None:
     """Nothing: with --json one object is all that is printed."""
+
+
+async def _play_alone(show: Show, pace: float, as_json: bool) -> None:
+    """Calm trading without a panel of its own."""
+    import math
+
+    await show.set_up()
+    if as_json:
+        print_json({"data": str(show.stage.folder)})
+    else:
+        say(f"The desk: {show.stage.folder}. Ctrl-C ends it.")
+    await show.perform(seconds=math.inf, pause=pace, reach=CALM_REACH)
 
 
 async def _play(show: Show, pace: float, port: int, as_json: bool) -> None:

@@ -85,6 +85,7 @@ export const api = {
   kill: async (order) => (await send("POST", "/kill", order)).data,
   /** @param {number} seq */
   story: async (seq) => (await send("GET", `/story${query({ seq })}`)).data,
+  kinds: async () => (await send("GET", "/kinds")).data,
   limits: async () => (await send("GET", "/limits")).data,
   /** @param {string} key @param {{state: string, reason: string, actor: string, until_ns: number}} change */
   setLimit: async (key, change) => (await send("PUT", `${account(key)}/limits`, change)).data,

@@ -14,7 +14,7 @@ import { LogView } from "./log.js";
 import { INTERVALS } from "./pane.js";
 import { stopDialog } from "./plan.js";
 import { Positions } from "./positions.js";
-import { beginSession, inviteDialog, maySend } from "./session.js";
+import { beginSession, endRehearsalButton, inviteDialog, maySend } from "./session.js";
 import { newBotDialog, settingsDialog } from "./settings.js";
 import { Store } from "./store.js";
 import { text } from "./text.js";
@@ -107,7 +107,7 @@ function header() {
   find("#header").append(h("h1", {}, text.title), state,
     h("span", { class: "fact" }, text.header.working, " ", facts.working), h("span", { class: "fact" }, text.header.copied, " ", facts.copied),
     h("span", { class: "fact" }, text.header.missed, " ", facts.missed), h("span", { class: "fact" }, text.header.events, " ", facts.events),
-    banner, h("span", { class: "push" }), viewer, keys, more, connections, newBot, kill);
+    banner, endRehearsalButton(store), h("span", { class: "push" }), viewer, keys, more, connections, newBot, kill);
 
   store.on(["connection"], () => {
     state.dataset.state = store.connection;

@@ -1,15 +1,18 @@
 // Who looks at this page: a trader, or a viewer who may change nothing; and the disclaimer, which is confirmed once.
 
 import { ApiError } from "./api.js";
-import { errorLine, showDialog, showError } from "./dialog.js";
+import { confirmDialog, errorLine, showDialog, showError } from "./dialog.js";
 import { h } from "./dom.js";
 import { text } from "./text.js";
 
-/** @param {string} path @param {string} [method] @returns {Promise<any>} */
-async function ask(path, method = "GET") {
+/** @param {string} path @param {string} [method] @param {unknown} [body] @returns {Promise<any>} */
+async function ask(path, method = "GET", body = undefined) {
   let response;
   try {
-    response = await fetch(`/panel/${path}`, { method, credentials: "same-origin", cache: "no-store" });
+    response = await fetch(`/panel/${path}`, {
+      method, credentials: "same-origin", cache: "no-store",
+      headers: body === undefined ? {} : { "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch {
     throw new ApiError(text.errors.unreachable, 0);
   }
@@ -42,6 +45,24 @@ export async function beginSession(store) {
 function matters(store) {
   const accounts = [...store.accounts.values()];
   return store.engine !== "" && (accounts.length === 0 || accounts.some((account) => account.state === "connected" && !account.rehearsal));
+}
+
+/** Start a rehearsal of a connection kind; this page is led to it. @param {string} kind @returns {Promise<void>} */
+export const beginRehearsal = (kind) => ask("rehearsal", "POST", { kind });
+
+/** A button in the header while the panel shows a rehearsal that was started from it. @param {import("./store.js").Store} store @returns {HTMLElement} */
+export function endRehearsalButton(store) {
+  const button = h("button", { type: "button", class: "trades", hidden: true, data: { act: "end-rehearsal" }, on: { click: () => void confirmDialog({
+    title: text.rehearsal.endTitle, body: [text.rehearsal.endBody], action: text.rehearsal.end, run: () => ask("rehearsal", "DELETE") }) } }, text.rehearsal.end);
+  const look = async () => {
+    try {
+      button.hidden = (await ask("session")).rehearsal !== "running";
+    } catch {
+      button.hidden = true; // the store tells what is wrong
+    }
+  };
+  store.on(["view", "connection"], () => void look());
+  return button;
 }
 
 export const maySend = () => document.body.dataset.session !== "viewer";

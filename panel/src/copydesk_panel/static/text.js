@@ -36,6 +36,9 @@ export const text = {
   header: { working: "working", copied: "copied", missed: "missed", events: "events/s", newBot: "New bot", viewer: "view only",
     troubled: (/** @type {number} */ count) => (count === 1 ? "1 account is not connected" : `${count} accounts are not connected`) },
   rehearsal: {
+    end: "End the rehearsal",
+    endTitle: "End the rehearsal",
+    endBody: "Its venue, its accounts and its log are gone then, and this panel shows your own desk again. Nothing of yours is touched.",
     badge: "REHEARSAL",
     banner: "REHEARSAL · no real money",
     some: "some accounts are rehearsal",
@@ -205,8 +208,12 @@ export const text = {
   welcome: {
     title: "Welcome to copydesk",
     lead: "It mirrors every trade of one account, the parent, to as many others as you like, its children. There is no connection yet.",
+    offer: "Watch it first",
+    offerBody: "A rehearsal venue on this machine, a parent who trades, three children and a bot, in this panel. No account and no money is needed, nothing leaves this machine, and one click ends it again. You can trade as the parent by hand, too.",
+    kind: "What to rehearse",
+    rehearse: "Start a rehearsal",
+    starting: "Starting …",
     steps: [
-      { title: "Watch it first", body: "A rehearsal venue on this machine, a parent who trades, three children, and this panel. No account and no money is needed.", command: "copydesk demo" },
       { title: "Rehearse your own", body: "Start a rehearsal of a venue, and put the connections that it prints into copydesk.toml of your data folder.", command: "copydesk rehearse binance-futures --accounts parent,child1,child2" },
       { title: "Connect for real", body: "Name the connection in copydesk.toml, then give its keys. They are sealed, and this panel never sees them.", command: "copydesk secrets set parent key" },
       { title: "Make a bot", body: "Restart the engine, come back here, choose the parent and its children, and look at the plan before you start.", command: "copydesk run" },
