@@ -65,9 +65,9 @@ guide: setup ## make docs/semantics.md of the scenarios
 soak: setup ## make up stories for the engine for an hour (COPYDESK_SOAK_S seconds), and keep those that fail
 	$(RUN) python tests/soak.py
 
-mutants: setup ## run the fast tests against mutants of the pure engine; goes on where it was (ONLY=module, SAMPLE=25, SURVIVORS=1, QUICK=1, AGAIN=1)
-	$(UV) run --frozen --no-sync --with mutmut==3.8.1 python tests/mutants/run.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) \
-		$(if $(SURVIVORS),--survivors) $(if $(QUICK),--quick) $(if $(AGAIN),--again)
+mutants: setup ## run the fast tests against mutants of the pure engine; goes on where it was (ONLY=module, SAMPLE=25, SEED=1, SURVIVORS=1, QUICK=1, AGAIN=1, JOBS=1)
+	$(UV) run --frozen --no-sync --with mutmut==3.8.1 python tests/mutants/run.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(SURVIVORS),--survivors) $(if $(QUICK),--quick) $(if $(AGAIN),--again) $(if $(JOBS),--jobs $(JOBS))
 
 screenshots: setup ## a tour of the panel as PNGs, into screenshots/
 	$(RUN) python tests/browser/tour.py screenshots

@@ -6,11 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copydesk.binding import binds, in_turn
 from copydesk.inputs import Place, PlaceGroup
 from copydesk.model import Order, OrderType, Outcome, Rejected, RejectReason, Side, Terms
+from copydesk.sending import Run
 from copydesk_paper.records import MarketTrade
 from core.test_grouping import LIMIT, SPOT, STOP, leg, standing
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
+from msgspec.structs import replace
 
 
 class SpotLoop(ClosedLoop):
@@ -110,6 +113,40 @@ def test_11_half_and_half_stand_side_by_side(desk: SpotLoop) -> None:
     place(desk, sell(LIMIT, "61000", "1"))
     desk.settle()
     assert standing(desk) == ["1@59000", "1@61000"]
+
+
+def test_11_a_third_exit_waits_where_two_share_the_coins(desk: SpotLoop) -> None:
+    for type_, price in ((STOP, "59000"), (LIMIT, "61000"), (LIMIT, "62000")):
+        place(desk, sell(type_, price, "1"))
+        desk.settle()
+    assert standing(desk) == ["1@59000", "1@61000"]
+
+
+def test_11_of_equal_exits_the_one_that_stands_stays_and_the_next_follows_it(desk: SpotLoop) -> None:
+    """Three stops of the parent for the same coins: the child has one at a time, and none makes room for its equal."""
+    stops = []
+    for price in ("59000", "58000", "57000"):
+        stops.append(place(desk, sell(STOP, price)))
+        desk.settle()
+    assert standing(desk) == ["2@59000"]
+    assert [type(intent).__name__ for intent in desk.intents] == ["Place", "Place"]
+    desk.cancel(stops[0])
+    desk.settle()
+    assert len(standing(desk)) == 1
+
+
+def test_11_where_coins_are_bound_those_are_looked_at_first_for_whom_others_make_room(desk: SpotLoop) -> None:
+    place(desk, sell(LIMIT, "61000", "1"))
+    place(desk, sell(STOP, "59000", "1"))
+    desk.settle()
+    run, bot = Run(desk.copier.desk, [], desk.now_ns), desk.copier.desk.bots["bot"]
+    (link,) = bot.links.values()
+    exits = [pair.parent.order.terms.type for pair in in_turn(run, bot, link) if not pair.closed and pair.parent.live]
+    assert exits == [STOP, LIMIT]
+    assert binds(run, bot, link)
+    run.desk.capabilities["paper"] = replace(run.desk.capabilities["paper"], exits_bind=False)
+    exits = [pair.parent.order.terms.type for pair in in_turn(run, bot, link) if not pair.closed and pair.parent.live]
+    assert exits == [LIMIT, STOP]
 
 
 def test_11_what_is_ahead_is_sold_out_of_the_stop(desk: SpotLoop) -> None:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections import Counter, deque
 
 import pytest
-from copydesk.budget import NORMAL, RESERVED, Window, may_read, purse_of
+from copydesk.budget import (
+    NORMAL,
+    RESERVED,
+    Window,
+    is_paid,
+    look_up_after_ms,
+    may_place,
+    may_read,
+    pay_both,
+    purse_of,
+    scaled,
+)
 from copydesk.checks import budget_warnings
 from copydesk.drifting import drifts
 from copydesk.inputs import Decision, EngineStarted, LookUp, Note
 from copydesk.model import BudgetScope, Capabilities, Costs, OrderType, Rejected, RejectReason, Unknown
+from copydesk.sending import Run
+from copydesk.state import Link
 from copydesk.views import budget_view
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 SECOND_NS = 1_000_000_000
 EVERY_TYPE = frozenset(OrderType) - {OrderType.MARKET}
@@ -424,7 +438,6 @@ def test_21_each_request_is_counted_by_its_kind():
     assert both() == (31 + 11, 0), "nor is a look-up"
     from copydesk.inputs import Snapped
     from copydesk.model import Scope
-    from msgspec.structs import replace
 
     partly = replace(desk.snapshot("c1"), scope=Scope.SYMBOLS)
     desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=partly))
@@ -549,3 +562,73 @@ def test_a_new_process_forgets_who_waited_and_when():
     found.serving = True
     desk.feed(EngineStarted(at_ns=desk.now_ns))
     assert (found.waiting, found.wake_ns, found.serving) == ({}, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("minute", "second", "percent", "kept"),
+    [(90, 3, "50", (45, 1)), (90, 3, "0.1", (1, 1)), (90, 3, "200", (180, 6)), (0, 3, "100", (0, 3))],
+)
+def test_21_a_share_of_a_limit_is_one_request_at_the_least_and_no_limit_stays_none(minute, second, percent, kept):
+    can = Capabilities(requests_per_minute=minute, orders_per_second=second, native_oco=True)
+    part = scaled(can, D(percent))
+    assert (part.requests_per_minute, part.orders_per_second) == kept
+    assert replace(part, requests_per_minute=minute, orders_per_second=second) == can
+
+
+def holding(desk: Counting) -> tuple[Run, list[Link]]:
+    """The children hold 1 each, and nothing is spent any more."""
+    desk.buy("1")
+    desk.live(62_000)
+    return Run(desk.copier.desk, [], desk.now_ns), list(desk.copier.desk.bots["bot"].links.values())
+
+
+def test_21_an_order_that_takes_anothers_place_costs_the_cancel_as_well():
+    run, (link,) = holding(loop(1, limits(100, BudgetScope.ACCOUNT, costs=Costs(place=3, cancel=7), orders_per_second=10)))
+    requests, orders = run.desk.purses["c1"].requests, run.desk.purses["c1"].orders
+    requests.spend(run.at_ns, 60)
+    assert may_place(run, link, replaces=True)
+    requests.spend(run.at_ns, 1)
+    assert not may_place(run, link, replaces=True)
+    requests.waiting.clear()
+    requests.spend(run.at_ns, 6)
+    orders.spend(run.at_ns, 6)
+    assert may_place(run, link, replaces=False)
+    orders.spend(run.at_ns, 1)
+    assert not may_place(run, link, replaces=False)
+    assert (list(requests.waiting), len(orders.waiting)) == ([], 1)
+
+
+def test_21_who_waits_first_has_its_turn_first():
+    run, links = holding(loop(3, limits(100)))
+    bot, window = run.desk.bots["bot"], run.desk.windows["requests/paper"]
+    window.spend(run.at_ns, 70)
+    for link in links[1:]:
+        assert not may_place(run, link, replaces=False)
+    assert [child for _, child, _ in window.waiting] == ["c2", "c3"]
+    assert bot.turn == "c2", "at the next order it is the first, not the last that went without"
+    later = Run(run.desk, [], run.at_ns + 70 * SECOND_NS)
+    assert not may_place(later, links[0], replaces=False), "others wait for the room that there is by now"
+    assert may_place(later, links[1], replaces=False)
+    window.serving = True
+    assert may_place(later, links[2], replaces=False)
+
+
+def test_21_what_is_paid_in_advance_counts_for_a_second():
+    run, _ = holding(loop(1, limits(100)))
+    paid_ns = pay_both(run, "c1")
+    assert [is_paid(Run(run.desk, [], paid_ns + after), paid_ns) for after in (0, SECOND_NS - 1, SECOND_NS)] == [
+        True,
+        True,
+        False,
+    ]
+    assert not is_paid(run, 0)
+
+
+def test_21_a_look_up_waits_for_no_longer_than_until_there_is_room():
+    run, _ = holding(loop(1, limits(100, BudgetScope.ACCOUNT)))
+    run.at_ns += 500_000
+    window = run.desk.windows["requests/c1"]
+    window.spend(run.at_ns, 100)
+    after_ms = look_up_after_ms(run, "c1")
+    assert not window.has_room(run.at_ns + (after_ms - 1) * 1_000_000, RESERVED, 1)
+    assert window.has_room(run.at_ns + after_ms * 1_000_000, RESERVED, 1)

@@ -196,7 +196,7 @@ def test_18_so_long_as_the_fee_is_not_told_the_likely_one_is_not_free():
 def test_18_a_fee_of_what_was_there_before_the_start_reduces_that():
     desk = loop()
     desk.buy("1")
-    bid = desk.buy("1", price="59000")
+    bid = desk.buy("2", price="59000")
     desk.settle()
     desk.start()
     book = desk.copier.desk.bots["bot"].book((SYMBOL, PositionSide.NET))
@@ -212,6 +212,9 @@ def test_18_a_fee_of_what_was_there_before_the_start_reduces_that():
     desk.settle()
     assert (book.position, book.baseline) == (D("2.9988"), D("1.9993"))
     assert book.followed == D("0.9995")
+    desk.exchange.fill(PARENT, D(1), venue_id=bid.venue_id)
+    desk.settle()
+    assert (book.position, book.baseline, book.followed) == (D("3.9986"), D("2.9991"), D("0.9995"))
 
 
 def test_18_what_is_left_is_told_with_its_asset():

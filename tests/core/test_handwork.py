@@ -458,3 +458,176 @@ def test_17_comparing_waits_where_the_budget_is_used_up():
     found = looks_at(desk, 120_000)
     assert found
     assert found[0] > 20_000, found
+
+
+# --- several links, and what is still on its way ----------------------------------------------------------------------
+
+
+def both_sides(mode: str = "coexist") -> ClosedLoop:
+    """Hedge mode: the child holds 10 long and 5 short, each of them copied."""
+    desk = loop(following(mode), hedge=True)
+    desk.buy("10", position_side=PositionSide.LONG)
+    desk.sell("5", position_side=PositionSide.SHORT)
+    desk.settle()
+    return desk
+
+
+def shows(desk: ClosedLoop, *held: tuple[PositionSide, str], after_ms: int = 600) -> None:
+    from copydesk.inputs import Snapped
+    from copydesk.model import Position
+    from msgspec.structs import replace
+
+    desk.now_ns += after_ms * 1_000_000
+    positions = tuple(Position(symbol=SYMBOL, quantity=D(size), position_side=side) for side, size in held)
+    desk.feed(
+        Snapped(at_ns=desk.now_ns, account="c1", snapshot=replace(desk.snapshot("c1"), positions=positions))
+    )
+
+
+def tells(desk: ClosedLoop, quantity: str, side: PositionSide = PositionSide.NET) -> None:
+    from copydesk.inputs import Reported
+    from copydesk.model import Position
+
+    told = PositionEvent(position=Position(symbol=SYMBOL, quantity=D(quantity), position_side=side))
+    desk.feed(Reported(at_ns=desk.now_ns, account="c1", event=told))
+
+
+def test_17_two_sides_that_a_hand_closes_at_once_are_both_let_go_of():
+    desk = both_sides()
+    for _ in range(2):
+        shows(desk)
+    assert alerts(desk) == ["error", "error"]
+    assert [link.detached for link in desk.copier.desk.bots["bot"].links.values()] == [1, -1]
+
+
+def test_17_a_side_that_was_let_go_of_does_not_hide_the_other():
+    desk = both_sides()
+    for _ in range(2):
+        shows(desk, (PositionSide.SHORT, "-5"))
+    assert alerts(desk) == ["error"]
+    assert looks_at(desk, 5_000) == []
+    tells(desk, "-2", PositionSide.SHORT)
+    assert looks_at(desk, 1_000) == [500]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "yield"])
+def test_17_what_a_person_holds_after_letting_go_is_not_looked_into(mode):
+    desk = opened(mode)
+    for _ in range(2):
+        reads(desk, "6", after_ms=600)
+    looks_at(desk, 60_000)
+    tells(desk, "2")
+    assert looks_at(desk, 60_000) == []
+
+
+def test_17_enforce_closes_on_the_side_where_it_was_added():
+    from copydesk.inputs import Place
+
+    desk = both_sides("enforce")
+    for _ in range(2):
+        shows(desk, (PositionSide.LONG, "10.5"), (PositionSide.SHORT, "-5"))
+    (intent,) = [one for one in desk.queue if isinstance(one, Place)]
+    assert intent.order.terms == Terms(
+        symbol=SYMBOL,
+        side=Side.SELL,
+        type=OrderType.MARKET,
+        quantity=D("0.5"),
+        position_side=PositionSide.LONG,
+    )
+    (order,) = desk.copier.desk.bots["bot"].links["c1", (SYMBOL, PositionSide.LONG)].corrections
+    assert (order.exit, order.enforces) == (True, True)
+
+
+def test_17_enforce_counts_from_what_stood_there():
+    from copydesk.inputs import Place
+
+    desk = loop(following("enforce"))
+    by_hand(desk, Side.BUY, "3")
+    desk.buy("10")
+    desk.settle()
+    for _ in range(2):
+        reads(desk, "12", after_ms=600)
+    assert (link_of(desk).own, alerts(desk), desk.queue) == (2, [], [])
+    for _ in range(2):
+        reads(desk, "13", after_ms=600)
+    (intent,) = [one for one in desk.queue if isinstance(one, Place)]
+    assert (intent.order.terms.side, intent.order.terms.quantity) == (Side.SELL, 1)
+
+
+def test_17_yield_tells_how_much_was_traded_beside_what_stood_there():
+    desk = loop(following("yield"))
+    by_hand(desk, Side.BUY, "3")
+    desk.buy("10")
+    desk.settle()
+    for _ in range(2):
+        reads(desk, "15", after_ms=600)
+    assert desk.said("hand-traded")[0].startswith(f"2 {SYMBOL} were traded by hand")
+
+
+def test_17_a_reading_while_it_is_uncertain_whether_an_order_arrived_proves_nothing():
+    from copydesk.model import Unknown
+
+    desk = opened()
+    desk.fault = lambda intent: Unknown(message="?")
+    desk.buy("5", price="90")
+    desk.deliver()
+    desk.carry_out()
+    for _ in range(3):
+        reads(desk, "6", after_ms=600)
+    assert (alerts(desk), link_of(desk).suspected) == ([], None)
+
+
+def test_17_an_order_that_ended_before_hides_none_that_stands():
+    desk = loop(following())
+    desk.buy("10")
+    desk.buy("1", price="90")
+    desk.settle()
+    (bid,) = desk.exchange.open_orders("c1")
+    desk.exchange.cancel("c1", venue_id=bid.venue_id)
+    desk.sell("10", type=OrderType.STOP_MARKET, trigger="50", reduce_only=True)
+    desk.settle()
+    by_hand(desk, Side.SELL, "10")
+    assert (alerts(desk), desk.working("c1")) == (["error"], [])
+
+
+def test_17_what_fills_before_its_cancel_comes_is_the_persons_too():
+    desk = loop(following())
+    desk.buy("10")
+    desk.buy("5", price="90")
+    desk.settle()
+    (bid,) = desk.exchange.open_orders("c1")
+    for _ in range(2):
+        reads(desk, "6", after_ms=600)
+    assert link_of(desk).let_go == 10
+    desk.exchange.fill("c1", D(2), venue_id=bid.venue_id)
+    desk.deliver()
+    assert (link_of(desk).attributed, link_of(desk).let_go) == (0, 12)
+    desk.sell("10")
+    desk.deliver()
+    assert link_of(desk).detached, "its order is being cancelled, and may fill until that is done"
+    desk.settle()
+    assert not link_of(desk).detached
+
+
+def test_17_an_order_that_the_parent_placed_meanwhile_is_copied_once_it_is_flat():
+    desk = opened()
+    by_hand(desk, Side.SELL, "10")
+    desk.buy("5", price="90")
+    desk.settle()
+    assert desk.working("c1") == []
+    desk.sell("10")
+    desk.settle()
+    assert [(terms.side, terms.quantity, terms.price) for terms in desk.working("c1")] == [(Side.BUY, 5, 90)]
+
+
+def test_17_a_setting_that_turns_round_meanwhile_does_not_turn_the_side_of_an_open_episode():
+    from copydesk.handwork import child_book
+    from msgspec.structs import replace
+
+    desk = both_sides()
+    links = list(desk.copier.desk.bots["bot"].links.values())
+    for link in links:
+        link.child = replace(link.child, value=D(-1))
+    assert [child_book(link) == link.book for link in links] == [True, True]
+    links[0].ratios.clear()
+    assert child_book(links[0]) == (SYMBOL, PositionSide.SHORT)

@@ -7,6 +7,7 @@ place, so that whoever has imported the function runs the mutant.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 from mutmut.mutation.file_mutation import create_mutations
 
 ENGINE = Path(__file__).parents[2] / "core/src/copydesk"
+LONG, BESIDE = 60, 24
+"""A change in a text of more characters is told with so many beside it."""
 PROSE = (cst.FormattedString, cst.FormattedStringText)
 
 
@@ -36,6 +39,17 @@ class Mutant:
     first: int = 0  # the lines of the statement that is changed; 0 for the whole function
     last: int = 0
     table: str = ""  # what the function makes as the module is imported: a dictionary of the module
+
+    @property
+    def change(self) -> str:
+        """`x > 0 -> x >= 0`: what is different, with what stands beside it, where the whole is long."""
+        before, after = self.before, self.after
+        if max(len(before), len(after)) > LONG:
+            start = len(os.path.commonprefix((before, after)))
+            end = len(os.path.commonprefix((before[start:][::-1], after[start:][::-1])))
+            start, end = max(0, start - BESIDE), max(0, end - BESIDE)
+            before, after = before[start : len(before) - end], after[start : len(after) - end]
+        return f"{before} -> {after}"
 
 
 def mutants_of(module: str) -> Iterator[Mutant]:
@@ -155,7 +169,7 @@ ALIKE = (_a_key_alone, _a_unit, _a_sum_from_zero, _strictness, _by_a_sign)
 
 
 def _text(node: cst.CSTNode) -> str:
-    return cst.Module(body=[]).code_for_node(node)[:120]
+    return " ".join(cst.Module(body=[]).code_for_node(node).split())
 
 
 def plant(mutant: Mutant) -> None:

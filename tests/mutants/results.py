@@ -1,4 +1,7 @@
-"""Which modules are mutated, and what became of them: `python tests/mutants/results.py [--survivors]`."""
+"""Which modules are mutated, and what became of them: `python tests/mutants/results.py [--sample 25] [--survivors]`.
+
+A survivor that does the same as the engine has its line in `alike.toml`, by function: the change, and why it does the same.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,23 @@ import argparse
 import hashlib
 import json
 import random
+import math
 import sys
-from collections import Counter, defaultdict
+import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULTS = HERE / "results.jsonl"
+ALIKE = HERE / "alike.toml"
 SURVIVED = "survived"
 SEED = 22
 T = TypeVar("T")
 DECIDING = (
     "binding", "budget", "copier", "drifting", "dust", "executions", "filters", "following", "grouping", "guarding",
-    "handwork", "ids", "lacking", "merging", "missing", "planning", "protecting", "refusing", "sending", "settling",
+    "handwork", "ids", "lacking", "merging", "missing", "plain", "planning", "protecting", "refusing", "sending", "settling",
     "silence", "sizing", "standing", "starting", "state", "stopping", "tickets", "tracking", "trimming", "unfilled",
     "unprotected", "verifying",
 )  # fmt: skip
@@ -41,8 +47,7 @@ def keep_result(mutant: Any, verdict: str, by: str, seconds: float) -> None:
         "verdict": verdict,
         "by": by,
         "line": mutant.first,
-        "before": mutant.before,
-        "after": mutant.after,
+        "change": mutant.change,
         "seconds": round(seconds, 2),
     }
     with RESULTS.open("a", encoding="utf-8") as file:
@@ -57,41 +62,74 @@ def read_results() -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows}
 
 
-def sample(made: list[T], percent: int) -> list[T]:
-    """So many of a module's mutants, by chance, and the same ones each time."""
-    return made if percent >= 100 else random.Random(SEED).sample(made, max(1, len(made) * percent // 100))
+def read_alike() -> dict[tuple[str, str], str]:
+    """By (`module.function`, change): why the survivor does the same."""
+    told = tomllib.loads(ALIKE.read_text(encoding="utf-8"))
+    return {(function, change): why for function, changes in told.items() for change, why in changes.items()}
+
+
+def sample(made: list[T], percent: float, seed: int = SEED) -> list[T]:
+    """So many of a module's mutants, by chance, and for one seed the same ones each time."""
+    return made if percent >= 100 else random.Random(seed).sample(made, max(1, int(len(made) * percent / 100)))
+
+
+def interval(part: int, whole: int) -> tuple[float, float]:
+    """The share of all, in percent, with 95 % confidence, by that of a sample (Wilson's score)."""
+    z, share = 1.96, part / whole
+    middle = (share + z * z / (2 * whole)) / (1 + z * z / whole)
+    half = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
+    return 100 * (middle - half), 100 * (middle + half)
 
 
 def main() -> int:
     from mutate import mutants_of
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sample", type=int, default=100, metavar="PERCENT", help="of so many of each module")
-    parser.add_argument("--survivors", action="store_true", help="list them")
+    parser.add_argument("--only", action="append", choices=MODULES, help="this module")
+    parser.add_argument("--sample", type=float, default=100, metavar="PERCENT", help="of so many of each module")
+    parser.add_argument("--seed", type=int, default=SEED, help="of another sample")
+    parser.add_argument("--survivors", action="store_true", help="list those that are not told in alike.toml")
     chosen = parser.parse_args()
-    results = read_results()
+    results, alike = read_results(), read_alike()
     total: Counter[str] = Counter()
-    print("| module | mutants | run | found | never end | survive |\n|---|---|---|---|---|---|")
-    survivors: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for module in MODULES:
+    unexplained, changes = [], set()
+    print("| module | mutants | run | found | never end | survive | of these alike |\n|---|---|---|---|---|---|---|")
+    for module in chosen.only or MODULES:
         made = list(mutants_of(module))
-        keys = [key_of(mutant) for mutant in sample(made, chosen.sample)]
-        rows = [results[key] for key in keys if key in results]
-        count = Counter(row["verdict"] for row in rows) + Counter(made=len(made), run=len(rows))
+        changes |= {_place(mutant) for mutant in made}
+        count = Counter(made=len(made))
+        for mutant in sample(made, chosen.sample, chosen.seed):
+            row = results.get(key_of(mutant))
+            if row is None:
+                continue
+            count.update(("run", row["verdict"]))
+            if row["verdict"] == SURVIVED:
+                count["alike"] += _place(mutant) in alike
+                if _place(mutant) not in alike:
+                    unexplained.append((mutant, row["by"]))
         total += count
-        survivors[module] = [row for row in rows if row["verdict"] == SURVIVED]
         print(_line(f"`{module}`", count))
     print(_line("**all**", total))
+    if total["run"]:
+        low, high = interval(total[SURVIVED], total["run"])
+        print(f"\nof all mutants {low:.1f} to {high:.1f} % survive (95 %); {len(unexplained)} of the survivors are not explained")
+    if not chosen.only:
+        for function, change in sorted(set(alike) - changes):
+            print(f"not a mutant any more: {function}: {change}")
     if chosen.survivors:
-        for rows in survivors.values():
-            for row in rows:
-                print(f"{row['name']} :{row['line']}: {row['before']!r} -> {row['after']!r} ({row['by']})")
+        for mutant, by in unexplained:
+            print(f"{mutant.name} :{mutant.first}: {mutant.change} ({by})")
     return 0
+
+
+def _place(mutant: Any) -> tuple[str, str]:
+    return f"{mutant.module}.{mutant.function}", mutant.change
 
 
 def _line(name: str, count: Counter[str]) -> str:
     share = f"{100 * count[SURVIVED] / count['run']:.1f} %" if count["run"] else "—"
-    cells = (name, count["made"], count["run"], count["killed"], count["timeout"], f"{count[SURVIVED]} ({share})")
+    survive = f"{count[SURVIVED]} ({share})"
+    cells = (name, count["made"], count["run"], count["killed"], count["timeout"], survive, count["alike"])
     return f"| {' | '.join(map(str, cells))} |"
 
 

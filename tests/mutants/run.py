@@ -1,6 +1,6 @@
 """Runs the fast, pure tests against every mutant of the pure engine, and keeps what became of each: `make mutants`.
 
-    python tests/mutants/run.py [--only MODULE]... [--again | --survivors] [--quick] [--sample PERCENT] [--jobs N]
+    python tests/mutants/run.py [--only MODULE]... [--again | --survivors] [--quick] [--sample PERCENT] [--seed N] [--jobs N]
 
 First every test is run once, and which lines of the engine it executes is kept. Then each mutant has a process of its
 own, in which the tests that execute its statement are run until one fails: first those that take less than `QUICK_S`, of
@@ -27,7 +27,7 @@ from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
-from results import MODULES, RESULTS, ROOT, SURVIVED, keep_result, key_of, read_results, sample
+from results import MODULES, RESULTS, ROOT, SEED, SURVIVED, keep_result, key_of, read_results, sample
 
 ENGINE = str(ROOT / "core/src/copydesk") + os.sep
 TESTS = ("tests/scenarios", "tests/core", "tests/core/desk/test_families.py")
@@ -137,7 +137,7 @@ class Mutating:
             known = {key: row for key, row in known.items() if row["verdict"] != SURVIVED}
         chosen: dict[str, list[Any]] = {}
         for module in self.modules:
-            made = sample(list(mutants_of(module)), self.chosen.sample)
+            made = sample(list(mutants_of(module)), self.chosen.sample, self.chosen.seed)
             chosen[module] = [mutant for mutant in made if key_of(mutant) not in known]
         return chosen
 
@@ -313,8 +313,9 @@ def main() -> int:
     parser.add_argument("--survivors", action="store_true", help="run those again that survived")
     parser.add_argument("--quick", action="store_true", help="without the machine's stories")
     parser.add_argument(
-        "--sample", type=int, default=100, metavar="PERCENT", help="so many of each module, the same ones each time"
+        "--sample", type=float, default=100, metavar="PERCENT", help="so many of each module, the same ones each time"
     )
+    parser.add_argument("--seed", type=int, default=SEED, help="take another sample")
     chosen = parser.parse_args()
     if chosen.again:
         RESULTS.unlink(missing_ok=True)

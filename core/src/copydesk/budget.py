@@ -239,7 +239,7 @@ def _queued(link: Link) -> Queued:
 
 def _arm(run: Run, window: Window) -> None:
     at_ns = window.next_ns(run.at_ns)
-    if not window.wake_ns or at_ns < window.wake_ns or window.wake_ns <= run.at_ns:
+    if at_ns < window.wake_ns or window.wake_ns <= run.at_ns:
         window.wake_ns = at_ns
         heapq.heappush(run.due, (at_ns, window.name, BUDGET))
 

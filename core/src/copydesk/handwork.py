@@ -198,13 +198,17 @@ def keep_away(run: Run, bot: Bot, link: Link) -> None:
 
 
 def _bring_back(run: Run, bot: Bot, link: Link, found: Decimal) -> None:
-    """Close what was added by hand. Only ever less is held afterwards."""
+    """Close what was added by hand to what stood there before. Only ever less is held afterwards."""
     account = run.desk.account(link.child.account)
     book = child_book(link)
     position = account.positions.get(book)
     held = position.quantity if position is not None else ZERO
-    quantity = min(abs(found), abs(held))
-    if found * held <= 0 or found == link.unmoved or account.trading.state == "none":
+    added = found - link.own
+    if added * held <= 0:  # there is less of the person's own
+        link.own = found
+        return
+    quantity = min(abs(added), abs(held))
+    if found == link.unmoved or account.trading.state == "none":
         return
     link.unmoved = found  # not tried again for the same quantity
     link.trims += 1
