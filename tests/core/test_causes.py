@@ -120,12 +120,14 @@ def test_a_child_whose_balance_is_not_known_has_no_target():
 
 
 def test_a_bot_that_does_not_work_and_a_child_that_is_away():
-    desk, bot, _ = made(attributed="4")
+    desk, bot, link = made(attributed="4")
     bot.working = False
     assert causes(desk) == [("unmanaged", 6)]
     bot.working = True
     desk.account("c1").connected = False
     assert causes(desk) == [("stale", 6)]
+    link.attributed = D(10)
+    assert drift(desk, bot, link).causes == (), "what is on its target has no cause"
 
 
 def test_dust_is_what_is_too_little_to_be_sold():
@@ -133,6 +135,11 @@ def test_dust_is_what_is_too_little_to_be_sold():
     assert causes(desk) == [("dust", D("-0.004"))]
     desk, _, _ = made(followed="10", attributed="9.996", step="0.01", contract=Contract.SPOT)
     assert causes(desk) == [("rounding", D("0.004"))], "what is lacking is no dust"
+    desk, _, link = made(followed="0", attributed="0.04", step="0.01", contract=Contract.SPOT)
+    desk.instruments[KIND, SYMBOL] = replace(desk.instruments[KIND, SYMBOL], min_notional=D(5))
+    assert causes(desk) == [("unexplained", D("-0.04"))]
+    link.price = D(100)
+    assert causes(desk) == [("dust", D("-0.04"))], "worth too little at its price"
 
 
 def test_an_episode_that_is_in_a_persons_hands():
@@ -325,6 +332,24 @@ def test_an_exit_lacks_the_rounded_share_of_what_the_parent_closed(before, after
     )
     view = drift(desk, bot, link)
     assert (view.difference, causes(desk)) == (D(lacks), [("rejected", D(lacks))])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rounding", "attributed", "lacks"), [("5", "2", "floor", "4", -1), ("8", "3", "nearest", "6", -2)]
+)
+def test_an_exit_explains_no_more_than_the_rounded_share(before, after, rounding, attributed, lacks):
+    desk, _, link = made(followed=after, attributed=attributed, ratio="0.5", rules=child("c1", k="0.5", rounding=rounding))
+    pair(link, side=Side.SELL, ratio="0.5", closed="rejected", opened=D(0), closings=[(D(before), D(after))])
+    assert causes(desk) == [("rejected", lacks), ("unexplained", -2)]
+
+
+def test_a_copy_that_filled_more_than_the_parents_order_did_in_the_end():
+    desk, _, link = made(attributed="4")
+    pair(link, quantity="20", copy=("10", "4", State.CANCELLED), closed="done")
+    assert causes(desk) == [("ahead", 6)]
+    desk, _, link = made(attributed="4")
+    pair(link, quantity="20", copy=("10", "4", State.CANCELLED), closed="some-other")
+    assert causes(desk) == [("unexplained", 6)]
 
 
 def test_an_entry_whose_ratio_was_never_fixed_lacks_by_the_ratio_that_it_would_have():

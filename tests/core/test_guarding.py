@@ -8,8 +8,8 @@ import pytest
 from copydesk.config import ChildSettings
 from copydesk.drifting import drifts
 from copydesk.filters import day_of, in_session, matches, next_turn_ns, session_of
-from copydesk.inputs import ChildRules, Configured, Filters, Limits, LimitSet
-from copydesk.model import BalanceEvent, Contract, OrderType, PositionSide
+from copydesk.inputs import ChildRules, Configured, Filters, Limits, LimitSet, Reported
+from copydesk.model import BalanceEvent, Contract, Order, OrderEvent, OrderStatus, OrderType, PositionSide, Side, Terms
 from copydesk.rules import rules_of
 from copydesk.sizing import notional, quantity_worth
 from copydesk.views import health, limit_view
@@ -289,6 +289,13 @@ def test_20_a_reset_counts_the_loss_anew():
     for lost, state in ((400, "all"), (150, "close_only")):
         desk.exchange.deposit("c1", D(-lost))
         desk.deliver()
+        assert limit_view(desk.copier.desk, "c1").state == state
+
+
+def test_20_a_loss_of_exactly_the_limit_is_one():
+    for lost, state in (("499.9", "all"), ("500", "close_only")):
+        desk = loop(limited(daily_loss=D(500)), cash={"c1": D(100_000)})
+        lose(desk, lost)
         assert limit_view(desk.copier.desk, "c1").state == state
 
 
@@ -625,6 +632,43 @@ def test_20_without_a_price_no_band_is_measured_and_no_notional_allowed():
     assert named(desk, "capped") in ([], ["price-unknown"])
 
 
+def test_20_an_entry_that_names_its_price_goes_out_where_no_other_is_known():
+    desk = loop(limited(price_band_percent=D(5)))
+    desk.buy("2", price="90")
+    desk.copier.desk.prices.clear()
+    desk.deliver()
+    desk.carry_out()
+    assert [terms.price for terms in desk.working("c1")] == [90]
+
+
+def test_20_an_order_without_a_price_is_judged_by_the_last_one_told():
+    for price, copied in ((D(100), True), (D(200), False)):
+        desk = loop(limited(max_order_notional=D(1000)))
+        desk.copier.desk.prices[KIND, SYMBOL] = price
+        terms = Terms(symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=D(10))
+        told = Order(venue_id="77", terms=terms, status=OrderStatus.NEW, updated_ms=desk.now_ns // 1_000_000)
+        desk.feed(Reported(at_ns=desk.now_ns, account=PARENT, event=OrderEvent(order=told)))
+        assert bool(desk.queue) is copied
+        assert named(desk, "capped") == ([] if copied else ["max-order-notional"])
+
+
+def test_20_what_was_cut_and_has_filled_gets_no_more_when_the_limit_goes():
+    desk = loop(limited(max_order=D(2), over="shrink"))
+    desk.buy("10", price="90")
+    desk.settle()
+    (copy,) = desk.exchange.open_orders("c1")
+    desk.exchange.fill("c1", D(2), venue_id=copy.venue_id)
+    desk.settle()
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    assert [pair.closed for pair in (*link.pairs.values(), *link.ended.values())] == ["capped"]
+    bot = desk.copier.desk.bots["bot"].rules
+    free = (replace(bot, children=(replace(bot.children[0], limits=Limits()),)),)
+    desk.feed(Configured(at_ns=desk.now_ns, bots=free, capabilities=dict(desk.copier.desk.capabilities)))
+    desk.reread("c1")
+    desk.settle()
+    assert (desk.position("c1"), desk.working("c1")) == (2, [])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -704,4 +748,6 @@ def test_22_of_several_sessions_one_is_enough():
     ],
 )
 def test_20_which_trading_day_it_is_and_when_the_next_begins(at, starts, zone, day, ends):
-    assert day_of(ns(at), starts, zone) == (day, ns(ends))
+    found = day_of(ns(at), starts, zone)
+    assert found == (day, ns(ends))
+    assert isinstance(found[1], int), "it stands in the journal"
