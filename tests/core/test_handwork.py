@@ -479,9 +479,7 @@ def shows(desk: ClosedLoop, *held: tuple[PositionSide, str], after_ms: int = 600
 
     desk.now_ns += after_ms * 1_000_000
     positions = tuple(Position(symbol=SYMBOL, quantity=D(size), position_side=side) for side, size in held)
-    desk.feed(
-        Snapped(at_ns=desk.now_ns, account="c1", snapshot=replace(desk.snapshot("c1"), positions=positions))
-    )
+    desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=replace(desk.snapshot("c1"), positions=positions)))
 
 
 def tells(desk: ClosedLoop, quantity: str, side: PositionSide = PositionSide.NET) -> None:

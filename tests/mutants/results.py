@@ -112,7 +112,9 @@ def main() -> int:
     print(_line("**all**", total))
     if total["run"]:
         low, high = interval(total[SURVIVED], total["run"])
-        print(f"\nof all mutants {low:.1f} to {high:.1f} % survive (95 %); {len(unexplained)} of the survivors are not explained")
+        print(
+            f"\nof all mutants {low:.1f} to {high:.1f} % survive (95 %); {len(unexplained)} of the survivors are not explained"
+        )
     if not chosen.only:
         for function, change in sorted(set(alike) - changes):
             print(f"not a mutant any more: {function}: {change}")

@@ -44,7 +44,7 @@ class Wanted:
 
 @dataclass(slots=True, frozen=True)
 class Hold:
-    """Nothing to send, and why. `final`: nor will there be."""
+    """Nothing to send, and why. `final`: nor will there be, though the parent's order still works."""
 
     reason: str
     kind: str
@@ -85,12 +85,10 @@ def _wanted(desk: Desk, bot: Bot, link: Link, pair: Pair, instrument: Instrument
     if parts.close:
         return _exit(bot, link, pair, parts.close, instrument, desk.capabilities[bot.rules.kind])
     if pair.parent.told:
-        return Hold(
-            "it was followed already, when the parent's position told of it", "inferred", final=not pair.parent.live
-        )
+        return Hold("it was followed already, when the parent's position told of it", "inferred")
     if parts.ignored:
         return Hold("it only reduces what the parent held before the bot started", "below-baseline", final=True)
-    return Hold("the parent has nothing that it could reduce", "nothing-to-reduce", final=not pair.parent.live)
+    return Hold("the parent has nothing that it could reduce", "nothing-to-reduce")
 
 
 def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) -> Wanted | Hold:
@@ -115,12 +113,12 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
     total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
     if is_dust(total - pair.filled, instrument, link.price):
-        return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust", final=not pair.parent.live)
+        return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust")
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
             return Hold("the child holds nothing yet", "waits-for-fill")
-        return Hold("the child holds nothing that could be reduced", "nothing-to-reduce", final=True)
+        return Hold("the child holds nothing that could be reduced", "nothing-to-reduce")
     guarded = can.reduce_only and pair.parent.order.terms.position_side is PositionSide.NET
     return Wanted(_child_terms(pair, total, ratio, instrument, reduce_only=guarded), exit=True)
 
@@ -181,7 +179,7 @@ def _two_legs(
         terms = _child_terms(pair, pair.filled + left, ratio, instrument, reduce_only=can.reduce_only)
         return Wanted(terms, exit=True, leg=CLOSE)
     if not opening:
-        return Hold("too little to open", "rounded-to-nothing", final=not pair.parent.live)
+        return Hold("too little to open", "rounded-to-nothing")
     terms = _child_terms(pair, pair.reduced + opening, ratio, instrument, reduce_only=False)
     return Wanted(terms, exit=False, opening=opening)
 
