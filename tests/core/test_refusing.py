@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.inputs import Modify, Place
+from copydesk.inputs import Modify, Place, Unfilled
 from copydesk.model import OrderType, Rejected, RejectReason
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 
@@ -237,3 +237,112 @@ def test_9_a_post_only_exit_that_would_trade_at_once_may_do_so():
     desk.settle()
     assert desk.position("mirror") == 0
     assert desk.said("alarm") == []
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"type": OrderType.STOP_MARKET, "trigger": "60100"}])
+@pytest.mark.parametrize(("size", "quantity"), [("1", "3.266"), ("2", "1.633")])
+def test_9_what_the_balance_allows_is_told_exactly(more, size, quantity):
+    """100,000 at leverage 2 with a fiftieth left over, at the price of the order, whatever a contract is worth."""
+    from msgspec.structs import replace
+
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"), cash={"c1": D(100_000)}, free=True)
+    desk.exchange.set_leverage("c1", "BTCUSDT", 2)
+    desk.buy("0.001")
+    desk.settle()
+    desk.reread("c1")
+    account = desk.copier.desk.account("c1")
+    account.balance = replace(account.balance, available=D(100_000))
+    held = desk.copier.desk.instruments["paper", "BTCUSDT"]
+    desk.copier.desk.instruments["paper", "BTCUSDT"] = replace(held, contract_size=D(size))
+    desk.fault = refuse(RejectReason.MARGIN, message="too much")
+    desk.buy("10", **(more or {"price": "60000"}))
+    desk.deliver()
+    desk.carry_out()
+    note = desk.said("capped")[0]
+    found = D(note.split(" ")[0])
+    assert abs(found - D(quantity)) < D("0.01"), note
+
+
+def test_9_a_largest_size_that_is_not_known_is_none():
+    from msgspec.structs import replace
+
+    desk = loop(
+        child("c1", k="1", on_size_reject="shrink_to_fit"), instrument=replace(instrument(), market_max_quantity=D(0))
+    )
+    desk.fault = refuse(RejectReason.QUANTITY, lambda terms: terms.quantity > 1)
+    desk.buy("2")
+    desk.settle()
+    assert desk.position("c1") == 1
+
+
+def test_9_of_a_flip_the_opening_part_is_capped():
+    from copydesk.model import Capabilities, Order, OrderStatus, Side, Terms
+    from copydesk.planning import Wanted
+    from copydesk.refusing import capped
+    from copydesk.state import Pair, ParentOrder
+    from msgspec.structs import replace
+
+    terms = Terms(symbol="BTCUSDT", side=Side.SELL, type=OrderType.MARKET, quantity=D(5))
+    parent = ParentOrder(order=Order(venue_id="1", terms=terms, status=OrderStatus.NEW))
+    want = Wanted(terms, exit=False, opening=D(4))
+    can = Capabilities(reduce_only=True)
+    assert capped(Pair(parent=parent, cap=D(3)), want, can) == Wanted(replace(terms, quantity=D(3)), False, D(2))
+    assert capped(Pair(parent=parent, cap=D(5)), want, can) is want
+    assert capped(Pair(parent=parent), want, can) is want
+
+
+def test_9_a_change_that_is_refused_for_something_else_caps_nothing():
+    desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"))
+    order = desk.buy("2", price="59000")
+    desk.settle()
+    desk.fault = lambda intent: Rejected(reason=RejectReason.OTHER, message="no") if isinstance(intent, Modify) else None
+    desk.amend(order, quantity="5")
+    desk.settle()
+    desk.fault = fine
+    desk.amend(order, price="58000")
+    desk.settle()
+    assert [(terms.price, terms.quantity) for terms in desk.working("c1")] == [(D(58000), D(5))]
+
+
+def partly_filled_target(**more) -> ClosedLoop:
+    """The child's target is refused, and the parent's has filled half."""
+    desk = loop(child("c1", k="1", **more))
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER, lambda terms: terms.type is not OrderType.MARKET)
+    target = desk.sell("2", price="60500", reduce_only=True)
+    desk.deliver()
+    desk.carry_out()
+    desk.exchange.fill(PARENT, D(1), venue_id=target.venue_id)
+    desk.deliver()
+    return desk
+
+
+def test_9_a_resting_exit_that_is_refused_once_rests_again_though_the_parents_has_filled_some():
+    desk = partly_filled_target()
+    desk.fault = fine
+    desk.live(2_000)
+    assert [(terms.type, terms.price) for terms in desk.working("c1")] == [(OrderType.LIMIT, D(60500))]
+
+
+def test_9_a_resting_exit_that_is_refused_again_and_again_goes_at_market_for_what_the_parents_has_filled():
+    desk = partly_filled_target()
+    desk.live(60_000)
+    assert desk.placed("c1")[-1].type is OrderType.MARKET
+
+
+def test_9_an_exit_that_may_not_rest_is_not_chased_either():
+    desk = loop(child("c1", k="1", unfilled_exit=Unfilled(action="chase")))
+    desk.soon_ms = 20_000
+    long(desk)
+    desk.fault = refuse(RejectReason.OTHER, lambda terms: terms.type is not OrderType.MARKET)
+    target = desk.sell("2", price="60500", reduce_only=True)
+    desk.deliver()
+    desk.carry_out()
+    desk.exchange.fill(PARENT, D(2), venue_id=target.venue_id)
+    before = len(desk.intents)
+    desk.deliver()
+    (sent,) = [intent for intent in desk.intents[before:] if isinstance(intent, Place)]
+    assert sent.order.terms.type is OrderType.MARKET
