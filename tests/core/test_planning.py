@@ -53,7 +53,7 @@ def entry(type_: OrderType, price: str, quantity: str, side: Side = Side.BUY) ->
 
 @pytest.mark.parametrize("held", [0, 2])
 def test_two_orders_of_a_group_that_open_are_sized_by_one_ratio(held):
-    """Whichever of the two comes first has no copy yet when the first is placed; with a position they would turn it round."""
+    """Whichever of the two comes first has no copy yet when the first is placed; both may turn the position round."""
     desk = ClosedLoop((child("c1", k="0.5"),), instrument=instrument("1"), oco=True).start()
     if held:
         desk.sell(str(held))

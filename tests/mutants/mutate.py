@@ -7,7 +7,6 @@ place, so that whoever has imported the function runs the mutant.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -45,11 +44,16 @@ class Mutant:
         """`x > 0 -> x >= 0`: what is different, with what stands beside it, where the whole is long."""
         before, after = self.before, self.after
         if max(len(before), len(after)) > LONG:
-            start = len(os.path.commonprefix((before, after)))
-            end = len(os.path.commonprefix((before[start:][::-1], after[start:][::-1])))
+            start = _alike(before, after)
+            end = _alike(before[start:][::-1], after[start:][::-1])
             start, end = max(0, start - BESIDE), max(0, end - BESIDE)
             before, after = before[start : len(before) - end], after[start : len(after) - end]
         return f"{before} -> {after}"
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they begin with in common."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def mutants_of(module: str) -> Iterator[Mutant]:

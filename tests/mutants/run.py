@@ -1,6 +1,6 @@
 """Runs the fast, pure tests against every mutant of the pure engine, and keeps what became of each: `make mutants`.
 
-    python tests/mutants/run.py [--only MODULE]... [--again | --survivors] [--quick] [--sample PERCENT] [--seed N] [--jobs N]
+    python tests/mutants/run.py [--only MODULE]... [--again | --survivors] [--quick] [--sample N] [--seed N] [--jobs N]
 
 First every test is run once, and which lines of the engine it executes is kept. Then each mutant has a process of its
 own, in which the tests that execute its statement are run until one fails: first those that take less than `QUICK_S`, of
