@@ -92,6 +92,7 @@ class Stack:
     desk: Program
     panel: Program
     start: Start
+    venue: Program | None = None
 
     @property
     def url(self) -> str:
@@ -134,11 +135,13 @@ async def stack(new_stack: Callable[..., Awaitable[Stack]]) -> Stack:
 
 
 @pytest.fixture
-async def real_stack(start: Start, tmp_path: Path) -> Stack:
-    """The real thing: a Binance futures rehearsal venue, the engine and the panel, each a process of its own."""
-    names = ("parent", "child1", "child2")
-    command = [str(SCRIPTS / "copydesk"), "rehearse", "binance-futures", "--accounts", ",".join(names), "--json"]
-    venue = from_json((await start(*command)).first_line, RehearsalReady)
+async def real_stack(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> Stack:
+    """The real thing: a rehearsal venue (of Binance futures, or the kind that the parameter names), the engine and the
+    panel, each a process of its own."""
+    names, kind = ("parent", "child1", "child2"), getattr(request, "param", "binance-futures")
+    command = [str(SCRIPTS / "copydesk"), "rehearse", kind, "--accounts", ",".join(names), "--json"]
+    program = await start(*command)
+    venue = from_json(program.first_line, RehearsalReady)
     environment = {
         variable_of(account.name, field): value for account in venue.accounts for field, value in account.secrets.items()
     }
@@ -149,7 +152,7 @@ async def real_stack(start: Start, tmp_path: Path) -> Stack:
     ]
     (tmp_path / "copydesk.toml").write_text("\n".join(tables))
     engine = await start(str(SCRIPTS / "copydesk"), "--data", str(tmp_path), "run", "--json", environment=environment)
-    return Stack(tmp_path, engine, await start_panel(start, tmp_path), start)
+    return Stack(tmp_path, engine, await start_panel(start, tmp_path), start, program)
 
 
 def find_chromium() -> str:

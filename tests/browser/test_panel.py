@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 from playwright.async_api import Page, expect
@@ -75,23 +77,69 @@ async (price) => {
 """
 
 
-async def test_lines_move_with_their_orders(real_stack: Stack, page: Page) -> None:
+@pytest.mark.parametrize("real_stack", ["binance-futures", "bybit"], indirect=True)
+async def test_every_part_of_the_panel_works_on_a_venue(real_stack: Stack, page: Page) -> None:
+    """From a line that moves to the kill switch while the venue has stalled."""
     await page.goto(real_stack.url)
-    await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5")])
+    await create_bot(page, "Mirror", "parent", [("child1", "multiplier", "0.5"), ("child2", "percentage", "100")])
     await start_bot(page, "Mirror")
-    await expect(page.locator(".row-bot .status")).to_have_text("Working")
-    child, ticket = page.locator("[data-role=child] .canvas"), page.locator("#ticket")
+    row, dialog = page.locator(".row-bot[data-bot=Mirror]"), page.get_by_role("dialog")
+    await expect(row.locator(".status")).to_have_text("Working")
+
+    parent, child, ticket = (
+        page.locator("[data-role=parent] .canvas"),
+        page.locator("[data-role=child] .canvas"),
+        page.locator("#ticket"),
+    )
     price = await below_market(page)
     await ticket.get_by_label("Quantity").fill("0.02")
     await ticket.get_by_label("Price").fill(price)
-    await ticket.get_by_role("button", name="Buy 0.02 BTCUSDT").click()
+    await ticket.locator("button.submit").click()
     await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {price}")
     moved = str(int(price) - 100)
     assert await page.evaluate(MOVE, moved) == "accepted"
-    await expect(page.locator("[data-role=parent] .canvas")).to_have_attribute(
-        "data-line-titles", f"BUY LMT 0.02 @ {moved}"
-    )
+    await expect(parent).to_have_attribute("data-line-titles", f"BUY LMT 0.02 @ {moved}")
     await expect(child).to_have_attribute("data-line-titles", f"BUY LMT 0.01 @ {moved}")
+
+    await ticket.get_by_label("Type").select_option("market")
+    await ticket.locator("button.submit").click()
+    await expect(child).to_have_attribute("data-marker-texts", "B 0.01")
+    await page.locator("#log [data-kind=copy]").filter(has_text="child2").filter(has_text="market").first.click()
+    for words in ("Its equity", "ratio 1", "was asked for", "answered in"):
+        await expect(dialog).to_contain_text(words)
+    await page.keyboard.press("Escape")
+    await page.get_by_role("tab", name="Positions").click()
+    for name, quantity in (("child1", "0.01"), ("child2", "0.02")):
+        held = page.locator(f".drift-row[data-child={name}]")
+        await expect(held).to_have_attribute("data-state", "even")
+        await expect(held.locator(".d-attributed")).to_have_text(quantity)
+
+    await page.get_by_role("button", name="Settings of Mirror").click()
+    await dialog.get_by_label("Child account 1: Value").fill("0.75")
+    await expect(dialog.locator(".changes")).to_contain_text("child1")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog).to_be_hidden()
+    await page.keyboard.press("c")
+    await expect(dialog.locator("[data-connection=parent]")).to_have_attribute("data-state", "connected")
+    await expect(dialog.locator("[data-connection=parent]")).to_contain_text("REHEARSAL")
+    await expect(dialog.locator("[data-connection=child1] .link-facts")).to_contain_text(re.compile("trad", re.IGNORECASE))
+    await page.keyboard.press("Escape")
+
+    assert real_stack.venue is not None
+    os.kill(real_stack.venue.process.pid, signal.SIGSTOP)
+    try:
+        await page.keyboard.press("K")
+        await dialog.get_by_role("radio", name="flatten").check()
+        await dialog.get_by_label("Type STOP to confirm").fill("STOP")
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("status")).to_contain_text("1 bot stopped", timeout=5000)
+        await page.keyboard.press("Escape")
+        await expect(row.locator(".status")).to_have_text("Stopped")
+    finally:
+        os.kill(real_stack.venue.process.pid, signal.SIGCONT)
+    for name in ("child1", "child2"):
+        await expect(page.locator(f".drift-row[data-child={name}] .d-attributed")).to_have_text("0")
+    await expect(child).to_have_attribute("data-lines", "0")
 
 
 async def below_market(page: Page) -> str:

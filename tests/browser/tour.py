@@ -37,7 +37,8 @@ async def running(*command: str) -> AsyncIterator[str]:
     assert process.stdout is not None
     try:
         async with asyncio.timeout(READY_S):
-            yield (await process.stdout.readline()).decode()
+            line = (await process.stdout.readline()).decode()
+        yield line
     finally:
         if process.returncode is None:
             process.terminate()
