@@ -56,7 +56,7 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk.plans import StartOrder
-from copydesk.plugins import check_plugin
+from copydesk.plugins import Loaded
 from copydesk.secrets import SealedFile
 from copydesk.view import ConnectionState
 from msgspec.structs import replace
@@ -205,9 +205,8 @@ async def measure(children: int, rounds: int, profiler: cProfile.Profile | None)
     timed = Timed(children)
     names = [f"child{number}" for number in range(children)]
     connections: dict[str, Any] = {name: {"kind": KIND} for name in (PARENT, *names)}
-    manager = check_plugin(Plugin("copydesk", KINDS, connect=connect), KIND, "bench")
-    copydesk.engine.load_plugin = lambda kind: manager  # type: ignore[attr-defined]
-    copydesk.engine.describe_kind = lambda kind: KINDS  # type: ignore[attr-defined]
+    loaded = Loaded(Plugin("copydesk", KINDS, connect=connect), "bench", KINDS)
+    copydesk.engine.load_kind = lambda kind: loaded  # type: ignore[attr-defined]
     Session.there.clear()
     with tempfile.TemporaryDirectory(prefix="copydesk-bench-") as place:
         folder = Path(place)

@@ -38,7 +38,7 @@ from copydesk.config import CONFIG_NAME, BotSettings, ChildSettings, load_config
 from copydesk.datafolder import make_folder
 from copydesk.model import RehearsalReady, from_json
 from copydesk.secrets import variable_of
-from copydesk.view import ConnectionState
+from copydesk.view import ConnectionState, LogQuery
 from tap import CANCEL, PLACE, Tap
 
 HERE = Path(__file__).parent
@@ -145,9 +145,9 @@ async def engine(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator
 
 
 async def _is_copying(client: AsyncControlClient) -> bool:
-    view = await client.view()
-    connected = all(account.state is ConnectionState.CONNECTED for account in view.accounts)
-    return connected and any(entry.text == "bot 'bench' started" for entry in view.log)
+    if any(one.state is not ConnectionState.CONNECTED for one in await client.connections()):
+        return False
+    return any(entry.text == "bot 'bench' started" for entry in await client.log(LogQuery(kind="bot")))
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk.outgoing import Flight, Outgoing
-from copydesk.plugins import check_plugin
+from copydesk.plugins import Loaded, check_plugin
 from copydesk.secrets import SealedFile
 from copydesk.timing import Marks
 from copydesk.venue import Venue, open_venue
@@ -247,9 +247,8 @@ class Desk:
             session = self.sessions[settings.name] = Session(settings.name, lambda order, done: self.way(order, done))
             return session
 
-        manager = check_plugin(Plugin("copydesk", INFO, connect=connect), "swift", "swift")
-        monkeypatch.setattr("copydesk.engine.load_plugin", lambda kind: manager)
-        monkeypatch.setattr("copydesk.engine.describe_kind", lambda kind: INFO)
+        loaded = Loaded(Plugin("copydesk", INFO, connect=connect), "swift", INFO)
+        monkeypatch.setattr("copydesk.engine.load_kind", lambda kind: loaded)
 
     async def __aenter__(self) -> Desk:
         names = ("parent", "c1", "c2")

@@ -61,7 +61,7 @@ from copydesk.model import (
     to_json,
 )
 from copydesk.outgoing import Flight, Outgoing
-from copydesk.plugins import describe_kind, load_plugin
+from copydesk.plugins import Loaded, load_kind
 from copydesk.rules import rules_of
 from copydesk.secrets import SealedFile
 from copydesk.state import Desk
@@ -184,8 +184,11 @@ class Engine:
         needed = {connection_of(key) for bot in self._store.bots.values() for key in bot.accounts}
         engine = self._config.engine
         quiet: dict[str, Quiet] = {}
+        loaded: dict[str, Loaded] = {}
         for name, settings in self._config.connections.items():
-            info = describe_kind(settings.kind)
+            if settings.kind not in loaded:
+                loaded[settings.kind] = load_kind(settings.kind)
+            info = loaded[settings.kind].info
             self._kinds[settings.kind] = info
             connection = self.connections[name] = Connection(
                 name,
@@ -199,7 +202,7 @@ class Engine:
             self.boards[name] = AccountBoard()
             try:
                 given = self._settings[name] = settings_for(name, self._config, info, self._sealed)
-                connection.start(load_plugin(settings.kind), given)
+                connection.start(loaded[settings.kind].manager(), given)
             except UsageError as error:
                 if name in needed:
                     raise

@@ -5,6 +5,7 @@ Names are listed without importing anything. A plugin is imported when its kind 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
@@ -52,6 +53,30 @@ def find_kind(kind: str) -> EntryPoint:
         raise UnknownKind(f"unknown connection kind {kind!r}: pip install {DISTRIBUTIONS[kind]}")
     there = ", ".join(sorted({*kinds, *DISTRIBUTIONS}))
     raise UnknownKind(f"unknown connection kind {kind!r}: the kinds are {there}, or install the plugin that offers it")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A plugin that was found, imported and checked for one kind. A hundred connections need that once."""
+
+    plugin: object
+    name: str
+    info: KindInfo
+
+    def manager(self) -> pluggy.PluginManager:
+        """A manager of its own, with this one plugin in it."""
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(VenueSpec)
+        manager.register(self.plugin, self.name)
+        return manager
+
+
+def load_kind(kind: str) -> Loaded:
+    """Find the kind's plugin, import and check it. Raises `UnknownKind` or `PluginError`."""
+    manager = load_plugin(kind)
+    (plugin,) = manager.get_plugins()
+    name = manager.get_name(plugin) or ""
+    return Loaded(plugin, name, kind_info(manager, kind, name))
 
 
 def load_plugin(kind: str) -> pluggy.PluginManager:
