@@ -315,6 +315,16 @@ def test_an_order_that_filled_and_was_too_small_to_copy_is_explained(scene: Scen
     assert scene.judge().ok
 
 
+def test_an_exit_that_had_nothing_to_close_needs_no_copy_and_another_does(scene: Scene) -> None:
+    scene.drop(CLOSE)
+    scene.say(CLOSE, "waits-for-fill")
+    assert [name for name, child in scene.judge().children.items() if child.unaccounted] == [HALF], "it held something"
+    scene.alter(FLIP, quantity=D("0.05"), filled=D("0.05"))  # it closed, and has not entered the other way
+    assert not scene.judge().children[HALF].unaccounted
+    scene.log.clear()
+    assert scene.judge().children[HALF].unaccounted == (str(CLOSE),), "nobody said why"
+
+
 def test_an_exit_that_had_nothing_to_reduce_is_explained_by_the_name_of_its_copy(scene: Scene) -> None:
     name = scene.copy(CLOSE).client_id
     scene.drop(CLOSE)

@@ -14,6 +14,7 @@ from copydesk_rithmic.accounts import Account
 from copydesk_rithmic.flights import Flights
 from copydesk_rithmic.rehearsal import Rehearsal
 from copydesk_rithmic.session import Session
+from msgspec.structs import replace
 
 from .conftest import Enter
 
@@ -41,10 +42,10 @@ def test_what_went_out_again_is_another_flight() -> None:
     assert flights.ended(ONE, ("a",), 9) == {}
 
 
-async def lose(venue: Rehearsal, session: Session) -> None:
+async def lose(venue: Rehearsal, session: Session, order: NewOrder = NEW) -> None:
     """Send an order that gets lost with its connection, and wait until there is another connection."""
     venue.server.house.misbehaviour.add(Fault(name="lose-request", account="lead", every=1, count=1))
-    assert isinstance(await session.place(NEW), Unknown)
+    assert isinstance(await session.place(order), Unknown)
     await back(session)
 
 
@@ -72,6 +73,19 @@ async def test_an_order_is_given_up_once_its_connection_is_gone_for_long_enough(
     assert (told.absent, told.never_arrived) == ((NEW.client_id,), (NEW.client_id,))
     assert isinstance(await session.place(NEW), Accepted)
     assert (await looked_up(session)).absent == ()
+
+
+async def test_a_connection_that_is_gone_for_long_enough_is_so_whatever_becomes_of_the_next(
+    venue: Rehearsal, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await enter()
+    monkeypatch.setattr(plants, "SETTLED_S", 0.0)
+    await lose(venue, session)
+    assert (await looked_up(session)).never_arrived == (NEW.client_id,)
+    monkeypatch.setattr(plants, "SETTLED_S", 1e9)
+    await lose(venue, session, replace(NEW, client_id="a-2"))
+    assert (await looked_up(session)).never_arrived == (NEW.client_id,)
+    assert session.login.orders.settled == 1
 
 
 async def test_an_execution_that_no_list_has_shows_that_it_arrived(

@@ -20,6 +20,7 @@ import contextlib
 import logging
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,8 @@ class Plant(library.BasePlant):  # type: ignore[misc]
         super().__init__(client, **options)
         self.ws: Any = None
         self.connection = 0  # how many there were
-        self._hung_up_at = 0.0
+        self._gone: deque[tuple[int, float]] = deque()  # the latest of them that ended, and when
+        self._settled = 0
         self.heard: Callable[[Message], None] = lambda message: None
         self.up: Callable[[], None] = lambda: None
         self.down: Callable[[str], None] = lambda reason: None
@@ -252,8 +254,10 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     @property
     def settled(self) -> int:
         """Connections up to this number are gone, with all that was sent over them: it has arrived, or never will."""
-        gone_s = asyncio.get_running_loop().time() - self._hung_up_at
-        return self.connection - 1 if gone_s >= SETTLED_S else 0
+        at = asyncio.get_running_loop().time()
+        while self._gone and at - self._gone[0][1] >= SETTLED_S:
+            self._settled, _ = self._gone.popleft()
+        return self._settled
 
     def _lost(self, reason: str) -> None:
         """Whatever was asked gets no reply any more."""
@@ -315,7 +319,7 @@ class Plant(library.BasePlant):  # type: ignore[misc]
                     else:
                         await self.ws.close()
             self.ws = None
-            self._hung_up_at = asyncio.get_running_loop().time()
+            self._gone.append((self.connection, asyncio.get_running_loop().time()))
 
     def _cut(self) -> None:
         transport = self.ws.transport
