@@ -18,6 +18,7 @@ Happenings = list[st.SearchStrategy[Happening]]
 # --- children ---------------------------------------------------------------------------------------------------------
 
 SIZES = ("x0.5", "x3", "x0.33", "x-1", "x1", "100%")
+SPOT_SIZES = tuple(size for size in SIZES if size != "x-1")  # coins that nobody has cannot be sold
 POLICIES = {
     "rounding": ("rounding=nearest", "rounding=min_one"),
     "window": ("catch_up.max_age_s=1", "catch_up.max_age_s=30", "catch_up.max_adverse_percent=0.1"),
@@ -63,13 +64,13 @@ OF_THE_THEME = {
 
 
 @st.composite
-def children(draw: st.DrawFn, about: frozenset[str]) -> dict[str, str]:
+def children(draw: st.DrawFn, about: frozenset[str], sizes: tuple[str, ...]) -> dict[str, str]:
     """One to five children with mixed settings, as `--child` takes them."""
     kinds = sorted(POLICIES) + [what for theme in sorted(about) for what in OF_THE_THEME.get(theme, [])]
     found = {}
     for number in range(1, draw(st.sampled_from([1, 1, 1, 2, 2, 3, 4, 5])) + 1):
         settings = dict.fromkeys(draw(st.lists(st.sampled_from(kinds), max_size=3)))
-        texts = [draw(st.sampled_from(SIZES)), *(draw(st.sampled_from(POLICIES[what])) for what in settings)]
+        texts = [draw(st.sampled_from(sizes)), *(draw(st.sampled_from(POLICIES[what])) for what in settings)]
         found[f"c{number}"] = ",".join(texts)
     return found
 
@@ -100,6 +101,7 @@ class Desk:
     about: frozenset[str]
     ends: str
     twin: bool
+    spot: bool = False
 
     @property
     def final(self) -> bool:
@@ -113,20 +115,21 @@ class Desk:
 
 
 @st.composite
-def desks(draw: st.DrawFn, theme: str = "") -> Desk:
-    """`theme`: the only trouble that there shall be."""
+def desks(draw: st.DrawFn, theme: str = "", *, spot: bool = False) -> Desk:
+    """`theme`: the only trouble that there shall be. `spot`: coins are traded."""
     about = frozenset([theme] if theme else draw(st.sets(st.sampled_from(sorted(ABOUT)), min_size=1, max_size=3)))
     return Desk(
-        children=draw(children(about)),
-        hedge=draw(st.booleans()),
-        nets=draw(st.booleans()),
-        oco=draw(st.booleans()),
+        children=draw(children(about, SPOT_SIZES if spot else SIZES)),
+        hedge=draw(st.just(False) if spot else st.booleans()),
+        nets=draw(st.just(True) if spot else st.booleans()),
+        oco=draw(st.just(True) if spot else st.booleans()),
         amends=draw(st.sampled_from(AMENDS)),
         budget=draw(st.sampled_from(BUDGETS)),
         silence=draw(st.sampled_from(SILENCES)),
         about=about,
         ends=draw(st.sampled_from(["as it is", "as it is", "without orders", "flat", "flat"])),
         twin=draw(st.sampled_from([True, False, False, False])),
+        spot=spot,
     )
 
 

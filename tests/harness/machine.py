@@ -45,17 +45,19 @@ class _Story:
 
 
 class DeskMachine(RuleBasedStateMachine):
-    """`latest`: the story of the machine that ran last, as a scenario file. `theme`: the only trouble, where set."""
+    """`latest`: the story of the machine that ran last, as a scenario file. `theme`: the only trouble, where set. `spot`:
+    coins are traded."""
 
     latest = ""
     theme = ""
+    spot = False
     stage: HeldStage
     scenario: Scenario
     twin: HeldStage | None = None
 
     # --- the desk -----------------------------------------------------------------------------------------------------
 
-    @initialize(desk=st.runner().flatmap(lambda machine: desks(machine.theme)))
+    @initialize(desk=st.runner().flatmap(lambda machine: desks(machine.theme, spot=machine.spot)))
     def open(self, desk: Desk) -> None:
         self.steps: list[tuple[str, dict[str, Any]]] = []
         self.orders = 0
@@ -68,7 +70,7 @@ class DeskMachine(RuleBasedStateMachine):
             *(f"bot {text}" for text in desk.silence),
             *(["all accounts are in hedge mode"] if desk.hedge else []),
             *([] if desk.nets or desk.hedge else ["venue does not net"]),
-            *(["venue has native OCO"] if desk.oco else []),
+            *(["venue is spot"] if desk.spot else ["venue has native OCO"] if desk.oco else []),
             *(["venue tells what never arrived"] if desk.final else []),
             *([desk.budget] if desk.budget else []),
             "venue amends " + (", ".join(desk.amends) or "nothing"),
@@ -155,7 +157,7 @@ class DeskMachine(RuleBasedStateMachine):
             position_side=book if self.scenario.hedge else PositionSide.NET,
             **more,
         )
-        if self.scenario.hedge and (book is PositionSide.LONG) == (side is Side.BUY):
+        if self.scenario.spot or (self.scenario.hedge and (book is PositionSide.LONG) == (side is Side.BUY)):
             terms = msgspec.structs.replace(terms, reduce_only=False)
         self.orders += 1
         return OrderWords(terms, f"o{self.orders}")
@@ -218,7 +220,7 @@ class DeskMachine(RuleBasedStateMachine):
         side = trade.side
         if self.scenario.hedge:
             side = Side.BUY if trade.book is PositionSide.LONG else Side.SELL
-        more = {} if self.scenario.hedge else {"reduce_only": True}
+        more = {} if self.scenario.hedge or self.scenario.spot else {"reduce_only": True}
         self.place(side, trade.quantity, OrderType.MARKET, 0, trade.book, {})
         ticks = abs(trade.offset)
         legs = [

@@ -67,9 +67,11 @@ def has_room(
     claimed = higher + (link.needs if pair is not None and rank > SALE else ZERO)
     if terms.quantity <= link.attributed - link.held_back - bound - claimed:
         return True
+    ranks = {order.client_id: _rank(other) for other, order in standing}
     if not any(order.op is not None for _, order in standing):
-        for other, order in standing:
-            if _rank(other) > rank and order.state.is_live:
+        for _, order in standing:  # the two legs of a group bind the same coins, and go together
+            lowest = min(ranks[order.client_id], ranks.get(order.partner, TARGET))
+            if lowest > rank and order.state.is_live:
                 cancel(run, link, order, "replace", "it binds what has to be sold, or protected, first")
     return False
 

@@ -31,8 +31,8 @@ NORMAL, RESERVED = 70, 85
 """Percent of a limit that ordinary requests may use, and that cancels and look-ups may."""
 READING = 50
 """Percent up to which accounts are read now and then: comparing may wait, trading may not."""
-PAID_NS = 1_000_000_000
-"""How long what was paid in advance counts: as much as a window is longer than the venue's own."""
+PAID_NS, ORDER_PAID_NS = 1_000_000_000, 100_000_000
+"""How long what was paid in advance counts, of requests and of orders: as much as a window is longer than the venue's."""
 BUDGET = "budget"
 """Marks a timer as one of a window."""
 
@@ -190,7 +190,15 @@ def pay_both(run: Run, account: str) -> int:
 
 
 def is_paid(run: Run, paid_ns: int) -> bool:
+    """A cancel was paid for, and not too long ago."""
     return bool(paid_ns) and run.at_ns - paid_ns < PAID_NS
+
+
+def is_order_paid(run: Run, account: str, paid_ns: int) -> bool:
+    """The order that takes the place of another was paid for, and not too long ago."""
+    purse = run.desk.purses.get(account)
+    counted = purse is not None and purse.orders is not None
+    return bool(paid_ns) and run.at_ns - paid_ns < (ORDER_PAID_NS if counted else PAID_NS)
 
 
 def may_modify(run: Run, link: Link, *, urgent: bool) -> bool:

@@ -201,7 +201,8 @@ def _cause(pair: Pair) -> str:
         if any(order.cancelled_for == "refused" for order in pair.orders):
             return "rejected"
         # Its copy filled although the parent's order ended with less: that may have come out only after it was settled.
-        return "ahead" if pair.closed == "done" and pair.parent.filled < pair.parent.order.terms.quantity else ""
+        less = pair.parent.filled < pair.parent.order.terms.quantity
+        return "ahead" if pair.closed == "done" and (less or any(order.is_doubled for order in pair.orders)) else ""
     return _OF_WAITING.get(pair.waiting, "pending")
 
 

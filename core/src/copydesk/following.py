@@ -12,7 +12,7 @@ import msgspec
 
 from copydesk import executions, handwork, refusing, tickets, unfilled
 from copydesk.binding import WAITS, binds, has_room
-from copydesk.budget import is_paid, may_modify, may_place, pay_both, spend_modify
+from copydesk.budget import is_order_paid, may_modify, may_place, pay_both, spend_modify
 from copydesk.grouping import (
     belongs_to_group,
     common_quantity,
@@ -481,10 +481,10 @@ def _left_to_close(link: Link, pair: Pair, terms: Terms) -> Decimal:
 
 
 def _shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument) -> Decimal:
-    """How much is missing to the current target in the direction of `terms`, beside what the other pairs still bring."""
+    """How much is missing to the current target in the direction of `terms`, beside what other orders still bring."""
     step = instrument.quantity_step
     others = (other for other in link.pairs.values() if other is not pair)
-    coming = sum((still_moves(bot, link, other, step) for other in others), ZERO)
+    coming = sum((still_moves(bot, link, other, step) for other in others), _corrected(link))
     missing = (target(bot, link, instrument) - link.attributed - coming) * terms.side.sign
     return floor_to(max(missing, ZERO), step)
 
@@ -495,7 +495,7 @@ def _share_of_shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrume
     Did each look at all the others, two would make room for each other for ever.
     """
     step = instrument.quantity_step
-    coming, is_older = ZERO, True
+    coming, is_older = _corrected(link), True
     for other in link.pairs.values():
         if other is pair:
             is_older = False
@@ -507,9 +507,15 @@ def _share_of_shortfall(bot: Bot, link: Link, pair: Pair, terms: Terms, instrume
     return floor_to(max(missing, ZERO), step)
 
 
+def _corrected(link: Link) -> Decimal:
+    """What corrections on their way still move, signed."""
+    coming = (order for order in link.corrections if order.state.is_open and not order.enforces)
+    return sum((order.terms.side.sign * order.remaining for order in coming), ZERO)
+
+
 def _place(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, terms: Terms, why: str) -> None:
     standing = [order for order in pair.orders if order.state.is_live]
-    paid = is_paid(run, pair.paid_ns)
+    paid = is_order_paid(run, link.child.account, pair.paid_ns)
     if not paid and (standing or not want.exit) and not may_place(run, link, replaces=bool(standing)):
         _wait(run, link, pair, "info", "waits-for-budget", "waits: the venue's limit of requests is used up for now")
         return

@@ -28,6 +28,8 @@ from copydesk.tracking import Event, State
 COEXIST, ENFORCE, YIELD = "coexist", "enforce", "yield"
 CONFIRM_MS = 500
 """How far two snapshots lie apart at the least that together are believed."""
+UNSEEN_MS = 11_000
+"""So long after its send an order's fills may be missing in what is read, where only the reply to it told of them."""
 HAND_TRADED = "hand-traded"
 _OTHER = {PositionSide.LONG: PositionSide.SHORT, PositionSide.SHORT: PositionSide.LONG}
 
@@ -84,7 +86,7 @@ def account_read(run: Run, account: str, snapshot: Snapshot) -> None:
         if found == link.own:
             link.suspected, link.looks = None, 0
             continue
-        if not _is_quiet(link):
+        if not _is_quiet(link) or _may_be_unseen(run, link):
             link.suspected = None
         elif link.suspected is None or link.suspected[:2] != (found, link.fills):
             link.suspected = (found, link.fills, snapshot.time_ms)
@@ -135,6 +137,13 @@ def _is_quiet(link: Link) -> bool:
     """Nothing of ours is on its way: what the venue shows is what it did."""
     unsettled = (State.SENDING, State.UNKNOWN)
     return all(order.op is None and order.state not in unsettled for order in link.orders if order.state.is_open)
+
+
+def _may_be_unseen(run: Run, link: Link) -> bool:
+    """A reply told of fills, and the venue has not told of them otherwise: it may still show what was before them."""
+    since_ns = run.at_ns - UNSEEN_MS * 1_000_000
+    orders = (tracked.order for tracked in run.desk.child_orders.values() if tracked.link is link)
+    return any(order.filled and not order.verified and order.sent_ns > since_ns for order in orders)
 
 
 # --- what follows from it ---------------------------------------------------------------------------------------------

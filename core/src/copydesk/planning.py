@@ -138,7 +138,7 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
         return _two_legs(link, pair, closing, opening, ratio, instrument, can)
     # It crosses what the child holds and what market orders still bring; an entry that only rests brings nothing any more.
     crossed = held_for(link, pair) + _market_orders_against(link, pair) + pair.reduced + _absorbed(link, pair)
-    total = min(closing, crossed) + opening
+    total = floor_to(min(closing, crossed), instrument.quantity_step) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
     only_closes = not opening and can.reduce_only

@@ -99,6 +99,7 @@ def prepare(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, leg: str, 
     last = pair.last
     unsent = last is not None and last.state in (State.WAITING, State.MISSING)
     if last is not None and unsent and last.leg == leg:
+        last.doubted = last.doubted or (last.state is State.MISSING and last.terms != terms)
         last.on(Event.SENT_AGAIN)
         last.terms, last.absent, last.exit, last.partner = terms, 0, is_exit, ""
         return last

@@ -212,9 +212,20 @@ def _amend_holds(order: ChildOrder) -> None:
 
 
 def _merge(run: Run, tracked: Tracked, reply: Order) -> None:
-    order = tracked.order
+    order, before = tracked.order, tracked.order.is_doubled
     tracked.link.move(order, order.merge(reply))
     hold_back(run.desk, tracked)
+    if order.is_doubled and not before:
+        _tell_doubled(run, tracked)
+
+
+def _tell_doubled(run: Run, tracked: Tracked) -> None:
+    order = tracked.order
+    text = (
+        f"filled {order.filled} {order.terms.symbol} where it was for {order.terms.quantity}: it was not found, so it was "
+        "sent again, and the venue carried out both"
+    )
+    run.note(tracked.link, "warn", "ahead", text, **_names(tracked))
 
 
 def _go_on(run: Run, tracked: Tracked) -> None:
@@ -272,10 +283,13 @@ def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> 
     tracked = run.desk.child_orders.get((account, fill.client_id))
     if tracked is None or fill.execution_id in tracked.order.executions:
         return
+    before = tracked.order.is_doubled
     grown = tracked.order.merge_fill(fill)
     if grown:
         tracked.link.move(tracked.order, grown)
     hold_back(run.desk, tracked)
+    if tracked.order.is_doubled and not before:
+        _tell_doubled(run, tracked)
     if (count_fee(run.desk, tracked, fill) or grown) and settle:
         _go_on(run, tracked)
 

@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from copydesk.budget import Purse, Window, purse_of
 from copydesk.ids import COPY
 from copydesk.inputs import BotRules, ChildRules, Limits
@@ -181,6 +183,7 @@ class ChildOrder:
     sent_ns: int = 0
     due_ns: int = 0  # when to look at it again, 0 for never
     tries: int = 0
+    doubted: bool = False  # it was sent twice, with other terms: the venue tells which of them it has
     absent: int = 0  # how many times the venue said that it has no such order
     enforces: bool = False  # it closes what was traded by hand, and nothing that was copied
     paid_ns: int = 0  # when its cancel was paid for, with the order that takes its place
@@ -191,6 +194,11 @@ class ChildOrder:
     @property
     def remaining(self) -> Decimal:
         return max(ZERO, self.terms.quantity - self.filled)
+
+    @property
+    def is_doubled(self) -> bool:
+        """It filled more than it was for: it was sent again because it was not found, and the venue carried both out."""
+        return self.filled > self.terms.quantity
 
     @property
     def ref(self) -> OrderRef:
@@ -216,6 +224,8 @@ class ChildOrder:
             return grown
         if self.asked is not None and _amended(order.terms, self.asked):
             self.terms, self.asked = self.asked, None
+        if self.doubted and order.is_working:
+            self.terms, self.doubted = _as_told(self.terms, order.terms), False
         self.on(REPORTS[order.status])
         self.updated_ms = max(self.updated_ms, order.updated_ms)
         self.reason = order.reason or self.reason
@@ -230,6 +240,18 @@ class ChildOrder:
         grown = max(ZERO, filled - self.filled)
         self.filled += grown
         return grown
+
+
+def _as_told(ours: Terms, told: Terms) -> Terms:
+    return msgspec.structs.replace(
+        ours,
+        type=told.type,
+        quantity=told.quantity,
+        price=told.price,
+        trigger_price=told.trigger_price,
+        time_in_force=told.time_in_force,
+        post_only=told.post_only,
+    )
 
 
 def _amended(reported: Terms, asked: Terms) -> bool:

@@ -92,13 +92,16 @@ class Watch:
                 self._tell("a ratio stays", f"{place[0]}: the ratio {first} became {ratio}")
 
     def _look_at_owns(self, answered: set[str]) -> None:
-        """What stands on a child when its first copy is sent, or once a hand was answered, is a person's own."""
+        """What stands on a child when its first copy is sent, or once a hand was answered, is a person's own; so is what
+        is accepted beside what is copied and closes none of it."""
         for bot in self.loop.copier.desk.bots.values():
             for key, link in bot.links.items():
                 now = (link.begun, not link.detached)
                 idle = not link.attributed and (link.child.hand_trading == "coexist" or not link.pairs)
                 if idle or key[0] in answered or self._followed.get(key) != now:
                     self._followed[key] = now
+                    self.owns[key] = link.own
+                elif link.own * link.attributed >= min(self.owns[key] * link.attributed, ZERO):
                     self.owns[key] = link.own
 
     # --- what is sent -------------------------------------------------------------------------------------------------
