@@ -81,6 +81,7 @@ def _set_leverage(rest: Rest, call: Call) -> Json:
 
 @route("POST", "/v5/position/switch-mode", group=Group.POSITION)
 def _switch_mode(rest: Rest, call: Call) -> Json:
+    """A mode that is in force already is refused for one symbol; for all of a coin there is just nothing to do."""
     params = call.params
     category = check_category(params.need("category"))
     mode = params.integer("mode")
@@ -94,7 +95,9 @@ def _switch_mode(rest: Rest, call: Call) -> Json:
         raise Refusal(110029)
     account, exchange = call.account.name, rest.desk.exchange
     if exchange.hedge_mode(account) == (mode == 3):
-        raise Refusal(110025)
+        if "symbol" in params:
+            raise Refusal(110025)
+        return {}
     try:
         exchange.set_hedge_mode(account, mode == 3)
     except ExchangeRefusal:
