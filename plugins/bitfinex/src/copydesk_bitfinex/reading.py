@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import NotReady
-from copydesk.model import Fill, Order, Position, Scope, Snapshot, SnapshotRequest
+from copydesk.model import Fill, Order, Snapshot, SnapshotRequest
 from copydesk_wire.errors import NoReply
+from copydesk_wire.reading import Pass
 
 from copydesk_bitfinex import translate
 from copydesk_bitfinex.symbols import name_of
@@ -27,68 +28,39 @@ PAGES = 40
 """More history than this many pages is not read at once."""
 
 
-class Reading:
+class Reading(Pass["Session"]):
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
-        self.session = session
-        self.request = request
-        self.time_ms = session.venue.now_ms()
+        super().__init__(session, request)
         self.since_ms = max(1, request.since_ms - CLOCK_MARGIN_MS) if request.since_ms else 0
-        self.orders: dict[str, Order] = {}
-        self.absent: list[str] = []
 
     async def read(self) -> Snapshot:
         session = self.session
         for row in await session.read("r/orders"):
-            self._keep(session.learn(translate.order(row)))
+            self.keep(session.learn(translate.order(row)))
         fills: list[Fill] = []
         if self.since_ms:
             for row in await self._history("r/orders/hist", 4, ORDERS_PAGE):
                 told = translate.order(row)
                 if told.order.updated_ms >= self.since_ms:
-                    self._keep(session.learn(told))
+                    self.keep(session.learn(told))
             fills = [session.learn_fill(row) for row in await self._history("r/trades/hist", 2, TRADES_PAGE)]
-        await self._look_ups()
+        await self.look_ups()
         await session.read_wallets()
         held = [translate.position(row) for row in await session.read("r/positions")]
         session.positions = {position.symbol: position for position in held if position.quantity}
-        positions = self._positions()
-        symbols = {order.terms.symbol for order in self.orders.values()} | {one.symbol for one in positions}
-        return Snapshot(
-            scope=self.request.scope,
-            time_ms=self.time_ms,
-            orders=tuple(self.orders.values()),
-            positions=positions,
-            balance=session.balance(at_ms=self.time_ms),
-            fills=tuple(sorted(fills, key=lambda fill: (fill.time_ms, int(fill.execution_id)))),
-            absent=tuple(self.absent),
-            prices=await self._prices(symbols | set(self.request.symbols)),
-        )
+        positions = [*session.positions.values(), *session.coin_positions()]
+        fills.sort(key=lambda fill: (fill.time_ms, int(fill.execution_id)))
+        return await self.whole(positions, session.balance(at_ms=self.time_ms), fills)
 
-    def _positions(self) -> tuple[Position, ...]:
-        coins = [position for position in self.session.coin_positions() if position.quantity]
-        return (*self.session.positions.values(), *coins)
-
-    async def look_up_only(self) -> Snapshot:
-        """The looked-up orders and nothing else."""
-        await self._look_ups()
-        orders = tuple(self.orders.values())
-        return Snapshot(scope=Scope.ORDERS, time_ms=self.time_ms, orders=orders, absent=tuple(self.absent))
-
-    async def _look_ups(self) -> None:
-        for ref in self.request.look_up:
-            order = await self.session.look_up(ref)
-            if order is None:
-                self.absent.append(ref.client_id or ref.venue_id)
-            else:
-                self._keep(order)
-
-    def _keep(self, order: Order) -> None:
+    def keep(self, order: Order) -> None:
         """Of two states of one order the newer one."""
         known = self.orders.get(order.venue_id)
         if known is None or _newness(order) >= _newness(known):
             self.orders[order.venue_id] = order
+
+    keep_looked_up = keep
 
     # --- what was ---
 
@@ -108,7 +80,7 @@ class Reading:
 
     # --- prices ---
 
-    async def _prices(self, symbols: set[str]) -> dict[str, Decimal]:
+    async def prices(self, symbols: set[str]) -> dict[str, Decimal]:
         listed = sorted(symbols & self.session.instruments.keys())
         if not listed:
             return {}

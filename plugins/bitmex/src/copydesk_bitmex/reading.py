@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
+from copydesk.model import Fill, Snapshot, SnapshotRequest
 from copydesk_wire.fields import Payload, rows
-from msgspec.structs import replace
+from copydesk_wire.reading import Pass
 
 from copydesk_bitmex import translate
 
@@ -27,42 +27,20 @@ PAGE = 500
 PAGES = 100
 
 
-class Reading:
+class Reading(Pass["Session"]):
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
-        self.session = session
-        self.request = request
-        self.time_ms = session.venue.now_ms()
+        super().__init__(session, request)
         self.since_ms = max(0, request.since_ms - MARGIN_MS) if request.since_ms else 0
-        self.orders: dict[str, Order] = {}
-        self.absent: list[str] = []
 
     async def read(self) -> Snapshot:
         session = self.session
         position_rows, balance, fills, _ = await asyncio.gather(
             session.read("/position"), session.read_margins(), self._fills(), self._open_and_recent()
         )
-        await self._look_ups()
-        held = [session.position(row) for row in rows(position_rows, "positions")]
-        positions = tuple(position for position in held if position.quantity)
-        symbols = {order.terms.symbol for order in self.orders.values()} | {one.symbol for one in positions}
-        return Snapshot(
-            scope=self.request.scope,
-            time_ms=self.time_ms,
-            orders=tuple(self.orders.values()),
-            positions=positions,
-            balance=replace(balance, time_ms=self.time_ms),
-            fills=tuple(fills),
-            absent=tuple(self.absent),
-            prices=await self._prices(symbols | set(self.request.symbols)),
-        )
-
-    async def look_up_only(self) -> Snapshot:
-        """The looked-up orders and nothing else."""
-        await self._look_ups()
-        orders, absent = tuple(self.orders.values()), tuple(self.absent)
-        return Snapshot(scope=Scope.ORDERS, time_ms=self.time_ms, orders=orders, absent=absent)
+        await self.look_ups()
+        return await self.whole([session.position(row) for row in rows(position_rows, "positions")], balance, fills)
 
     async def _open_and_recent(self) -> None:
         """Working orders, and those that changed since."""
@@ -74,21 +52,10 @@ class Reading:
 
     def _keep(self, row: Payload, primaries: frozenset[str]) -> None:
         order = self.session.keep(translate.order(row))
-        known = self.orders.get(order.venue_id)
-        if known is not None and order.updated_ms < known.updated_ms:
-            return
         if translate.waits(row, primaries):
             self.orders.pop(order.venue_id, None)
         else:
-            self.orders[order.venue_id] = order
-
-    async def _look_ups(self) -> None:
-        for ref in self.request.look_up:
-            order = await self.session.look_up(ref)
-            if order is None:
-                self.absent.append(ref.client_id or ref.venue_id)
-            else:
-                self.orders[order.venue_id] = order
+            self.keep(order)
 
     async def _fills(self) -> list[Fill]:
         if not self.since_ms:
@@ -109,7 +76,7 @@ class Reading:
                 break
         return found
 
-    async def _prices(self, symbols: set[str]) -> dict[str, Decimal]:
+    async def prices(self, symbols: set[str]) -> dict[str, Decimal]:
         listed = sorted(symbols & self.session.instruments.keys())
         if not listed:
             return {}

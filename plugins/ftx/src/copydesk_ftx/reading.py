@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from copydesk.model import Fill, Order, Scope, Snapshot, SnapshotRequest
+from copydesk.model import Fill, Snapshot, SnapshotRequest
+from copydesk_wire.reading import Pass
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
@@ -29,41 +30,21 @@ PAGES = 200
 EVERYTHING = 20
 
 
-class Reading:
+class Reading(Pass["Session"]):
     """One pass of reads."""
 
     def __init__(self, session: Session, request: SnapshotRequest) -> None:
-        self.session = session
-        self.request = request
-        self.time_ms = session.venue.now_ms()
+        super().__init__(session, request)
         self.since_s = max(0, request.since_ms // 1000 - MARGIN_S)
-        self.orders: dict[str, Order] = {}
-        self.absent: list[str] = []
 
     async def read(self) -> Snapshot:
         session = self.session
         account, *_ = await asyncio.gather(session.read("/account"), self._ordinary())
         await self._triggers()
-        await self._look_ups()
+        await self.look_ups()
         fills = await self._fills() if self.request.since_ms else []
         balance, positions = session.keep_account(account)
-        symbols = {order.terms.symbol for order in self.orders.values()} | {held.symbol for held in positions}
-        return Snapshot(
-            scope=self.request.scope,
-            time_ms=self.time_ms,
-            orders=tuple(self.orders.values()),
-            positions=positions,
-            balance=replace(balance, time_ms=self.time_ms),
-            fills=tuple(fills),
-            absent=tuple(self.absent),
-            prices=await self._prices(symbols | set(self.request.symbols)),
-        )
-
-    async def look_up_only(self) -> Snapshot:
-        """The looked-up orders and nothing else."""
-        await self._look_ups()
-        orders, absent = tuple(self.orders.values()), tuple(self.absent)
-        return Snapshot(scope=Scope.ORDERS, time_ms=self.time_ms, orders=orders, absent=absent)
+        return await self.whole(positions, balance, fills)
 
     # --- orders ---
 
@@ -92,14 +73,6 @@ class Reading:
             if owner := triggers.owner(order.venue_id):  # of a trigger order older than what was read of them
                 del self.orders[order.venue_id]
                 self.orders[owner] = triggers.became(owner, order)
-
-    async def _look_ups(self) -> None:
-        for ref in self.request.look_up:
-            order = await self.session.look_up(ref)
-            if order is None:
-                self.absent.append(ref.client_id or ref.venue_id)
-            else:
-                self.orders[order.venue_id] = order
 
     # --- history ---
 
@@ -133,7 +106,7 @@ class Reading:
 
     # --- prices ---
 
-    async def _prices(self, symbols: set[str]) -> dict[str, Decimal]:
+    async def prices(self, symbols: set[str]) -> dict[str, Decimal]:
         listed = sorted(symbols & self.session.instruments.keys())
         if len(listed) > EVERYTHING:
             rows = translate.rows(await self.session.venue.ask("/markets"), "markets")
