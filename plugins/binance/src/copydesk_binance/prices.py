@@ -7,12 +7,12 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 from copydesk.errors import NotReady, VenueError
 from copydesk.model import PriceEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply
 from copydesk_wire.streaming import Feed, Reconnecting
+from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
 from copydesk_binance import fields
@@ -35,11 +35,11 @@ class Stream(Reconnecting):
     """A stream of Binance's."""
 
     def __init__(self, session: Login[Any], feed: Feed, timing: Timing, *, tell: bool = True) -> None:
-        super().__init__(session.venue.http, feed, venue="Binance", account=session.name, timing=timing, tell=tell)
+        super().__init__(feed, venue="Binance", account=session.name, timing=timing, tell=tell)
         self.session = session
         self.timing = timing
 
-    async def objects(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Payload]:
+    async def objects(self, socket: Socket) -> AsyncIterator[Payload]:
         """Each frame's object, out of the combined stream's envelope. Raises `Lost` at the end."""
         async for frame in self.frames(socket):
             if isinstance(frame, dict):
@@ -81,10 +81,10 @@ class PriceStream(Stream):
         finally:
             await trades.close()
 
-    async def _subscribe(self, channel: str) -> aiohttp.ClientWebSocketResponse:
+    async def _subscribe(self, channel: str) -> Socket:
         socket = await self.open(self.session.market_url(channel))
         streams = [f"{symbol.lower()}@{channel}" for symbol in self._symbols]
-        await socket.send_json({"method": "SUBSCRIBE", "params": streams, "id": 1})
+        socket.send_json({"method": "SUBSCRIBE", "params": streams, "id": 1})
         return socket
 
     async def _first_prices(self) -> None:
@@ -98,7 +98,7 @@ class PriceStream(Stream):
                 PriceEvent(symbol=symbol, last=fields.number(body.get("price"), "price"), time_ms=body.get("time", 0))
             )
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: Socket) -> None:
         async for frame in self.objects(socket):
             event = fields.market_event(frame)
             if event is not None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import FillEvent, Gap, OrderEvent, OrderRef
-from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.errors import NoReply, Unreadable, read_json
 from copydesk_wire.streaming import Feed, Lost, until_first
+from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
-from copydesk_binance import account, translate
+from copydesk_binance import account, decoding, translate
 from copydesk_binance.fields import Payload
 from copydesk_binance.fold import Doubt, Told
 from copydesk_binance.prices import Stream, Timing
@@ -28,6 +29,7 @@ log = logging.getLogger("copydesk.binance")
 TIMING = Timing()
 IGNORED = frozenset({"TRADE_LITE", "MARGIN_CALL", "STRATEGY_UPDATE", "GRID_UPDATE", "CONDITIONAL_ORDER_TRIGGER_REJECT"})
 _DOUBT_TRIES = 3
+_AT_ONCE = IGNORED | {"ACCOUNT_UPDATE"}
 
 
 class PrivateStream(Stream):
@@ -52,6 +54,7 @@ class PrivateStream(Stream):
             self.session.streaming, self.session.in_step = True, False
             self.session.connection += 1
             self.listening("The private stream is connected.")
+            self.take_at_once(socket)
             await until_first(self._read(socket), self._renew())
         finally:
             self.lost()
@@ -70,9 +73,32 @@ class PrivateStream(Stream):
                 log.warning("%s: the listen key was not renewed: %s", self.session.name, error)
                 pause = TIMING.renew_again
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: Socket) -> None:
         async for frame in self.objects(socket):
             await self._take(frame)
+
+    def take_now(self, data: bytes) -> bool:
+        """Everyday reports of orders that are in no doubt, and what is told of the account beside them."""
+        session = self.session
+        decoded = decoding.order_update(data)
+        if decoded is not None:
+            report, is_first = decoded
+            if report.order.terms.symbol not in session.instruments:
+                return False
+            told = session.fold.ordinary(report, is_first=is_first)
+            if isinstance(told, Doubt):
+                return False
+            self._told(told)
+            return True
+        frame = read_json(data)
+        kind = frame.get("e") if isinstance(frame, dict) else None
+        if kind not in _AT_ONCE:
+            return False
+        with suppress(Unreadable):
+            if kind == "ACCOUNT_UPDATE":
+                self._account(frame)
+            return True
+        return False
 
     async def _take(self, frame: Payload) -> None:
         kind = str(frame.get("e"))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 from copydesk_wire.errors import NoReply, NotSent
+from copydesk_wire.websocket import Socket
 
 from copydesk_bitfinex.translate import Params, Row
 
@@ -21,7 +21,7 @@ ANSWER_S = 8.0
 class Entry:
     """The requests that are under way on one websocket."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._waiting: dict[tuple[str, int], asyncio.Future[Row]] = {}
 
@@ -37,12 +37,12 @@ class Entry:
         answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         self._waiting[name] = answer
         try:
-            await self._socket.send_json([0, kind, None, params])
+            self._socket.send_json([0, kind, None, params])
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError:
             raise NoReply(f"{kind}: no answer within {ANSWER_S:g} s.") from None
-        except (ConnectionError, aiohttp.ClientError) as error:
+        except ConnectionError as error:
             raise NoReply(f"{kind}: the websocket was lost after sending ({type(error).__name__}).") from None
         finally:
             self._waiting.pop(name, None)

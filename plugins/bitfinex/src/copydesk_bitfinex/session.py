@@ -50,7 +50,7 @@ from copydesk_bitfinex.symbols import is_exchange, name_of
 from copydesk_bitfinex.translate import Params, Row, Told, Untranslatable, Wallet, cid_of
 
 if TYPE_CHECKING:
-    from aiohttp import ClientWebSocketResponse
+    from copydesk_wire.websocket import Socket
 
 log = logging.getLogger("copydesk.bitfinex")
 
@@ -89,10 +89,10 @@ class Session(session.Session[Venue]):
         self._homes: dict[str, str] = {}  # the symbol under which a coin's position is told
         self._told: dict[str, Decimal] = {}  # the positions in exchange pairs that were told last, by symbol
 
-    async def log_in_stream(self, socket: ClientWebSocketResponse) -> None:
+    async def log_in_stream(self, socket: Socket) -> None:
         """Log a websocket in. Its nonce is one of the key's, so it is sent in the key's lane."""
         async with self._lane.lock:
-            await socket.send_json(self._login())
+            socket.send_json(self._login())
 
     def _login(self) -> Params:
         nonce = str(self._lane.nonce())

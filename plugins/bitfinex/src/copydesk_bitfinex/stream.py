@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, VenueError
 from copydesk.model import (
     ZERO,
@@ -26,6 +25,7 @@ from copydesk.model import (
 from copydesk_wire import streaming
 from copydesk_wire.errors import Family, NoReply, Unreadable
 from copydesk_wire.streaming import Feed, Lost, Reconnecting
+from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
 from copydesk_bitfinex import translate
@@ -104,7 +104,7 @@ class PrivateStream(Reconnecting):
     """Orders, executions, positions and wallets."""
 
     def __init__(self, session: Session, feed: Feed) -> None:
-        super().__init__(session.venue.http, feed, venue="Bitfinex", account=session.name, timing=TIMING)
+        super().__init__(feed, venue="Bitfinex", account=session.name, timing=TIMING)
         self.session = session
         self._unknown: set[str] = set()
         self._sequence = Sequence()
@@ -118,7 +118,7 @@ class PrivateStream(Reconnecting):
         socket = await self.open(session.venue.stream_url("private"))
         self._sequence = Sequence()
         try:
-            await socket.send_json({"event": "conf", "flags": SEQUENCE})
+            socket.send_json({"event": "conf", "flags": SEQUENCE})
             frames = self.frames(socket)
             await session.log_in_stream(socket)
             early = await self._confirmed(frames)
@@ -285,7 +285,7 @@ class PriceStream(Reconnecting):
     """The latest prices of some symbols."""
 
     def __init__(self, session: Session, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> None:
-        super().__init__(session.venue.http, feed, venue="Bitfinex", account=session.name, timing=TIMING, tell=tell)
+        super().__init__(feed, venue="Bitfinex", account=session.name, timing=TIMING, tell=tell)
         self._session = session
         self._symbols: dict[str, list[str]] = {}  # ours, by the venue's names
         for symbol in symbols:
@@ -298,13 +298,13 @@ class PriceStream(Reconnecting):
         self._channels = {}
         try:
             for name in self._symbols:
-                await socket.send_json({"event": "subscribe", "channel": "ticker", "symbol": name})
+                socket.send_json({"event": "subscribe", "channel": "ticker", "symbol": name})
             self.listening("The prices are connected.")
             await self._read(socket)
         finally:
             await socket.close()
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: Socket) -> None:
         async for frame in self.frames(socket):
             _check_event(frame)
             if isinstance(frame, dict) and frame.get("event") == "subscribed":

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, VenueError
 from copydesk.model import (
     Balance,
@@ -26,6 +25,7 @@ from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable, read_json
 from copydesk_wire.fields import Payload, rows
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
+from copydesk_wire.websocket import Socket
 
 from copydesk_bitmex import translate
 from copydesk_bitmex.tables import Table
@@ -54,20 +54,22 @@ class _Realtime(Reconnecting):
     """BitMEX's websocket: text pings, and frames that are no tables."""
 
     def __init__(self, session: Session, feed: Feed, *, tell: bool = True) -> None:
-        super().__init__(session.venue.http, feed, venue="BitMEX", account=session.name, timing=TIMING, tell=tell)
+        super().__init__(feed, venue="BitMEX", account=session.name, timing=TIMING, tell=tell)
         self.session = session
 
-    async def tables(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Payload]:
+    async def tables(self, socket: Socket) -> AsyncIterator[Payload]:
         """Frames that are JSON objects; pongs are left out. Raises `Lost` at the end, and for a frame that is no JSON."""
-        async for message in socket:
-            if message.type is not aiohttp.WSMsgType.TEXT or message.data == "pong":
+        async for data in socket:
+            if data == b"pong":
                 continue
-            frame = read_json(message.data)
+            frame = read_json(data)
             if not isinstance(frame, dict):
                 raise Lost("BitMEX sent a frame that is no JSON.")
             if "error" in frame:
                 self._refused(frame)
+            self.feed.read_ns = socket.read_ns
             yield frame
+            self.feed.read_ns = 0
         raise Lost(f"BitMEX closed the stream (code {socket.close_code}).")
 
     def _refused(self, frame: Payload) -> None:
@@ -78,10 +80,10 @@ class _Realtime(Reconnecting):
             raise AuthFailed(f"BitMEX refused the stream's login: {sentence} Check the key and its secret.")
         raise Lost(f"BitMEX refused: {sentence}")
 
-    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ping(self, socket: Socket) -> None:
         while True:
             await asyncio.sleep(TIMING.ping)
-            await socket.send_str("ping")
+            socket.send("ping")
 
 
 class PrivateStream(_Realtime):
@@ -106,8 +108,8 @@ class PrivateStream(_Realtime):
         session = self.session
         socket = await self.open(session.venue.ws_url)
         try:
-            await socket.send_json(session.signer.login(session.venue.now_ms() // 1000 + EXPIRES_S))
-            await socket.send_json({"op": "subscribe", "args": list(TABLES)})
+            socket.send_json(session.signer.login(session.venue.now_ms() // 1000 + EXPIRES_S))
+            socket.send_json({"op": "subscribe", "args": list(TABLES)})
             self._tables = {name: Table(name) for name in ("order", "position", "margin")}
             frames = self.tables(socket)
             early = await self._first_rows(frames)
@@ -210,13 +212,13 @@ class PriceStream(_Realtime):
     async def listen(self) -> None:
         socket = await self.open(self.session.venue.ws_url)
         try:
-            await socket.send_json({"op": "subscribe", "args": [f"instrument:{symbol}" for symbol in self._symbols]})
+            socket.send_json({"op": "subscribe", "args": [f"instrument:{symbol}" for symbol in self._symbols]})
             self.listening("The prices are connected.")
             await until_first(self._read(socket), self._ping(socket))
         finally:
             await socket.close()
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: Socket) -> None:
         table = Table("instrument")
         async for frame in self.tables(socket):
             if frame.get("table") != "instrument":

@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, NotReady, VenueError
 from copydesk.model import (
     BalanceEvent,
@@ -26,6 +25,7 @@ from copydesk_wire import fields
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.fields import Payload
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, Timing, until_first
+from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
 from copydesk_bybit import listing, translate
@@ -51,14 +51,14 @@ class _Stream(Reconnecting):
     """A stream of Bybit's, which has pings of its own."""
 
     def __init__(self, session: Session, feed: Feed, *, tell: bool = True) -> None:
-        super().__init__(session.venue.http, feed, venue="Bybit", account=session.name, timing=TIMING, tell=tell)
+        super().__init__(feed, venue="Bybit", account=session.name, timing=TIMING, tell=tell)
         self.session = session
 
-    async def ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def ping(self, socket: Socket) -> None:
         """Keep the stream alive until cancelled."""
         while True:
             await asyncio.sleep(PING_S)
-            await socket.send_json({"op": "ping"})
+            socket.send_json({"op": "ping"})
 
 
 class PrivateStream(_Stream):
@@ -84,7 +84,7 @@ class PrivateStream(_Stream):
             self.lost()
             await socket.close()
 
-    async def _log_in(self, socket: aiohttp.ClientWebSocketResponse, frames: AsyncIterator[Any]) -> None:
+    async def _log_in(self, socket: Socket, frames: AsyncIterator[Any]) -> None:
         expires = self.session.venue.now_ms() + EXPIRES_MS
         signer = self.session.signer
         signature = signer.hmac(f"GET/realtime{expires}".encode(), signer.secret.encode(), hashlib.sha256)
@@ -97,9 +97,9 @@ class PrivateStream(_Stream):
             raise AuthFailed(f"Bybit refused the login of the private stream: {refused}") from None
 
     @staticmethod
-    async def _ask(socket: aiohttp.ClientWebSocketResponse, frames: AsyncIterator[Any], request: Payload) -> None:
+    async def _ask(socket: Socket, frames: AsyncIterator[Any], request: Payload) -> None:
         """Send an operation and wait for its answer; nothing else comes before it. Raises `_Refused`."""
-        await socket.send_json(request)
+        socket.send_json(request)
         async for frame in frames:
             if isinstance(frame, dict) and frame.get("op") == request["op"]:
                 reason = translate.refusal_of(frame)
@@ -230,7 +230,7 @@ class PriceStream(_Stream):
                 f"{kind}.{name_of(symbol)}" for symbol in symbols for kind in ("publicTrade", "orderbook.1", "tickers")
             ]
             for start in range(0, len(topics), SPOT_ARGS):
-                await socket.send_json({"op": "subscribe", "args": topics[start : start + SPOT_ARGS]})
+                socket.send_json({"op": "subscribe", "args": topics[start : start + SPOT_ARGS]})
             self._ready.add(category)
             if len(self._ready) == sockets:
                 self.listening("The prices are connected.")
@@ -238,7 +238,7 @@ class PriceStream(_Stream):
         finally:
             await socket.close()
 
-    async def _read(self, category: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, category: str, socket: Socket) -> None:
         async for frame in self.frames(socket):
             if isinstance(frame, dict):
                 if reason := translate.refusal_of(frame):

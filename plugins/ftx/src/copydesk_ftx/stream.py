@@ -11,12 +11,12 @@ import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, VenueError
 from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
+from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
@@ -45,7 +45,7 @@ class PrivateStream(Reconnecting):
     """Orders, fills, and what is read because FTX did not push it."""
 
     def __init__(self, session: Session, feed: Feed) -> None:
-        super().__init__(session.venue.http, feed, venue="FTX", account=session.name, timing=TIMING)
+        super().__init__(feed, venue="FTX", account=session.name, timing=TIMING)
         self.session = session
         session.listeners.add(feed)
         self._account = asyncio.Event()
@@ -64,9 +64,9 @@ class PrivateStream(Reconnecting):
         session = self.session
         socket = await self.open(session.venue.ws_url)
         try:
-            await socket.send_json(session.signer.login(session.venue.now_ms()))
+            socket.send_json(session.signer.login(session.venue.now_ms()))
             for channel in CHANNELS:
-                await socket.send_json({"op": "subscribe", "channel": channel})
+                socket.send_json({"op": "subscribe", "channel": channel})
             frames = self.frames(socket)
             early = await self._confirmed(frames)
             for report in await session.read_triggers():
@@ -105,10 +105,10 @@ class PrivateStream(Reconnecting):
         async for frame in frames:
             await self._take(frame)
 
-    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ping(self, socket: Socket) -> None:
         while True:
             await asyncio.sleep(TIMING.ping)
-            await socket.send_json({"op": "ping"})
+            socket.send_json({"op": "ping"})
 
     # --- frames ---
 
@@ -232,7 +232,7 @@ class PriceStream(Reconnecting):
     """The latest prices of some symbols."""
 
     def __init__(self, session: Session, feed: Feed, symbols: tuple[str, ...], *, tell: bool) -> None:
-        super().__init__(session.venue.http, feed, venue="FTX", account=session.name, timing=TIMING, tell=tell)
+        super().__init__(feed, venue="FTX", account=session.name, timing=TIMING, tell=tell)
         self._session = session
         self._symbols = symbols
         self._latest: dict[str, PriceEvent] = {}
@@ -241,7 +241,7 @@ class PriceStream(Reconnecting):
         socket = await self.open(self._session.venue.ws_url)
         try:
             for symbol in self._symbols:
-                await socket.send_json({"op": "subscribe", "channel": "ticker", "market": symbol})
+                socket.send_json({"op": "subscribe", "channel": "ticker", "market": symbol})
             self.listening("The prices are connected.")
             await self._first_prices()
             async for frame in self.frames(socket):

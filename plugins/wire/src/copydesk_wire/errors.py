@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
 from copydesk.model import Rejected, RejectReason, Unknown
 
@@ -34,11 +34,14 @@ class NoReply(VenueError):
     """The request was sent, or may have been, and no reply came back."""
 
 
-def read_json(text: str) -> Any:
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def read_json(text: str | bytes) -> Any:
     """The JSON of a reply, numbers with a fraction as `Decimal`; None where it is none."""
     try:
-        return json.loads(text, parse_float=Decimal)
-    except ValueError:
+        return _decode(text)
+    except (msgspec.DecodeError, ValueError):
         return None
 
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from copydesk import hooks
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
+from copydesk.hooks import Tell
 from copydesk.model import (
     ConnectionSettings,
     Instrument,
@@ -106,15 +107,30 @@ class Session(hooks.Session, Generic[AnyVenue]):
         try:
             if self.closed:
                 return
-            if subscription.private:
-                feed.start(self.private_stream(feed).run())
-            if subscription.symbols:
-                feed.start(self.price_stream(feed, subscription.symbols, tell=not subscription.private).run())
+            self._start(feed, subscription)
             while (event := await feed.get()) is not None:
                 yield event
         finally:
             self.feeds.discard(feed)
             await feed.close()
+
+    async def listen(self, subscription: Subscription, tell: Tell) -> None:
+        """What `subscribe` gives, told in the call that reads it: see `copydesk.hooks.Listens`."""
+        feed = Feed(tell)
+        self.feeds.add(feed)
+        try:
+            if not self.closed:
+                self._start(feed, subscription)
+                await feed.get()  # nothing is kept: it returns when the feed is closed, and raises what ended a loop
+        finally:
+            self.feeds.discard(feed)
+            await feed.close()
+
+    def _start(self, feed: Feed, subscription: Subscription) -> None:
+        if subscription.private:
+            feed.start(self.private_stream(feed).run())
+        if subscription.symbols:
+            feed.start(self.price_stream(feed, subscription.symbols, tell=not subscription.private).run())
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """The looked-up orders alone, or everything.

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, RateLimited, VenueError
+from copydesk.hooks import Tell
 from copydesk.model import Gap, PriceEvent, Record, StreamLost, VenueEvent
 
 from copydesk_wire.errors import read_json
+from copydesk_wire.websocket import Socket, connect
 
 log = logging.getLogger("copydesk.ccxt")
 
@@ -39,9 +40,15 @@ class Lost(Exception):
 
 
 class Feed:
-    """A bounded buffer between the sockets and one reader. When it is full, all of it becomes one `Gap`: never silent."""
+    """What a stream tells, to one reader: with `tell` in the very call, else through a bounded buffer. When that is full,
+    all of it becomes one `Gap`: never silent.
 
-    def __init__(self, limit: int = BUFFER) -> None:
+    `read_ns` is when the frame that is being worked on was read (`time.perf_counter_ns()`), 0 for none.
+    """
+
+    def __init__(self, tell: Tell | None = None, *, limit: int = BUFFER) -> None:
+        self.read_ns = 0
+        self._tell = tell
         self._limit = limit
         self._events: deque[VenueEvent] = deque()
         self._prices: dict[str, PriceEvent] = {}
@@ -51,7 +58,11 @@ class Feed:
         self._closed = False
 
     def put(self, event: VenueEvent) -> None:
-        """Keep an event for the reader."""
+        """Tell an event, or keep it for the reader."""
+        if self._tell is not None:
+            if not self._closed:
+                self._tell(event, self.read_ns)
+            return
         if len(self._events) >= self._limit:
             self._events.clear()
             self._events.append(Gap(reason=f"More than {self._limit} events were waiting to be read; they were dropped."))
@@ -61,7 +72,10 @@ class Feed:
         self._wake.set()
 
     def put_price(self, event: PriceEvent) -> None:
-        """Keep the latest price of a symbol."""
+        """Tell the latest price of a symbol, or keep it for the reader."""
+        if self._tell is not None:
+            self.put(event)
+            return
         self._prices[event.symbol] = event
         self._wake.set()
 
@@ -108,7 +122,6 @@ class Reconnecting(ABC):
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
         feed: Feed,
         *,
         venue: str,
@@ -117,7 +130,6 @@ class Reconnecting(ABC):
         tell: bool = True,
     ) -> None:
         self.feed = feed
-        self._http = http
         self._venue = venue
         self._whose = account
         self._timing = timing
@@ -136,7 +148,7 @@ class Reconnecting(ABC):
             except (Lost, VenueError) as error:
                 reason = str(error)
                 wait = error.retry_after_ms / 1000 if isinstance(error, RateLimited) else 0.0
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except (TimeoutError, OSError) as error:
                 reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
             self.lost()
             if self._tell and not self._told_lost:
@@ -160,27 +172,36 @@ class Reconnecting(ABC):
         if self._tell:
             self.feed.put(Gap(reason=reason))
 
-    async def open(self, url: str) -> aiohttp.ClientWebSocketResponse:
+    async def open(self, url: str) -> Socket:
         """Connect to a websocket that is pinged in silence."""
-        async with asyncio.timeout(self._timing.connect):
-            return await self._http.ws_connect(
-                url,
-                heartbeat=self._timing.heartbeat,
-                max_msg_size=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            )
+        return await connect(url, heartbeat_s=self._timing.heartbeat, deadline_s=self._timing.connect)
 
-    async def frames(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Any]:
+    def take_at_once(self, socket: Socket) -> None:
+        """From now on let `take_now` take each frame in the call that reads it, where it can."""
+
+        def take(data: bytes, read_ns: int) -> bool:
+            self.feed.read_ns = read_ns
+            taken = self.take_now(data)
+            self.feed.read_ns = 0
+            return taken
+
+        socket.take = take
+
+    def take_now(self, data: bytes) -> bool:
+        """Take a frame without waiting for anything. False where that cannot be: nothing was done then, and it is read
+        by `frames`."""
+        return False
+
+    async def frames(self, socket: Socket) -> AsyncIterator[Any]:
         """The JSON of each frame. Raises `Lost` at the end."""
-        async for message in socket:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            frame = read_json(message.data)
+        async for data in socket:
+            frame = read_json(data)
             if frame is None:
                 raise Lost(f"{self._venue} sent a frame that is no JSON.")
+            self.feed.read_ns = socket.read_ns
             yield frame
-        failure = socket.exception()
-        if isinstance(failure, aiohttp.ServerTimeoutError | TimeoutError):
+            self.feed.read_ns = 0
+        if socket.stalled:
             raise Lost("The stream stalled: a ping was not answered.")
         raise Lost(f"{self._venue} closed the stream (code {socket.close_code}).")
 

@@ -10,11 +10,11 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import FillEvent, Gap, OrderEvent, RejectReason
 from copydesk_wire.errors import Unreadable
 from copydesk_wire.streaming import Feed, Lost
+from copydesk_wire.websocket import Socket
 
 from copydesk_binance.errors import Reply, raise_for, read_reply
 from copydesk_binance.fields import Payload, whole
@@ -61,11 +61,11 @@ class PrivateStream(Stream):
             self.lost()
             await socket.close()
 
-    async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
+    async def _subscribe(self, socket: Socket) -> list[Any]:
         """Subscribe, and wait for the venue's word. Returns what it told before that."""
         session = self.session
         request = {"id": REQUEST_ID, "method": "userDataStream.subscribe.signature", "params": session.subscription()}
-        await socket.send_json(request)
+        socket.send_json(request)
         early: list[Any] = []
         async with asyncio.timeout(self.timing.connect):
             async for frame in self.frames(socket):
