@@ -8,6 +8,8 @@ import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
 from copydesk_binance import futures_plugin, spot_plugin
 
+from tests.plugins.fired import FiredContract
+
 NO_FEES = {"maker-fee": "0", "taker-fee": "0"}
 """The suite counts in whole quantities; what a fee takes from what is bought has tests of its own."""
 
@@ -28,4 +30,20 @@ class TestBinanceFutures(VenueContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(futures_plugin, self.kind, libraries=("ccxt", "aiohttp")) as rig:
+            yield rig
+
+
+class TestBinanceSpotFired(FiredContract):
+    fires = ("fire", "fire_cancel")
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(spot_plugin, "binance", libraries=("ccxt", "aiohttp"), options=NO_FEES) as rig:
+            yield rig
+
+
+class TestBinanceFuturesFired(FiredContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(futures_plugin, "binance-futures", libraries=("ccxt", "aiohttp")) as rig:
             yield rig

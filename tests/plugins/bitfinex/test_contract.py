@@ -8,6 +8,8 @@ import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
 from copydesk_bitfinex import plugin
 
+from tests.plugins.fired import FiredContract
+
 
 class TestBitfinex(VenueContract):
     kind = "bitfinex"
@@ -15,4 +17,11 @@ class TestBitfinex(VenueContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(plugin, self.kind, libraries=("ccxt", "aiohttp")) as rig:
+            yield rig
+
+
+class TestBitfinexFired(FiredContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(plugin, "bitfinex", libraries=("ccxt", "aiohttp")) as rig:
             yield rig

@@ -18,6 +18,7 @@ from copydesk.model import (
     OrderRef,
     OrderStatus,
     OrderType,
+    Outcome,
     RehearsalSettings,
     Rejected,
     RejectReason,
@@ -36,6 +37,7 @@ from copydesk_bitfinex.rehearsal import Rehearsal, start
 from copydesk_bitfinex.session import Session
 from copydesk_bitfinex.stream import Sequence
 from copydesk_bitfinex.symbols import currencies, name_of, of_position, ours
+from copydesk_wire.websocket import connect
 from msgspec.structs import replace
 
 PERPETUAL, MARGIN, PAIR = "tBTCF0:USTF0", "tBTCUST-MARGIN", "tBTCUST"
@@ -173,15 +175,19 @@ async def test_orders_go_over_the_websocket_while_it_is_up(rehearsal: Rehearsal,
 
 
 async def test_a_websocket_that_is_lost_leaves_what_was_sent_unknown(rehearsal: Rehearsal, session: Session) -> None:
-    async with aiohttp.ClientSession() as http, http.ws_connect(rehearsal.ready.urls["ws"]) as socket:
-        entry = session.entry = Entry(socket)
-        asked = asyncio.ensure_future(session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL))))
-        await asyncio.sleep(0)
-        entry.lost()
-        assert isinstance(await asked, Unknown)
-        await socket.close()
-        session.entry = entry  # closed: REST takes over
-        assert isinstance(await session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL))), Accepted)
+    socket = await connect(rehearsal.ready.urls["ws"], heartbeat_s=5, deadline_s=5)
+    entry = session.entry = Entry(socket)
+    asked = asyncio.ensure_future(session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL))))
+    told: list[Outcome] = []
+    assert session.fire(NewOrder(client_id="fired", terms=limit(PERPETUAL)), told.append)
+    await asyncio.sleep(0)
+    entry.lost()
+    assert isinstance(await asked, Unknown)
+    assert [type(outcome) for outcome in told] == [Unknown]
+    await socket.close()
+    session.entry = entry  # closed: REST takes over
+    assert not session.fire(NewOrder(client_id="late", terms=limit(PERPETUAL)), told.append)
+    assert isinstance(await session.place(NewOrder(client_id=OWN, terms=limit(PERPETUAL))), Accepted)
 
 
 # --- instruments ------------------------------------------------------------------------------------------------------

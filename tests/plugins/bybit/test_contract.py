@@ -8,6 +8,8 @@ import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
 from copydesk_bybit import plugin
 
+from tests.plugins.fired import FiredContract
+
 
 class TestBybit(VenueContract):
     kind = "bybit"
@@ -15,4 +17,11 @@ class TestBybit(VenueContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(plugin, self.kind, libraries=("ccxt", "aiohttp")) as rig:
+            yield rig
+
+
+class TestBybitFired(FiredContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(plugin, "bybit", libraries=("ccxt", "aiohttp")) as rig:
             yield rig

@@ -8,6 +8,8 @@ import pytest
 from copydesk.testing import RehearsalRig, Rig, VenueContract
 from copydesk_ftx import plugin
 
+from tests.plugins.fired import FiredContract
+
 
 class TestFtx(VenueContract):
     kind = "ftx"
@@ -15,4 +17,13 @@ class TestFtx(VenueContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(plugin, self.kind, libraries=("aiohttp",)) as rig:
+            yield rig
+
+
+class TestFtxFired(FiredContract):
+    fires = ("fire", "fire_cancel")
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async with RehearsalRig(plugin, "ftx", libraries=("aiohttp",)) as rig:
             yield rig

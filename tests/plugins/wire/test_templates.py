@@ -97,7 +97,7 @@ def draft(order: NewOrder, context: str, pen: Pen) -> Draft:
     terms = order.terms
     if terms.reduce_only:
         raise ValueError("no such orders here")
-    return in_body(pen, f"{context}{terms.symbol}{order.client_id}{text(terms.quantity)}{text(terms.price)}")
+    return in_body(pen, f"{context}{terms.symbol}{order.client_id}{text(terms.quantity)}{text(terms.price or Decimal(0))}")
 
 
 def odd(order: NewOrder, context: str, pen: Pen) -> Draft:
@@ -118,7 +118,7 @@ async def learnt(shapes: PlaceShapes, asked: NewOrder) -> bytes | None:
 
 
 async def test_a_shape_is_used_once_it_was_checked(caplog: pytest.LogCaptureFixture) -> None:
-    written = await learnt(PlaceShapes("place", draft), order())
+    written = await learnt(PlaceShapes(draft), order())
     made = draft(order(), "x", Pen("key", "secret", 1_700_000_000_000))
     assert written == encode(made.method, made.url, made.headers, made.body)
     assert not caplog.records
@@ -126,27 +126,27 @@ async def test_a_shape_is_used_once_it_was_checked(caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("name", ["a b", "a&b", "ключ", "a\r\nb", 'a"b'])
 async def test_what_would_need_quoting_goes_the_slow_way(name: str) -> None:
-    placing = PlaceShapes("place", draft)
+    placing = PlaceShapes(draft)
     await learnt(placing, order())
     assert placing.write(order(name), "x", KEY, 1) is None
 
 
 async def test_a_shape_that_does_not_check_stays_slow_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    placing = PlaceShapes("place", odd)
+    placing = PlaceShapes(odd)
     assert await learnt(placing, order()) is None
     assert placing.write(order(), "x", KEY, 1) is None
     assert len(caplog.records) == 1
 
 
 async def test_what_the_venue_cannot_carry_is_left_to_the_slow_way_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    assert await learnt(PlaceShapes("place", draft), order(reduce_only=True)) is None
+    assert await learnt(PlaceShapes(draft), order(reduce_only=True)) is None
     assert not caplog.records
 
 
 async def test_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "MOST", 3)
-    placing = PlaceShapes("place", draft)
+    placing = PlaceShapes(draft)
     for number in range(10):
         placing.write(order(), number, KEY, 1)
     assert len(placing._known) == 3

@@ -12,7 +12,7 @@ from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
-from copydesk_wire.firing import Sender
+from copydesk_wire.firing import Rest, Sender
 from copydesk_wire.pool import place_of
 from copydesk_wire.templates import Key
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ class Login(session.Session[VenueType], ABC):
         self.connection = 0  # how often it has come up
         self.in_step = False  # a whole snapshot was read since the stream last connected
         self._signer = venue.signer(apiKey=key, secret=secret)
-        self.sender: Sender = Sender(venue, place_of(str(self._signer.urls["api"][self.api])), Key(key, secret))
+        self.sender: Sender = Sender(venue, place_of(str(self._signer.urls["api"][self.api])), Key(key, secret), self.judge)
         self._signing = Signing(self._signer)
 
     @abstractmethod
@@ -122,8 +122,8 @@ class Login(session.Session[VenueType], ABC):
             return reply
         return refusal(reply, what, self.venue.now_ms())
 
-    def judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | None:
-        """What an answer to something fired means; None where the time stamp was refused, so that nothing was done."""
+    def judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | Rest | None:
+        """What an answer to something fired means: see `copydesk_wire.firing.Judge`."""
         reply = read_answer(answer)
         if reply.is_fine:
             return reply

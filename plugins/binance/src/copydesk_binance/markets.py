@@ -71,9 +71,9 @@ class Venue(BinanceVenue):
 
     def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
         super().__init__(client, http, url)
-        self.placing = PlaceShapes("place", self._draft_place)
-        self.changing = ChangeShapes("modify", self._draft_change)
-        self.cancelling = CancelShapes("cancel", self._draft_cancel)
+        self.placing = PlaceShapes(self._draft_place)
+        self.changing = ChangeShapes(self._draft_change)
+        self.cancelling = CancelShapes(self._draft_cancel)
         self.shapes = [self.placing, self.changing, self.cancelling]
 
     def learn_shapes(self, *, hedge_mode: bool) -> None:
@@ -116,6 +116,23 @@ class SpotVenue(BinanceVenue):
     options = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
     public_api = "public"
     paths = {"public": "/api/v3", "private": "/api/v3", "v1": "/api/v1", "sapi": "/sapi/v1"}
+
+    def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
+        super().__init__(client, http, url)
+        self.placing = PlaceShapes(self._draft_place)
+        self.cancelling = CancelShapes(self._draft_cancel)
+        self.shapes = [self.placing, self.cancelling]
+
+    def learn_shapes(self) -> None:
+        """Learn the everyday ones, soon."""
+        self.placing.learn([order for order in EVERYDAY if not order.terms.reduce_only], None)
+        self.cancelling.learn(EVERYDAY_REFS, None)
+
+    def _draft_place(self, order: NewOrder, _: None, pen: Pen) -> Draft:
+        return self.draft("POST", "order", ["private"], spot.place_params(order.client_id, order.terms), pen)
+
+    def _draft_cancel(self, ref: OrderRef, _: None, pen: Pen) -> Draft:
+        return self.draft("DELETE", "order", ["private"], spot.ref_params(ref), pen)
 
     def point_streams(self, ws_url: str) -> None:
         base = ws_url.removesuffix("/ws")

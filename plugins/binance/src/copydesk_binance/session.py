@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +34,7 @@ from copydesk.model import (
 )
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import NoReply, Unreadable
-from copydesk_wire.firing import Asked, name_of
+from copydesk_wire.firing import Rest, Way, in_words
 from copydesk_wire.session import log_in
 from copydesk_wire.streaming import Feed
 from msgspec.structs import replace
@@ -69,6 +69,9 @@ class Session(Login[Venue]):
         super().__init__(name, venue, key, secret)
         self.hedge_mode = False
         self.fold = Fold()
+        self._placing = Way(self._taken, self.place, self._working)
+        self._changing = Way(self._taken, self.modify, self._working)
+        self._cancelling = Way(lambda ref, reply: self._cancelled(reply, in_words(ref)), self.cancel, self._gone)
         self.positions: dict[tuple[str, PositionSide], Position] = {}
         self._wallets: dict[str, Decimal] = {}
 
@@ -133,36 +136,30 @@ class Session(Login[Venue]):
 
     def fire(self, order: NewOrder, done: Done) -> bool:
         """Place an order now: see `copydesk.hooks.Fires`."""
-        if not self.sender.fire(self.venue.placing, order, self.hedge_mode, done, self._placed):
+        if not self.sender.fire(self.venue.placing, order, self.hedge_mode, done, self._placing):
             return False
         if not order.terms.type.is_conditional:
             self.fold.expect_plain(order.client_id)
         return True
 
-    def _placed(self, order: NewOrder, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
-        return self._told_quickly(answer) or self._taken(order, answer, self.place)
+    def judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | Rest | None:
+        judged = super().judge(answer, what)
+        return self._with_mode(judged) if isinstance(judged, Rejected) and judged.code in _MODE_CODES else judged
 
-    def _told_quickly(self, answer: Answer) -> Accepted | None:
+    async def _with_mode(self, refused: Rejected) -> Outcome:
+        await self._read_mode_again()
+        return refused
+
+    def _taken(self, asked: NewOrder | OrderChange, reply: Reply) -> Outcome:
+        return self._accept(reply, in_words(asked))
+
+    def _working(self, answer: Answer) -> Accepted | None:
         """What an everyday acceptance means; None for anything else."""
         order = decoding.order_answer(answer.body) if answer.status == 200 else None
         if order is None or order.status is OrderStatus.REJECTED or self.fold.known(order.venue_id) is not None:
             return None
         self.fold.learn_plain(order.venue_id)
         return Accepted(order=order)
-
-    def _taken(
-        self, asked: Asked, answer: Answer, again: Callable[[Asked], Coroutine[Any, Any, Outcome]]
-    ) -> Outcome | Coroutine[Any, Any, Outcome]:
-        outcome = self.judge(answer, name_of(asked))
-        if outcome is None:
-            return again(asked)
-        if isinstance(outcome, Reply):
-            return self._accept(outcome, name_of(asked))
-        return self._with_mode(outcome) if isinstance(outcome, Rejected) and outcome.code in _MODE_CODES else outcome
-
-    async def _with_mode(self, refused: Rejected) -> Outcome:
-        await self._read_mode_again()
-        return refused
 
     async def modify(self, change: OrderChange) -> Outcome:
         """Give a limit order a new price and total quantity."""
@@ -176,10 +173,7 @@ class Session(Login[Venue]):
 
     def fire_modify(self, change: OrderChange, done: Done) -> bool:
         """Amend an order now: see `copydesk.hooks.Fires`."""
-        return self.sender.fire(self.venue.changing, change, None, done, self._changed)
-
-    def _changed(self, change: OrderChange, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
-        return self._told_quickly(answer) or self._taken(change, answer, self.modify)
+        return self.sender.fire(self.venue.changing, change, None, done, self._changing)
 
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel an order, whichever service holds it now."""
@@ -199,18 +193,13 @@ class Session(Login[Venue]):
         asked."""
         if ref.type.is_conditional:
             return False
-        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancel_answered)
+        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancelling)
 
-    def _cancel_answered(self, ref: OrderRef, answer: Answer) -> Outcome | Coroutine[Any, Any, Outcome]:
-        order = decoding.order_answer(answer.body) if answer.status == 200 else None
-        if order is not None and order.status is OrderStatus.CANCELLED and self.fold.known(order.venue_id) is None:
-            self.fold.learn_plain(order.venue_id)
-            return Accepted(order=order)
-        what = name_of(ref)
-        outcome = self.judge(answer, what)
-        if outcome is None:
-            return self.cancel(ref)
-        return self._cancelled(outcome, what) if isinstance(outcome, Reply) else outcome
+    def _gone(self, answer: Answer) -> Accepted | None:
+        """What an everyday cancellation means; None for anything else."""
+        accepted = self._working(answer)
+        is_gone = accepted is not None and accepted.order is not None and accepted.order.status is OrderStatus.CANCELLED
+        return accepted if is_gone else None
 
     async def _cancel_triggered(
         self, ref: OrderRef, params: Params, what: str, refused: Rejected

@@ -7,8 +7,11 @@ An answer names its request by the client id of a new order, else by the order's
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
+import msgspec
 from copydesk_wire.errors import NoReply, NotSent
 from copydesk_wire.websocket import Socket
 
@@ -16,6 +19,8 @@ from copydesk_bitfinex.translate import Params, Row
 
 KINDS = {"submit": "on", "update": "ou", "cancel": "oc"}
 ANSWER_S = 8.0
+Answered: TypeAlias = Callable[[Row | NoReply], None]
+_encode = msgspec.json.Encoder().encode
 
 
 class Entry:
@@ -23,29 +28,33 @@ class Entry:
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
-        self._waiting: dict[tuple[str, int], asyncio.Future[Row]] = {}
+        self._waiting: dict[tuple[str, int], tuple[Answered, asyncio.TimerHandle]] = {}
 
-    async def ask(self, path: str, params: Params) -> Row:
-        """Send what REST calls `order/PATH`, and wait for its notification.
+    def send(self, path: str, params: Params, answered: Answered) -> None:
+        """Send what REST calls `order/PATH`, now; `answered` is given its notification later, or why none came.
 
-        Raises `NotSent` where the websocket is closed, `NoReply` where it ends meanwhile or no answer comes.
+        Raises `NotSent` where the websocket is closed, or the same is under way already.
         """
         kind = KINDS[path]
         name = (kind, int(params["cid"] if kind == "on" else params["id"]))
-        if self._socket.closed or name in self._waiting:
-            raise NotSent(f"{kind}: the websocket is closed, or the same was asked a moment ago.")
-        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
-        self._waiting[name] = answer
+        if name in self._waiting:
+            raise NotSent(f"{kind}: the same was asked a moment ago.")
         try:
-            self._socket.send_json([0, kind, None, params])
-            async with asyncio.timeout(ANSWER_S):
-                return await answer
-        except TimeoutError:
-            raise NoReply(f"{kind}: no answer within {ANSWER_S:g} s.") from None
-        except ConnectionError as error:
-            raise NoReply(f"{kind}: the websocket was lost after sending ({type(error).__name__}).") from None
-        finally:
-            self._waiting.pop(name, None)
+            self._socket.send(_encode([0, kind, None, params]))
+        except ConnectionError:
+            raise NotSent(f"{kind}: the websocket is closed.") from None
+        late = NoReply(f"{kind}: no answer within {ANSWER_S:g} s.")
+        timer = asyncio.get_running_loop().call_later(ANSWER_S, self._give, name, late)
+        self._waiting[name] = answered, timer
+
+    async def ask(self, path: str, params: Params) -> Row:
+        """Send, and wait for the notification.
+
+        Raises `NotSent` as `send` does, `NoReply` where the websocket ends meanwhile or no answer comes.
+        """
+        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self.send(path, params, partial(_settle, answer))
+        return await answer
 
     def hear(self, notification: Any) -> None:
         """Give a notification to whoever waits for it."""
@@ -53,12 +62,26 @@ class Entry:
             return
         kind, row = str(notification[1]).removesuffix("-req"), notification[4]
         number = row[2 if kind == "on" else 0] if len(row) > 2 else None
-        waiting = self._waiting.get((kind, number)) if isinstance(number, int) else None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(notification)
+        if isinstance(number, int):
+            self._give((kind, number), notification)
 
     def lost(self) -> None:
         """The websocket is gone: nobody knows what became of what was sent."""
-        for waiting in list(self._waiting.values()):
-            if not waiting.done():
-                waiting.set_exception(NoReply("the websocket was lost after sending."))
+        for name in list(self._waiting):
+            self._give(name, NoReply("the websocket was lost after sending."))
+
+    def _give(self, name: tuple[str, int], answer: Row | NoReply) -> None:
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None:
+            answered, timer = waiting
+            timer.cancel()
+            answered(answer)
+
+
+def _settle(waiter: asyncio.Future[Row], answer: Row | NoReply) -> None:
+    if waiter.done():
+        return
+    if isinstance(answer, NoReply):
+        waiter.set_exception(answer)
+    else:
+        waiter.set_result(answer)

@@ -6,11 +6,14 @@ import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from copydesk.errors import NotReady, Refused, VenueError
+from copydesk.hooks import Done
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -179,12 +182,77 @@ class Session(session.Session[Venue]):
             if len(self._trails) > REMEMBERED:
                 self._trails.popitem(last=False)
         answer = await self._trade("submit", params, what)
-        if not isinstance(answer, list):
-            return answer
+        return self._placed(what, params, answer) if isinstance(answer, list) else answer
+
+    def _placed(self, what: str, params: Params, answer: Row) -> Outcome:
         try:
             return Accepted(order=self._answered(answer, params["cid"]))
         except Unreadable as error:
             return Unknown(message=f"{what}: {error}")
+
+    # --- what is fired ---
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now, by the private websocket: see `copydesk.hooks.Fires`. A trailing stop needs the price."""
+        try:
+            terms = self._plain_exit(order.terms)
+            if terms is None or terms.type is OrderType.TRAILING_STOP:
+                return False
+            params = translate.place_params(order.client_id, terms)
+        except Untranslatable:
+            return False
+        what = f"place {order.client_id}"
+        if not self._fire("submit", params, what, done, partial(self._placed, what, params)):
+            return False
+        self._name(order.client_id)
+        return True
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Update an order that is known now: see `copydesk.hooks.Fires`."""
+        before = self._sure(change.ref)
+        if before is None or before.status.is_final or _same(before.terms, change.terms):
+            return False
+        try:
+            params = translate.update_params(before.venue_id, before.terms, change.terms)
+        except Untranslatable:
+            return False
+        known = before
+
+        def updated(_: Row) -> Outcome:
+            self._note_update(known, change.terms)
+            return Accepted()
+
+        def told(outcome: Outcome) -> None:
+            if isinstance(outcome, Unknown):
+                self._doubtful.add(known.venue_id)
+            done(outcome)
+
+        return self._fire("update", params, f"modify {change.ref.client_id or change.ref.venue_id}", told, updated)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an order whose number is known now: see `copydesk.hooks.Fires`."""
+        known = self._known(ref)
+        venue_id = ref.venue_id or (known.venue_id if known is not None and not known.status.is_final else "")
+        if not venue_id:
+            return False
+        what = f"cancel {ref.client_id or ref.venue_id}"
+        return self._fire("cancel", {"id": int(venue_id)}, what, done, lambda _: Accepted())
+
+    def _fire(self, path: str, params: Params, what: str, done: Done, accept: Callable[[Row], Outcome]) -> bool:
+        def answered(answer: Row | NoReply) -> None:
+            if isinstance(answer, NoReply):
+                done(Unknown(message=f"{what}: {answer}"))
+                return
+            reply = Reply(status=200, text="", body=answer)
+            done(accept(answer) if reply.is_fine else refusal(reply, what))
+
+        if self.entry is None or self.closed:
+            return False
+        try:
+            self.entry.send(path, params, answered)
+        except NotSent:
+            return False
+        return True
 
     async def place_group(self, group: OrderGroup) -> Outcome:
         """Place a stop and a target as an OCO. By REST: its answer has both orders, the websocket's only names one."""
@@ -229,24 +297,32 @@ class Session(session.Session[Venue]):
 
         Fees are taken from what was bought, so that there is a little less than was bought. Raises `Untranslatable`.
         """
+        exit_ = self._plain_exit(terms)
+        if exit_ is None:
+            with contextlib.suppress(VenueError):  # then what the stream told has to do
+                await self.read_wallets()
+            exit_ = self._plain_exit(terms)
+        if exit_ is not None:
+            return exit_
+        instrument = self.instruments[terms.symbol]
+        there = self.coins.get(instrument.base, ZERO)
+        quantity = there // instrument.quantity_step * instrument.quantity_step
+        if quantity < max(instrument.quantity_step, instrument.min_quantity):
+            raise Untranslatable(f"There is no {instrument.base} to sell: {there}.", NOTHING_TO_REDUCE)
+        return replace(terms, reduce_only=False, close_position=False, quantity=quantity)
+
+    def _plain_exit(self, terms: Terms) -> Terms | None:
+        """The same, without asking; None where less is known to be there. Raises `Untranslatable`."""
         instrument = self.instruments.get(terms.symbol)
         if not (terms.reduce_only or terms.close_position) or instrument is None:
             return terms
         if instrument.contract is not Contract.SPOT:
             return terms
-        plain = replace(terms, reduce_only=False, close_position=False)
         if terms.side is OrderSide.BUY:
             raise Untranslatable(f"There is nothing short of {instrument.base} to buy back.", NOTHING_TO_REDUCE)
         if self.coins.get(instrument.base, ZERO) < terms.quantity:
-            with contextlib.suppress(VenueError):  # then what the stream told has to do
-                await self.read_wallets()
-        there = self.coins.get(instrument.base, ZERO)
-        if there >= terms.quantity:
-            return plain
-        quantity = there // instrument.quantity_step * instrument.quantity_step
-        if quantity < max(instrument.quantity_step, instrument.min_quantity):
-            raise Untranslatable(f"There is no {instrument.base} to sell: {there}.", NOTHING_TO_REDUCE)
-        return replace(plain, quantity=quantity)
+            return None
+        return replace(terms, reduce_only=False, close_position=False)
 
     async def modify(self, change: OrderChange) -> Outcome:
         """Update a working order. Its amount goes as the difference to what it was, so what it was must be known."""

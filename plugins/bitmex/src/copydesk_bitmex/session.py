@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from copydesk.errors import NotReady, Refused, VenueClosed, VenueError
+from copydesk.hooks import Done
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -34,13 +35,17 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk_wire import session
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
 from copydesk_wire.fields import decimal, decimal_or_zero, object_, rows
+from copydesk_wire.firing import Sender, Way, in_words
+from copydesk_wire.pool import place_of
 from copydesk_wire.streaming import Feed
+from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
 from copydesk_bitmex import translate
-from copydesk_bitmex.errors import Reply, meaning, raise_for, refusal, retry_after_ms, sentence_meaning
+from copydesk_bitmex.errors import Reply, meaning, raise_for, read_reply, refusal, retry_after_ms, sentence_meaning
 from copydesk_bitmex.reading import Reading
 from copydesk_bitmex.stream import PriceStream, PrivateStream
 from copydesk_bitmex.translate import MarginRow, Untranslatable
@@ -61,9 +66,13 @@ CLOSED = (
 class Session(session.Session[Venue]):
     """What `connect` returns."""
 
-    def __init__(self, name: str, venue: Venue, signer: Signer, hidden: Iterable[str]) -> None:
+    def __init__(self, name: str, venue: Venue, signer: Signer, key: Key, hidden: Iterable[str]) -> None:
         super().__init__(name, venue, hidden)
         self.signer = signer
+        self.sender: Sender = Sender(venue, place_of(venue.url), key, self._judge)
+        self._placing = Way[NewOrder](lambda order, reply: self._placed(reply, in_words(order)), self.place)
+        self._changing = Way[OrderChange](lambda change, reply: self._accept(reply, in_words(change)), self.modify)
+        self._cancelling = Way[OrderRef](lambda ref, reply: self._cancelled(reply, in_words(ref)), self.cancel)
         self.margins: dict[str, MarginRow] = {}
         self._first_ms: dict[str, int] = {}  # when each order was first heard of
         self._bitcoin = ZERO  # its price in dollars, as last read
@@ -81,6 +90,9 @@ class Session(session.Session[Venue]):
                 log.warning("%s: the clock could not be measured: %s", self.name, error)
             else:
                 reply = await self.venue.send(method, path, signer=self.signer, body=body)
+        return self._hidden_reply(reply)
+
+    def _hidden_reply(self, reply: Reply) -> Reply:
         text = self.hide(reply.text)
         return reply if text == reply.text else replace(reply, text=text, body=None)
 
@@ -134,8 +146,32 @@ class Session(session.Session[Venue]):
         except VenueError as error:
             return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
         answer = await self._trade("POST", what, body)
-        if not isinstance(answer, Reply):
-            return answer
+        return self._placed(answer, what) if isinstance(answer, Reply) else answer
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now: see `copydesk.hooks.Fires`. A trailing stop needs the price."""
+        if order.terms.type is OrderType.TRAILING_STOP:
+            return False
+        return self.sender.fire(self.venue.placing, order, None, done, self._placing)
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Amend an order now: see `copydesk.hooks.Fires`. A trailing stop needs the price."""
+        if change.terms.type is OrderType.TRAILING_STOP:
+            return False
+        return self.sender.fire(self.venue.changing, change, None, done, self._changing)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an order now: see `copydesk.hooks.Fires`."""
+        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancelling)
+
+    def _judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | None:
+        """What an answer to something fired means: see `copydesk_wire.firing.Judge`."""
+        reply = read_reply(answer)
+        if reply.is_fine:
+            return reply
+        return None if meaning(reply) is Family.CLOCK else refusal(self._hidden_reply(reply), what)
+
+    def _placed(self, answer: Reply, what: str) -> Outcome:
         outcome = self._accept(answer, what)
         if isinstance(outcome, Accepted) and outcome.order is not None and outcome.order.status is OrderStatus.CANCELLED:
             # BitMEX takes what it then cancels at once: post-only that would take, reduce-only without a position.
@@ -177,10 +213,10 @@ class Session(session.Session[Venue]):
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel an order. BitMEX answers with a list: the order, or why it could not be."""
         what = f"cancel {ref.client_id or ref.venue_id}"
-        named = {"orderID": ref.venue_id} if ref.venue_id else {"clOrdID": ref.client_id}
-        answer = await self._trade("DELETE", what, json.dumps(named))
-        if not isinstance(answer, Reply):
-            return answer
+        answer = await self._trade("DELETE", what, translate.cancel_body(ref))
+        return self._cancelled(answer, what) if isinstance(answer, Reply) else answer
+
+    def _cancelled(self, answer: Reply, what: str) -> Outcome:
         row = answer.body[0] if isinstance(answer.body, list) and answer.body else {}
         if isinstance(row, Mapping) and row.get("error"):
             return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: BitMEX answered: {row['error']}")
@@ -208,6 +244,7 @@ class Session(session.Session[Venue]):
     async def log_in(self) -> None:
         """Check the key and learn what the account has. Raises `AuthFailed` or `NotReady`."""
         await self.read_margins()
+        self.venue.learn_shapes()
 
     async def read_permissions(self) -> tuple[str, ...] | None:
         """BitMEX lists all keys of the account by their ids, so this one answer may carry the key."""
@@ -274,6 +311,6 @@ async def connect(settings: ConnectionSettings) -> Session:
         raise VenueClosed(CLOSED)
 
     def make(venue: Venue, key: str, secret: str) -> Session:
-        return Session(settings.name, venue, Signer(key, secret), (key, secret))
+        return Session(settings.name, venue, Signer(key, secret), Key(key, secret), (key, secret))
 
     return await session.log_in(settings, Venue, make)

@@ -20,6 +20,7 @@ from copydesk.model import (
     Instrument,
     Order,
     OrderChange,
+    OrderRef,
     OrderStatus,
     OrderType,
     Position,
@@ -389,6 +390,16 @@ def amend_body(change: OrderChange, *, last_price: Decimal | None = None) -> str
     elif terms.trigger_price is not None:
         fields["stopPx"] = plain(terms.trigger_price)
     return _encode(fields).decode()
+
+
+def cancel_body(ref: OrderRef) -> str:
+    """The JSON of a cancel, by BitMEX's own id where that is known."""
+    return _encode({"orderID": ref.venue_id} if ref.venue_id else {"clOrdID": ref.client_id}).decode()
+
+
+def written(value: Decimal) -> str:
+    """A number as it stands in a body."""
+    return _encode(plain(value)).decode()
 
 
 def plain(value: Decimal) -> Decimal | int:

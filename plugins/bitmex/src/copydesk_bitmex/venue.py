@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
-from copydesk.model import Instrument
+from copydesk.model import Instrument, NewOrder, OrderChange, OrderRef
 from copydesk_wire import venue
 from copydesk_wire.fields import number, rows
+from copydesk_wire.shapes import EVERYDAY, EVERYDAY_REFS, CancelShapes, ChangeShapes, PlaceShapes
+from copydesk_wire.templates import PLAIN_IN_JSON, Draft, Hash, Pen, keyed_hash
 
 from copydesk_bitmex import translate
 from copydesk_bitmex.errors import Reply, raise_for, read_reply
@@ -28,11 +29,43 @@ class Venue(venue.Venue):
 
     def __init__(self, http: aiohttp.ClientSession, url: str, ws_url: str) -> None:
         super().__init__(http, url)
+        written: dict[str, Any] = {"number": translate.written, "plain": PLAIN_IN_JSON}
+        self.placing = PlaceShapes(self._draft_place, **written)
+        self.changing = ChangeShapes(self._draft_change, **written)
+        self.cancelling = CancelShapes(self._draft_cancel, **written)
+        self.shapes = [self.placing, self.changing, self.cancelling]
         self.ws_url = ws_url if ws_url.endswith("/realtime") else f"{ws_url}/realtime"
 
     @classmethod
     async def open(cls, url: str, ws_url: str) -> Self:
         return cls(venue.http_session(), url, ws_url)
+
+    def stamp(self, now_ms: int) -> int:
+        """The second at which a request expires."""
+        return now_ms // 1000 + EXPIRES_S
+
+    # --- what is fired ---
+
+    def learn_shapes(self) -> None:
+        """Learn the everyday ones, soon."""
+        self.placing.learn(EVERYDAY, None)
+        self.cancelling.learn(EVERYDAY_REFS, None)
+        changes = [OrderChange(ref=ref, terms=order.terms) for ref in EVERYDAY_REFS for order in EVERYDAY]
+        self.changing.learn([one for one in changes if one.ref.type is one.terms.type], None)
+
+    def _draft_place(self, order: NewOrder, _: None, pen: Pen) -> Draft:
+        return self._draft("POST", translate.place_body(order.client_id, order.terms), pen)
+
+    def _draft_change(self, change: OrderChange, _: None, pen: Pen) -> Draft:
+        return self._draft("PUT", translate.amend_body(change), pen)
+
+    def _draft_cancel(self, ref: OrderRef, _: None, pen: Pen) -> Draft:
+        return self._draft("DELETE", translate.cancel_body(ref), pen)
+
+    def _draft(self, method: str, body: str, pen: Pen) -> Draft:
+        target = f"{ROOT}/order"
+        signed = Signer(pen.key, pen.secret, pen.hash).headers(pen.stamp, method, target, body)
+        return Draft(method, self.url + target, {"Content-Type": "application/json"} | signed, body)
 
     async def read_clock(self) -> int:
         reply = await self.send("GET", "")
@@ -59,7 +92,7 @@ class Venue(venue.Venue):
         target = ROOT + path
         headers = {"Content-Type": "application/json"} if body else {}
         if signer is not None:
-            headers |= signer.headers(self.now_ms() // 1000 + EXPIRES_S, method, target, body)
+            headers |= signer.headers(self.stamp(self.now_ms()), method, target, body)
         answer = await self.pool.request(method, self.url + target, headers=headers, body=body, deadline_s=REQUEST_S)
         return read_reply(answer)
 
@@ -67,9 +100,10 @@ class Venue(venue.Venue):
 class Signer:
     """Signs the requests of one account."""
 
-    def __init__(self, key: str, secret: str) -> None:
+    def __init__(self, key: str, secret: str, hash_: Hash | None = None) -> None:
         self.key = key
         self._secret = secret.encode()
+        self._hash = hash_ or keyed_hash
 
     def __repr__(self) -> str:
         return "Signer()"
@@ -84,4 +118,4 @@ class Signer:
         return {"op": "authKeyExpires", "args": [self.key, expires_s, self._sign(f"GET/realtime{expires_s}")]}
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
+        return self._hash(text.encode(), self._secret, "sha256")

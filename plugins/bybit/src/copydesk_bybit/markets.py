@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import aiohttp
 from copydesk.errors import NotReady
-from copydesk.model import Instrument
+from copydesk.model import Instrument, NewOrder, OrderChange, OrderRef, Terms
 from copydesk_ccxt import venue
 from copydesk_wire import fields
 from copydesk_wire.errors import NoReply, Unreadable
+from copydesk_wire.shapes import EVERYDAY, EVERYDAY_REFS, CancelShapes, ChangeShapes, PlaceShapes, Symbols
+from copydesk_wire.templates import Draft, Pen
+from msgspec.structs import replace
 
-from copydesk_bybit import listing, translate
+from copydesk_bybit import listing, sending, translate
 from copydesk_bybit.errors import Reply, raise_for, read_answer
-from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT
+from copydesk_bybit.symbols import CATEGORIES, INVERSE, LINEAR, SPOT, SPOT_MARK, category_of, name_of
 
 _LINEAR, _INVERSE = ("LinearPerpetual", "LinearFutures"), ("InversePerpetual", "InverseFutures")
 PAGE = "1000"
+EVERYDAY_SYMBOL = "EVERYDAYUSDT"
+_EXAMPLES = {LINEAR: "USDT", INVERSE: "USD", SPOT: f"USDT{SPOT_MARK}"}
+SYMBOLS = Symbols(name=name_of, kind=category_of, make=lambda category, root: f"{root}{_EXAMPLES[str(category)]}")
+"""How symbols are written: the category goes beside the name."""
 
 
 class Venue(venue.Venue):
@@ -32,6 +40,30 @@ class Venue(venue.Venue):
         "enableUnifiedAccount": True,
         "unifiedMarginStatus": 6,
     }
+
+    def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
+        super().__init__(client, http, url)
+        self.placing = PlaceShapes(self._draft_place, symbols=SYMBOLS)
+        self.changing = ChangeShapes(self._draft_change, symbols=SYMBOLS)
+        self.cancelling = CancelShapes(self._draft_cancel, symbols=SYMBOLS)
+        self.shapes = [self.placing, self.changing, self.cancelling]
+
+    def learn_shapes(self) -> None:
+        """Learn the everyday ones of linear contracts, soon."""
+        self.placing.learn([replace(order, terms=_linear(order.terms)) for order in EVERYDAY], None)
+        refs = [replace(ref, symbol=EVERYDAY_SYMBOL) for ref in EVERYDAY_REFS]
+        self.cancelling.learn(refs, None)
+        changes = [OrderChange(ref=ref, terms=_linear(order.terms)) for ref in refs for order in EVERYDAY]
+        self.changing.learn([one for one in changes if one.ref.type is one.terms.type], None)
+
+    def _draft_place(self, order: NewOrder, _: None, pen: Pen) -> Draft:
+        return self.draft("POST", "v5/order/create", ["private"], sending.place_params(order), pen)
+
+    def _draft_change(self, change: OrderChange, _: None, pen: Pen) -> Draft:
+        return self.draft("POST", "v5/order/amend", ["private"], sending.modify_params(change), pen)
+
+    def _draft_cancel(self, ref: OrderRef, _: None, pen: Pen) -> Draft:
+        return self.draft("POST", "v5/order/cancel", ["private"], sending.ref_params(ref), pen)
 
     def point(self, url: str, ws_url: str) -> None:
         urls = self.client.urls["api"]
@@ -91,3 +123,7 @@ def category_of_row(info: Any) -> str:
     if kind:
         raise Unreadable(f"the venue lists a {kind!r}, which is neither linear nor inverse nor spot")
     return SPOT
+
+
+def _linear(terms: Terms) -> Terms:
+    return replace(terms, symbol=EVERYDAY_SYMBOL)

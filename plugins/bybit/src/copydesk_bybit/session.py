@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from copydesk.errors import NotReady, RateLimited, Refused, VenueError
+from copydesk.hooks import Done
 from copydesk.model import (
     ZERO,
     Accepted,
@@ -36,8 +37,12 @@ from copydesk.model import (
 )
 from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent
+from copydesk_wire.firing import Sender, Way
+from copydesk_wire.pool import place_of
 from copydesk_wire.streaming import Feed
+from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
 from copydesk_bybit import listing, sending, translate, words
@@ -74,6 +79,11 @@ class Session(session.Session[Venue]):
         self._hedged: dict[str, bool] = {}
         self._signer = venue.signer(apiKey=key, secret=secret)
         self._signing = Signing(self._signer)
+        place = place_of(str(self._signer.implode_hostname(self._signer.urls["api"]["private"])))
+        self.sender: Sender = Sender(venue, place, Key(key, secret), self._judge)
+        self._placing = Way(self._took, self.place)
+        self._changing = Way[OrderChange](lambda change, reply: Accepted(), self.modify)
+        self._cancelling = Way[OrderRef](lambda ref, reply: Accepted(), self.cancel)
         self.trailing = Trailing(self)
 
     @property
@@ -172,12 +182,42 @@ class Session(session.Session[Venue]):
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}")
         answer = await self.trade("order/create", params, what)
-        if isinstance(answer, Reply):
-            if order.terms.position_side is not PositionSide.NET:
-                self._hedged[order.terms.symbol] = True
-            self._note_side(translate.placed_id(answer.body), order.terms.position_side)
-            return Accepted()
-        return answer
+        return self._took(order, answer) if isinstance(answer, Reply) else answer
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now: see `copydesk.hooks.Fires`. Where spot has to be asked for what there is, or where the price
+        is, nothing is sent."""
+        terms = order.terms
+        if category_of(terms.symbol) == SPOT and (terms.reduce_only or terms.trigger_price is not None):
+            return False
+        return self.sender.fire(self.venue.placing, order, None, done, self._placing)
+
+    def _took(self, order: NewOrder, reply: Reply) -> Accepted:
+        if order.terms.position_side is not PositionSide.NET:
+            self._hedged[order.terms.symbol] = True
+        self._note_side(translate.placed_id(reply.body), order.terms.position_side)
+        return Accepted()
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Amend an order now: see `copydesk.hooks.Fires`."""
+        if change.terms.reduce_only and category_of(change.terms.symbol) == SPOT:
+            return False
+        return self.sender.fire(self.venue.changing, change, None, done, self._changing)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an order now: see `copydesk.hooks.Fires`. A trailing stop is none, and spot keeps waiting ones apart."""
+        if ref.type is OrderType.TRAILING_STOP or sending.filter_of(ref.type, ref.symbol):
+            return False
+        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancelling)
+
+    def _judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | None:
+        """What an answer to something fired means: see `copydesk_wire.firing.Judge`."""
+        reply = read_answer(answer)
+        if reply.is_fine:
+            return reply
+        if meaning(reply) is Family.CLOCK:
+            return None
+        return refusal(self._note_error(reply), what, self.venue.now_ms())
 
     async def modify(self, change: OrderChange) -> Outcome:
         """Give a working order a new price, trigger price and total quantity."""
@@ -321,6 +361,7 @@ class Session(session.Session[Venue]):
     async def log_in(self) -> None:
         """Check the key and its account. Raises `AuthFailed` or `NotReady`."""
         self.keep_wallet(await self.read_wallet())
+        self.venue.learn_shapes()
 
     async def read_permissions(self) -> tuple[str, ...]:
         return translate.permissions(await self.read("user/query-api"))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from copydesk.errors import NotReady, RateLimited, Refused, VenueClosed
+from copydesk.hooks import Done
 from copydesk.model import (
     Accepted,
     Balance,
@@ -33,12 +34,16 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk_wire import session
+from copydesk_wire.connection import Answer
 from copydesk_wire.errors import NoReply, NotSent, Unreadable
+from copydesk_wire.firing import Sender, Way
+from copydesk_wire.pool import place_of
 from copydesk_wire.streaming import Feed
+from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
 from copydesk_ftx import translate
-from copydesk_ftx.errors import Reply, meaning, raise_for, refusal, retry_after_ms
+from copydesk_ftx.errors import Reply, meaning, raise_for, read_reply, refusal, retry_after_ms
 from copydesk_ftx.reading import Reading
 from copydesk_ftx.stream import PriceStream, PrivateStream
 from copydesk_ftx.translate import TRIGGER_PREFIX, TriggerOrder, Untranslatable
@@ -58,9 +63,12 @@ CLOSED = (
 class Session(session.Session[Venue]):
     """What `connect` returns."""
 
-    def __init__(self, name: str, venue: Venue, signer: Signer, hidden: Iterable[str]) -> None:
+    def __init__(self, name: str, venue: Venue, signer: Signer, key: Key, hidden: Iterable[str]) -> None:
         super().__init__(name, venue, hidden)
         self.signer = signer
+        self.sender: Sender = Sender(venue, place_of(venue.url), key, self._judge)
+        self._placing = Way(self._placed, self.place)
+        self._cancelling = Way[OrderRef](lambda ref, reply: self._cancelled(), self.cancel)
         self.triggers = Triggers()
         self.listeners: set[Feed] = set()  # those of the private stream
         self.positions: dict[str, Position] = {}
@@ -78,6 +86,9 @@ class Session(session.Session[Venue]):
     async def request(self, method: str, path: str, body: str = "") -> Reply:
         """Send a signed request. Raises `NotSent` or `NoReply`. No text of an error carries the key."""
         reply = await self.venue.send(method, path, signer=self.signer, body=body)
+        return self._hidden_reply(reply)
+
+    def _hidden_reply(self, reply: Reply) -> Reply:
         text = self.hide(reply.text)
         return reply if text == reply.text else replace(reply, text=text, body=None)
 
@@ -138,16 +149,34 @@ class Session(session.Session[Venue]):
         except (NotReady, RateLimited, Refused) as error:
             return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
         answer = await self._trade("POST", path, what, body)
-        if not isinstance(answer, Reply):
-            return answer
+        return self._placed(order, answer) if isinstance(answer, Reply) else answer
+
+    def _placed(self, order: NewOrder, answer: Reply) -> Outcome:
         try:
             if order.terms.type.is_conditional:
                 return Accepted(order=self._placed_trigger(order.client_id, answer))
             placed = translate.order(answer.result, updated_ms=self.venue.now_ms())
         except Unreadable as error:
-            return Unknown(message=f"{what}: {error}")
+            return Unknown(message=f"place {order.client_id}: {error}")
         self.learn_name(placed)
         return Accepted(order=placed)
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an ordinary order now: see `copydesk.hooks.Fires`. A trigger order may have to be asked about."""
+        if order.terms.type.is_conditional:
+            return False
+        return self.sender.fire(self.venue.placing, order, self.signer.subaccount, done, self._placing)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an ordinary order now: see `copydesk.hooks.Fires`."""
+        if ref.type.is_conditional:
+            return False
+        return self.sender.fire(self.venue.cancelling, ref, self.signer.subaccount, done, self._cancelling)
+
+    def _judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown:
+        """What an answer to something fired means: see `copydesk_wire.firing.Judge`. FTX has no clock to measure."""
+        reply = read_reply(answer)
+        return reply if reply.is_fine else refusal(self._hidden_reply(reply), what)
 
     async def _last_price(self, order: NewOrder) -> Decimal | None:
         """FTX trails by an amount: a distance in percent needs the price."""
@@ -176,10 +205,11 @@ class Session(session.Session[Venue]):
         if not path:
             return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: no trigger order of that name is known.")
         answer = await self._trade("DELETE", path, what)
-        if isinstance(answer, Reply):
-            self.asked.set()
-            return Accepted()
-        return answer
+        return self._cancelled() if isinstance(answer, Reply) else answer
+
+    def _cancelled(self) -> Outcome:
+        self.asked.set()
+        return Accepted()
 
     def _path(self, ref: OrderRef) -> str:
         """Where an order is read and cancelled; empty where its number is not known."""
@@ -191,9 +221,7 @@ class Session(session.Session[Venue]):
             if self.triggers.has(venue_id) and (number := self.triggers.number_of(venue_id)):
                 return f"/orders/{number}"
             return f"/conditional_orders/{venue_id.removeprefix(TRIGGER_PREFIX)}"
-        if ref.venue_id:
-            return f"/orders/{ref.venue_id}"
-        return f"/orders/by_client_id/{quote(ref.client_id, safe='')}"
+        return translate.order_path(ref)
 
     def learn_name(self, order: Order) -> None:
         """Keep an ordinary order's client id: its fills do not carry it."""
@@ -252,6 +280,7 @@ class Session(session.Session[Venue]):
     async def log_in(self) -> None:
         """Check the key and learn what the account has. Raises `AuthFailed` or `NotReady`."""
         self.keep_account(await self.read("/account"))
+        self.venue.learn_shapes(self.signer.subaccount)
 
     def keep_account(self, body: Any) -> tuple[Balance, tuple[Position, ...]]:
         """Take over an account read."""
@@ -297,6 +326,6 @@ async def connect(settings: ConnectionSettings) -> Session:
     subaccount = settings.options.get("subaccount", "").strip()
 
     def make(venue: Venue, key: str, secret: str) -> Session:
-        return Session(settings.name, venue, Signer(key, secret, subaccount), (key, secret))
+        return Session(settings.name, venue, Signer(key, secret, subaccount), Key(key, secret), (key, secret))
 
     return await session.log_in(settings, Venue, make)

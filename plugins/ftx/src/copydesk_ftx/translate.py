@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import quote
 
 from copydesk.model import (
     ZERO,
@@ -20,6 +21,7 @@ from copydesk.model import (
     Fill,
     Instrument,
     Order,
+    OrderRef,
     OrderStatus,
     OrderType,
     Position,
@@ -332,6 +334,11 @@ def candle(payload: Payload) -> Candle:
 
 
 # --- requests -----------------------------------------------------------------------------------------------
+
+
+def order_path(ref: OrderRef) -> str:
+    """Where an ordinary order is read and cancelled."""
+    return f"/orders/{ref.venue_id}" if ref.venue_id else f"/orders/by_client_id/{quote(ref.client_id, safe='')}"
 
 
 def place_body(client_id: str, terms: Terms, *, last_price: Decimal | None = None) -> tuple[str, str]:

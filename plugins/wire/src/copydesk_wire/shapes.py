@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import string
 from abc import ABC, abstractmethod
 from collections import deque
@@ -42,6 +43,12 @@ _MARKED = {
 _ID, _VENUE_ID, _ROOT = "qZid8xWv", "7301946529", "QZ8XWV"
 
 
+def text(number: Decimal) -> str:
+    """All its digits, no exponent."""
+    digits = str(number)
+    return format(number, "f") if "E" in digits else digits
+
+
 class Symbols(NamedTuple):
     """How a venue's symbols are written: `name` is what is sent, `kind` what else a symbol says, `make` a symbol of a kind
     whose name begins with a word."""
@@ -56,10 +63,21 @@ PLAIN_SYMBOLS = Symbols(name=str, kind=lambda symbol: "", make=lambda kind, root
 
 class Shapes(ABC, Generic[Asked]):
     """The shapes of one kind of request. `draft` makes a request in the slow way, in a context: what the shape depends on
-    besides what is asked for, such as the position mode. It raises where the venue cannot carry such a request."""
+    besides what is asked for, such as the position mode. It raises `ValueError` where the venue cannot carry such a
+    request.
 
-    def __init__(self, what: str, draft: Callable[[Asked, Any, Pen], Draft], symbols: Symbols = PLAIN_SYMBOLS) -> None:
-        self._what = what
+    `number` is how the venue is written numbers, `plain` which texts mean themselves wherever they are put."""
+
+    def __init__(
+        self,
+        draft: Callable[[Asked, Any, Pen], Draft],
+        *,
+        symbols: Symbols = PLAIN_SYMBOLS,
+        number: Callable[[Decimal], str] = text,
+        plain: re.Pattern[str] = PLAIN,
+    ) -> None:
+        self._number = number
+        self._plain = plain
         self._draft: Callable[[Asked, Any, Pen], Draft] = draft
         self._symbols = symbols
         self._known: dict[Hashable, Template | None] = {}
@@ -74,7 +92,7 @@ class Shapes(ABC, Generic[Asked]):
             self._want(shape, asked, context)
             return None
         values = self.values(asked)
-        return template.fill(values, key, stamp) if PLAIN.fullmatch("".join(values)) else None
+        return template.fill(values, key, stamp) if self._plain.fullmatch("".join(values)) else None
 
     # --- what each kind of request says ---
 
@@ -123,7 +141,7 @@ class Shapes(ABC, Generic[Asked]):
     async def _checked(self, asked: Asked, context: Context) -> Template:
         marked = self.with_values(asked, _ROOT, _ID, _MARKED.__getitem__)
         template = cut(lambda pen: self._draft(marked, context, pen), self.values(marked))
-        chance = random.Random(repr((self._what, self.shape(asked))))
+        chance = random.Random(repr(self.shape(asked)))
         for _ in range(CHECKS):
             await asyncio.sleep(0)
             word = "".join(chance.choices(string.ascii_uppercase, k=chance.randint(3, 9)))
@@ -144,14 +162,6 @@ class Shapes(ABC, Generic[Asked]):
 
 def _number(chance: random.Random) -> Decimal:
     return Decimal(chance.randrange(1, 10 ** chance.randint(1, 12))).scaleb(chance.randint(-8, 2))
-
-
-def text(number: Decimal | None) -> str:
-    """All its digits, no exponent; empty for none."""
-    if number is None:
-        return ""
-    digits = str(number)
-    return format(number, "f") if "E" in digits else digits
 
 
 def _shape_of_terms(terms: Terms) -> tuple[Hashable, ...]:
@@ -213,10 +223,10 @@ class PlaceShapes(Shapes[NewOrder]):
         return (
             asked.client_id,
             self._symbols.name(terms.symbol),
-            text(terms.quantity),
-            text(terms.price),
-            text(terms.trigger_price),
-            text(terms.trail_percent),
+            self._number(terms.quantity),
+            self._number(terms.price) if terms.price is not None else "",
+            self._number(terms.trigger_price) if terms.trigger_price is not None else "",
+            self._number(terms.trail_percent) if terms.trail_percent is not None else "",
         )
 
     def with_values(self, asked: NewOrder, root: str, name: str, number: Callable[[str], Decimal]) -> NewOrder:
@@ -246,10 +256,10 @@ class ChangeShapes(Shapes[OrderChange]):
             ref.client_id,
             ref.venue_id,
             self._symbols.name(terms.symbol),
-            text(terms.quantity),
-            text(terms.price),
-            text(terms.trigger_price),
-            text(terms.trail_percent),
+            self._number(terms.quantity),
+            self._number(terms.price) if terms.price is not None else "",
+            self._number(terms.trigger_price) if terms.trigger_price is not None else "",
+            self._number(terms.trail_percent) if terms.trail_percent is not None else "",
         )
 
     def with_values(self, asked: OrderChange, root: str, name: str, number: Callable[[str], Decimal]) -> OrderChange:

@@ -8,6 +8,7 @@ knows a venue. Values are texts that mean themselves wherever they are put: see 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -17,6 +18,8 @@ from copydesk_wire.pool import head_of
 
 PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 """Texts that need no quoting, neither in an address nor in a form nor in JSON."""
+PLAIN_IN_JSON = re.compile(r"[ !#-\[\]-~]*")
+"""Texts that need no quoting in JSON."""
 KEY = "qZkey8xWv"
 SIGNATURE = "qZsignature8xWv"
 STAMP = 7_301_946_528_311
@@ -35,6 +38,11 @@ class Pen(NamedTuple):
     secret: str
     stamp: int
     hash: Hash | None = None
+
+
+def keyed_hash(text: bytes, secret: bytes, algorithm: str) -> str:
+    """HMAC in hex."""
+    return hmac.new(secret, text, algorithm).hexdigest()
 
 
 class Draft(NamedTuple):

@@ -77,6 +77,10 @@ class Venue(ABC):
         """The venue's time, as far as the measured offset tells."""
         return time.time_ns() // 1_000_000 - self.offset_ms
 
+    def stamp(self, now_ms: int) -> int:
+        """What requests are stamped with at that time."""
+        return now_ms
+
     async def measure_clock(self) -> None:
         """Ask the venue for its time and keep the offset. Raises `NotReady`."""
         sent = time.time_ns() // 1_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from copydesk.hooks import Done
 from copydesk.model import (
     Accepted,
     BalanceEvent,
@@ -15,6 +16,7 @@ from copydesk.model import (
     OrderGroup,
     OrderRef,
     OrderStatus,
+    OrderType,
     Outcome,
     PositionEvent,
     Rejected,
@@ -23,6 +25,7 @@ from copydesk.model import (
     Unknown,
 )
 from copydesk_wire.errors import Unreadable
+from copydesk_wire.firing import Way, in_words
 from copydesk_wire.session import log_in
 from copydesk_wire.streaming import Feed
 
@@ -49,10 +52,13 @@ class SpotSession(Login[SpotVenue]):
     def __init__(self, name: str, venue: SpotVenue, key: str, secret: str) -> None:
         super().__init__(name, venue, key, secret)
         self.holdings = Holdings()
+        self._placing = Way[NewOrder](lambda order, reply: self._accept(reply, in_words(order)), self.place)
+        self._cancelling = Way[OrderRef](lambda ref, reply: self._cancelled(reply, in_words(ref)), self.cancel)
 
     async def log_in(self) -> None:
         """Check the key and learn the balances. Raises `AuthFailed` or `NotReady`."""
         self.keep_account(await self.read("account"))
+        self.venue.learn_shapes()
 
     def market_url(self, channel: str) -> str:
         return str(self._signer.urls["api"]["ws"]["spot"])
@@ -86,6 +92,16 @@ class SpotSession(Login[SpotVenue]):
         except Untranslatable as error:
             return _untranslated(what, error)
         return await self._send_order("POST", "order", params, what)
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now: see `copydesk.hooks.Fires`. A trail is written in other numbers than it is told in."""
+        if order.terms.type is OrderType.TRAILING_STOP:
+            return False
+        return self.sender.fire(self.venue.placing, order, None, done, self._placing)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an order now: see `copydesk.hooks.Fires`."""
+        return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancelling)
 
     async def place_group(self, group: OrderGroup) -> Outcome:
         """Place a stop and a target as one OCO list."""
@@ -125,8 +141,9 @@ class SpotSession(Login[SpotVenue]):
         except Untranslatable as error:
             return _untranslated(what, error)
         answer = await self.trade("DELETE", "order", params, what)
-        if not isinstance(answer, Reply):
-            return answer
+        return self._cancelled(answer, what) if isinstance(answer, Reply) else answer
+
+    def _cancelled(self, answer: Reply, what: str) -> Outcome:
         if isinstance(answer.body, dict) and "orderReports" in answer.body:  # the whole list was cancelled
             return Accepted()
         return self._accept(answer, what)
