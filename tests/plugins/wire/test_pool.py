@@ -93,7 +93,12 @@ async def test_a_request_leaves_in_the_step_that_asks_for_it(
     await ask(pool, server)
     written: list[bytes] = []
     write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or write(fd, data))
+
+    def spy(fd: int, data: bytes) -> int:
+        written.append(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", spy)
     request = ask(pool, server, "POST", body="a=1")
     request.send(None)
     assert written

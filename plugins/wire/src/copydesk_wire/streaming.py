@@ -150,6 +150,7 @@ class Reconnecting(ABC):
                 wait = error.retry_after_ms / 1000 if isinstance(error, RateLimited) else 0.0
             except (TimeoutError, OSError) as error:
                 reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
+            self.feed.read_ns = 0
             self.lost()
             if self._tell and not self._told_lost:
                 self._told_lost = True

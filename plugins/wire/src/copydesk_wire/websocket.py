@@ -72,9 +72,10 @@ class Socket(picows.WSListener):
             self.read_ns = at_ns
             if self.take(data, at_ns):
                 return
-        self._frames.append((data, at_ns))
-        self._wake.set()
-        if len(self._frames) > MOST_WAITING:
+        if len(self._frames) < MOST_WAITING:
+            self._frames.append((data, at_ns))
+            self._wake.set()
+        else:
             self._transport.disconnect(graceful=False)
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
