@@ -106,6 +106,9 @@ async def show_demo(browser: Browser, tour: Tour, folder: Path, *, runs: bool) -
         await dialog.get_by_label("Rounding", exact=True).select_option("nearest")
         await dialog.get_by_label("An entry", exact=True).select_option("chase")
         await tour.take(page, "settings")
+        await dialog.get_by_role("tab", name="What may be traded").click()
+        await expect(dialog.locator("[data-state=all]")).to_have_count(3)
+        await tour.take(page, "what-may-be-traded")
         await dismiss(page)
         await page.get_by_role("button", name="Stop Demo").click()
         await dialog.get_by_role("radio", name="flatten").check()
@@ -130,6 +133,8 @@ async def show_demo(browser: Browser, tour: Tour, folder: Path, *, runs: bool) -
 
 
 async def show_crowd(browser: Browser, tour: Tour, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "panel-accepted.json").write_text("{}")
     command = [sys.executable, str(HERE / "desk.py"), "--data", str(folder), "--children", "500", "--bots", "2"]
     async with running(*command, "--log-rate", "50"), panel_over(folder) as url:
         page = await open_page(browser, url, WIDE)

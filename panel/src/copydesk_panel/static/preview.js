@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { h, setText } from "./dom.js";
-import { plain, rounded } from "./format.js";
+import { grouped, plain, rounded } from "./format.js";
 import { text } from "./text.js";
 
 const PAUSE_MS = 400;
@@ -61,7 +61,7 @@ function childRow(child) {
   const facts = [h("span", {}, text.preview.ratio(rounded(child.ratio ?? "0", 6)))];
   for (const symbol of child.symbols ?? []) {
     facts.push(h("span", { title: text.preview.limitedBy(symbol.limited_by) }, text.preview.smallest(plain(symbol.smallest_parent_order), symbol.symbol, plain(symbol.smallest_child_order))));
-    if (symbol.balance_needed) facts.push(h("span", {}, text.preview.balanceNeeded(rounded(symbol.balance_needed, 2))));
+    if (symbol.balance_needed) facts.push(h("span", {}, text.preview.balanceNeeded(grouped(symbol.balance_needed))));
   }
   if (child.trades) facts.push(h("span", { class: skipped.length ? "some" : "good" }, text.preview.skipped(skipped.length, child.trades)));
   if (skipped[0]) facts.push(h("span", { class: "dim" }, text.preview.because(skipped[0].reason)));

@@ -65,7 +65,7 @@ function parentPart(story) {
   return h("section", { class: "story-parent" }, h("p", { class: "story-order" }, h("span", { class: "dim" }, `${story.parent} · `), order ? text.terms(order.terms) : story.symbol),
     factList([
       [text.story.order, story.parent_order],
-      [text.story.when, story.read_ns ? fullTime(story.read_ns) : ""],
+      [text.story.when, story.read_ns ? logTime(story.read_ns) : ""],
       [text.story.status, order?.status],
       [text.story.filled, Number(story.filled ?? 0) ? text.story.at(plain(story.filled), rounded(story.price ?? "0", 8)) : ""],
       [text.story.equity, story.balance ? `${grouped(story.balance.equity)} ${story.balance.currency}` : ""],

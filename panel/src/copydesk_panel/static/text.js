@@ -238,7 +238,7 @@ export const text = {
     clock: "Clock",
     clockOf: (/** @type {number} */ ms) => (ms === 0 ? "the same to the ms" : `venue ${Math.abs(ms)} ms ${ms > 0 ? "ahead" : "behind"}`),
     budget: "Requests",
-    budgetOf: (/** @type {string} */ used, /** @type {string} */ of, /** @type {string} */ scope) => `${used} of ${of} a minute, per ${scope}`,
+    budgetOf: (/** @type {string} */ used, /** @type {string} */ of, /** @type {string} */ scope) => `${used} of ${of}/min, per ${scope}`,
     noBudget: "no limit told",
     orders: "Orders",
     pauses: "Asked to pause",
