@@ -10,6 +10,8 @@ import { VirtualRows } from "./virtual.js";
 
 const ROW = 26;
 const STATES = /** @type {const} */ (["all", "close_only", "none"]);
+const SPANS = /** @type {const} */ (["good", "0.25", "1", "4", "24", "at"]); // hours, or until when else
+const ROWS_SHOWN = 12;
 const HOUR_MS = 3_600_000;
 const CELLS = /** @type {const} */ (["account", "state", "until", "actor", "reason"]);
 
@@ -26,7 +28,7 @@ export class TradingForm {
       h("option", { value: "" }, text.settings.all(children.length)), ...children.map((account) => h("option", { value: account }, account)));
     this.state = h("select", { name: "trading-state", "aria-label": text.trading.state }, ...STATES.map((state) => h("option", { value: state }, text.trading.states[state])));
     this.state.value = "close_only";
-    this.until = h("select", { name: "trading-until", "aria-label": text.trading.until, on: { change: () => this.choose() } }, ...Object.entries(text.trading.spans).map(([span, words]) => h("option", { value: span }, words)));
+    this.until = h("select", { name: "trading-until", "aria-label": text.trading.until, on: { change: () => this.choose() } }, ...SPANS.map((span) => h("option", { value: span }, text.trading.spans[span])));
     this.at = h("input", { name: "trading-at", type: "datetime-local", "aria-label": text.trading.at, hidden: true });
     this.reason = h("input", { name: "trading-reason", "aria-label": text.trading.reason, placeholder: text.trading.reason, maxlength: "200", autocomplete: "off" });
     this.set = h("button", { type: "button", class: "small halt trades", data: { act: "set-trading" }, on: { click: () => void this.send() } }, text.trading.set);
@@ -57,6 +59,7 @@ export class TradingForm {
   render() {
     const rows = this.children.map((account) => this.limits.get(account) ?? { account, state: "" });
     rows.sort((one, other) => Number(one.state === "all") - Number(other.state === "all"));
+    this.list.scroller.style.height = `${(Math.min(rows.length, ROWS_SHOWN) + 1) * ROW + 2}px`;
     this.list.show(rows);
   }
 
