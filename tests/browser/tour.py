@@ -133,8 +133,7 @@ async def show_demo(browser: Browser, tour: Tour, folder: Path, *, runs: bool) -
 
 
 async def show_crowd(browser: Browser, tour: Tour, folder: Path) -> None:
-    folder.mkdir()
-    (folder / "panel-accepted.json").write_text("{}")
+    make_accepted(folder)
     command = [sys.executable, str(HERE / "desk.py"), "--data", str(folder), "--children", "500", "--bots", "2"]
     async with running(*command, "--log-rate", "50"), panel_over(folder) as url:
         page = await open_page(browser, url, WIDE)
@@ -149,6 +148,11 @@ async def has_traded(folder: Path) -> None:
     async with asyncio.timeout(TRADED_S), AsyncControlClient.for_folder(folder) as client:
         while len(await client.log(LogQuery(kind="fill"))) < FILLS:  # noqa: ASYNC110 - somebody else's process
             await asyncio.sleep(1)
+
+
+def make_accepted(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "panel-accepted.json").write_text("{}")
 
 
 def make_empty(folder: Path) -> None:
