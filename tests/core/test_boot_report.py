@@ -149,7 +149,7 @@ async def until(desk: LiveDesk, what: object) -> None:
     happened = asyncio.Event()
     stop = desk.listen(lambda _: happened.set())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while not what():  # type: ignore[operator]
                 happened.clear()
                 await happened.wait()

@@ -258,7 +258,7 @@ async def test_the_example_trades_as_the_reference_says(example: Path):
     market = NewOrder(client_id="a", terms=terms(OrderType.MARKET, "2"))
     limit = NewOrder(client_id="b", terms=terms(OrderType.LIMIT, "1", "90"))
     ref = OrderRef(symbol="COINUSD", type=OrderType.LIMIT, client_id="b")
-    async with asyncio.timeout(5), aclosing(venue.subscribe(Subscription())) as events:
+    async with asyncio.timeout(40), aclosing(venue.subscribe(Subscription())) as events:
         assert isinstance(await anext(events), Gap)
         filled = await venue.place(market)
         assert isinstance(filled, Accepted)
@@ -287,7 +287,7 @@ async def test_the_example_trades_as_the_reference_says(example: Path):
 async def test_a_bot_copies_over_the_example_by_way_of_the_control_api(example: Path, tmp_path: Path):
     config = Config.model_validate({"connections": {"parent": {"kind": "notebook"}, "child": {"kind": "notebook"}}})
     child = ChildSettings(account="child", mode="multiplier", value=Decimal("0.5"))
-    async with AsyncExitStack() as stack, asyncio.timeout(20):
+    async with AsyncExitStack() as stack, asyncio.timeout(40):
         journal = stack.enter_context(Journal.open(tmp_path / "journal.db"))
         store = BotStore.load(tmp_path)
         engine = Engine(config, store, journal, SealedFile(tmp_path, lambda: ""))

@@ -51,7 +51,7 @@ from harness.closed_loop import instrument
 D = Decimal
 SYMBOL = instrument("1").symbol
 INFO = KindInfo(kind="swift", title="Swift", capabilities=Capabilities(order_types=frozenset(OrderType)))
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 
 class Session:

@@ -22,7 +22,7 @@ from copydesk.model import Accepted, OrderType, Side, Terms
 from copydesk.secrets import SealedFile
 
 SYMBOL = "BTCUSDT"
-PATIENCE_S = 15.0
+PATIENCE_S = 40.0
 PLAIN: dict[str, dict[str, str]] = {"parent": {}, "child": {}}
 
 

@@ -50,7 +50,7 @@ CHILDREN = ("child1", "child2", "child3")
 RATIO = Decimal("0.5")
 SYMBOL = "BTCUSDT"
 PRICE = Decimal(60_000)
-DEADLINE_S = 15.0
+DEADLINE_S = 40.0
 LOOK_S = 0.005
 
 

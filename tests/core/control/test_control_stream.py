@@ -16,7 +16,7 @@ from copydesk.view import EVENT_BODIES, LogEntry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-PATIENCE_S = 10
+PATIENCE_S = 40.0
 
 
 @pytest.fixture

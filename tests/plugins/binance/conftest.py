@@ -30,7 +30,7 @@ from copydesk_binance.session import Session
 from copydesk_paper.records import MarketTrade
 
 SYMBOL = "BTCUSDT"
-DEADLINE_S = 10.0
+DEADLINE_S = 40.0
 
 
 class Listener:

@@ -88,7 +88,7 @@ async def with_sdk(given: dict[str, Any]) -> dict[str, Any]:
     order = {"symbol": PAIR, "side": "BUY", "type": "LIMIT", "quantity": 0.001, "price": 50000.0}
     placed = await socket.order_place(time_in_force="GTC", **order)
     told["placed"] = placed.data().result.status
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await changed.wait()
     told["heard"] = heard[:1]
     await socket.close_connection(close_session=True)
@@ -97,7 +97,7 @@ async def with_sdk(given: dict[str, Any]) -> dict[str, Any]:
     ticker = await streams.rolling_window_ticker(symbol=PAIR.lower(), window_size="1h")
     first: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ticker.on("message", lambda event: first.done() or first.set_result(event.e))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         told["stream"] = await first
     await streams.close_connection(close_session=True)
     return told

@@ -19,7 +19,7 @@ from copydesk_bitfinex.rehearsal import Rehearsal, start
 from copydesk_paper.serving.signatures import sign
 
 PERPETUAL, PAIR = "BTC/USDT:USDT", "BTC/USDT"
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from msgspec.structs import replace
 
 PERPETUAL, MARGIN, PAIR = "tBTCF0:USTF0", "tBTCUST-MARGIN", "tBTCUST"
 OWN = "cdk-abcdefghijklmnopqrst-c0"
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ async def listening(bot: Bot, http: aiohttp.ClientSession) -> aiohttp.ClientWebS
     await socket.send_json({"op": "subscribe", "args": ["order", "execution"]})
     partials = 0
     while partials < 2:
-        partials += (await socket.receive_json(timeout=5)).get("action") == "partial"
+        partials += (await socket.receive_json(timeout=40)).get("action") == "partial"
     return socket
 
 
@@ -132,7 +132,7 @@ async def test_the_others_wait_for_the_primary(bot: Bot) -> None:
         assert {one.terms.price for one in bot.rehearsal.exchange.open_orders("main")} == {50_000, 63_000, None}
         told: list[tuple[str, str]] = []
         while ("stop", "TriggeredOrActivatedBySystem") not in told:
-            frame = await socket.receive_json(timeout=5)
+            frame = await socket.receive_json(timeout=40)
             told += [(row["clOrdID"], row.get("execType") or frame["action"]) for row in frame.get("data", [])]
         assert told.index(("entry", "Trade")) < told.index(("target", "TriggeredOrActivatedBySystem"))
         assert told.count(("target", "insert")) == 1, "the same order, before and after"

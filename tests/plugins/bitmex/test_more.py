@@ -10,7 +10,7 @@ from copydesk_paper.records import Execution, OrderReport
 
 from .conftest import Bot
 
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 ORDER = {"symbol": "XBTUSDT", "side": "Buy", "ordType": "Limit", "orderQty": 1000, "price": 50000}
 
 

@@ -33,7 +33,7 @@ async def test_the_venues_own_clients_trade_here(python: Path) -> None:
     rehearsal = await start(settings)
     try:
         given = {**rehearsal.ready.urls, "url": rehearsal.ready.urls["rest"], **rehearsal.ready.accounts[0].secrets}
-        told = await told_by(python, PROGRAM, given, within_s=60)
+        told = await told_by(python, PROGRAM, given, within_s=200)
     finally:
         await rehearsal.stop()
     assert told["rest"] == {

@@ -28,7 +28,7 @@ async def test_the_venues_own_client_trades_here(python: Path) -> None:
     rehearsal = await start(RehearsalSettings(kind="bybit", accounts=accounts, speed=Decimal("0.0001")))
     try:
         given = {**rehearsal.ready.urls, **rehearsal.ready.accounts[0].secrets}
-        told = await told_by(python, PROGRAM, given, within_s=60)
+        told = await told_by(python, PROGRAM, given, within_s=200)
     finally:
         await rehearsal.stop()
     rest = told["rest"]

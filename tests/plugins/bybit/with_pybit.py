@@ -14,7 +14,7 @@ from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
 SPOT = {"category": "spot", "symbol": "BTCUSDT"}
-WAIT_S = 10
+WAIT_S = 40
 
 
 def over_rest(client: Any) -> dict[str, Any]:

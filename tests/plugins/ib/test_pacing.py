@@ -22,7 +22,7 @@ class Line:
         return self.pacer.submit(urgency, lambda: self.sent.append(name), key)
 
     async def until(self, count: int) -> list[str]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while True:
                 if len(self.sent) >= count:
                     return self.sent

@@ -72,7 +72,7 @@ class Ear:
             self.events.append(event)
 
     async def until(self, kind: type[Any], after: int = 0) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while True:
                 found = [event for event in self.events[after:] if isinstance(event, kind)]
                 if found:
@@ -130,7 +130,7 @@ async def test_a_client_id_in_use_is_said_and_tried_again(tws: Tws) -> None:
         with pytest.raises(NotReady, match="client id 7 is in use"):
             await other.until_up()
         await session.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await other.until_up() if other.up else await _in_the_end(other)
     finally:
         await other.end()
@@ -246,6 +246,6 @@ async def test_who_connects_while_tws_has_lost_ib_reads_nothing(tws: Tws) -> Non
     with pytest.raises(NotReady, match="TWS has lost IB"):
         await session.snapshot(SnapshotRequest())
     session.login.on_error(-1, 1102, "Connectivity between IB and TWS has been restored - data maintained.")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         await session.login.until_up()
     assert (await session.snapshot(SnapshotRequest())).balance

@@ -14,5 +14,5 @@ class TestPaper(VenueContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async with RehearsalRig(plugin, self.kind, connect_options={"deadline_s": "0.5"}, libraries=("aiohttp",)) as rig:
+        async with RehearsalRig(plugin, self.kind, connect_options={"deadline_s": "1"}, libraries=("aiohttp",)) as rig:
             yield rig

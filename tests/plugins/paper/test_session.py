@@ -105,7 +105,7 @@ async def start():
 
 async def persist(ask, *errors):
     """Ask until there is an answer; with `NotReady` nothing was sent, so it may be asked again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             with contextlib.suppress(NotReady, *errors):
                 return await ask()

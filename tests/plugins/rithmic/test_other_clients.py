@@ -17,7 +17,7 @@ from copydesk_rithmic.rehearsal import Rehearsal
 BUY, SELL = async_rithmic.TransactionType.BUY, async_rithmic.TransactionType.SELL
 TYPES = async_rithmic.OrderType
 SYMBOL = ("MESH7", "CME")
-PATIENCE_S = 5.0
+PATIENCE_S = 40.0
 
 
 class Trader:

@@ -128,7 +128,7 @@ async def ask(socket: websockets.ClientConnection, frame: bytes) -> list[Message
     """Send a request and return all that comes until its end; what comes after an order's end is left for later."""
     await socket.send(frame)
     heard: list[Message] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not heard or not list(getattr(heard[-1], "rp_code", ())):
             heard.append(await next_of(socket))
     return heard

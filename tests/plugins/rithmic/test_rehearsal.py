@@ -17,7 +17,7 @@ from copydesk_rithmic.library import Message, decode, encode
 from copydesk_rithmic.rehearsal import Rehearsal, start
 from websockets.exceptions import ConnectionClosed
 
-PATIENCE_S = 5.0
+PATIENCE_S = 40.0
 TICKER, ORDER, HISTORY, PNL = 1, 2, 3, 4
 NAMED = {"account_id": "lead", "fcm_id": "Rehearsal-FCM", "ib_id": "Rehearsal-IB"}
 ENTRY = {

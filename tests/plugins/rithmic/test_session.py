@@ -33,7 +33,7 @@ from copydesk_rithmic.session import Session
 from .conftest import Enter
 
 MES = "CME:MESH7"
-PATIENCE_S = 5.0
+PATIENCE_S = 40.0
 
 
 def market(account: str = "", name: str = "go", symbol: str = MES, **more: Any) -> NewOrder:

@@ -42,7 +42,7 @@ class Server:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             if holds():
                 return
@@ -240,7 +240,7 @@ class Fired:
         return fired
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while len(self.told) < count:
                 self.changed.clear()
                 await self.changed.wait()

@@ -112,7 +112,7 @@ KEY = Key("key", "secret")
 async def learnt(shapes: PlaceShapes, asked: NewOrder) -> bytes | None:
     assert shapes.write(asked, "x", KEY, 1) is None, "a shape was used before it was checked"
     assert shapes._learning is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await shapes._learning
     return shapes.write(asked, "x", KEY, 1_700_000_000_000)
 

@@ -25,8 +25,8 @@ from copydesk.testing.bench import Bench, eventually, rejected
 from copydesk.testing.rig import Failure
 from copydesk.venue import Venue
 
-SHORT_S = 0.3
-LATE_S = 0.8
+SHORT_S = 1.0
+LATE_S = 1.6
 NEVER_TOLD = "it cannot tell what is lost for good"
 
 

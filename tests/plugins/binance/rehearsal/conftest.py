@@ -20,7 +20,7 @@ from copydesk_paper.exchange import MarketDepth, MarketTrade
 from copydesk_paper.serving.signatures import sign
 from yarl import URL
 
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 SYMBOL = "BTC/USDT:USDT"
 CASH = Decimal(100_000)
 

@@ -147,7 +147,7 @@ async def test_watching_orders_trades_positions_and_balance(desk):
         asyncio.create_task(client.watch_positions()),
         asyncio.create_task(client.watch_balance()),
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not all(task.done() for task in watched):  # ccxt tells of an event only whom it finds waiting
             await client.create_order(SYMBOL, "market", "buy", 0.01)
             await asyncio.sleep(0.05)
@@ -170,7 +170,7 @@ async def test_watching_the_market(desk):
         asyncio.create_task(client.watch_order_book(SYMBOL)),
     ]
     price = Decimal(60000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not all(task.done() for task in watched):
             price += 10
             desk.trade(str(price))

@@ -156,7 +156,7 @@ async def collect_market(desk, got):
     await feed.ask("SUBSCRIBE", ["btcusdt_perpetual@continuousKline_1m"])
     await feed.ask("LIST_SUBSCRIPTIONS", [])
     desk.trade("60020")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not {f"stream {stream}" for stream in streams} <= set(got):
             frame = await feed.next()
             got[f"stream {frame['stream'].partition('@')[2]}"] = frame["data"]

@@ -126,7 +126,7 @@ async def test_the_venue_under_its_real_host_names(open_desk):
         with pytest.raises(ccxt.InsufficientFunds):
             await client.create_order("BTC/USDT:USDT", "limit", "buy", 100, 59000)
         watching = asyncio.create_task(client.watch_orders())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not watching.done():
                 await client.create_order("BTC/USDT:USDT", "limit", "buy", 0.01, 58000)
                 await asyncio.sleep(0.05)

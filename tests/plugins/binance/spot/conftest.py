@@ -19,7 +19,7 @@ from copydesk_binance.rehearsal.spot import Rehearsal, start
 from copydesk_paper.exchange import MarketDepth, MarketTrade
 from copydesk_paper.serving.signatures import sign
 
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 ACCOUNTS = {"parent": Decimal(100_000), "child": Decimal(50_000)}
 
 

@@ -19,7 +19,7 @@ from copydesk_bybit.rehearsal import Rehearsal, start
 from copydesk_paper.exchange import MarketDepth, MarketTrade
 from copydesk_paper.serving.signatures import sign
 
-DEADLINE_S = 5.0
+DEADLINE_S = 40.0
 CASH = Decimal(100_000)
 
 

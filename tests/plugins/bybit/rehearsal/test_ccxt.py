@@ -174,10 +174,10 @@ async def test_private_streams(desk):
     trades = asyncio.create_task(client.watch_my_trades(LINEAR))
     balance = asyncio.create_task(client.watch_balance())
     positions = asyncio.create_task(_watch_position(client))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         await desk.listening("parent", "wallet", "order", "execution", "position")
     await client.create_order(LINEAR, "limit", "buy", 0.01, 60005, {"clientOrderId": "watched"})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         [order] = await orders
         [trade] = await trades
         found = await positions
@@ -190,7 +190,7 @@ async def test_private_streams(desk):
 async def test_order_entry(desk):
     client = await desk.ccxt()
     await client.load_markets()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         placed = await client.create_order_ws(LINEAR, "limit", "buy", 0.01, 59000, {"clientOrderId": "ws-1"})
         await client.edit_order_ws(placed["id"], LINEAR, "limit", "buy", 0.02, 59001)
         [open_] = await client.fetch_open_orders(LINEAR)
@@ -203,7 +203,7 @@ async def test_order_entry(desk):
 async def test_public_streams(desk):
     client = await desk.ccxt()
     await client.load_markets()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         for symbol in (LINEAR, SPOT):
             book = await client.watch_order_book(symbol, 50)
             assert book["bids"][0] == [59995, 5000]

@@ -91,7 +91,7 @@ class WireClient:
     async def until(self, name: str, **wanted: Any) -> Told:
         """The first message of that name with those fields, waiting for it."""
         texts = {key: str(value) for key, value in wanted.items()}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             seen = 0
             while True:
                 for heard, told in self.heard[seen:]:
@@ -103,7 +103,7 @@ class WireClient:
                 await self._news.wait()
 
     async def until_closed(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not self.closed:
                 self._news.clear()
                 await self._news.wait()
@@ -112,7 +112,7 @@ class WireClient:
         """All that was told, once the server has answered everything before this."""
         known = len(self.heard)
         self.send("current_time")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not any(name == "currentTime" for name, _ in self.heard[known:]):
                 self._news.clear()
                 await self._news.wait()
@@ -170,7 +170,7 @@ async def connect(tws: Rehearsal) -> AsyncIterator[Connect]:
             client = WireClient(*streams)
             stack.push_async_callback(client.close)
             streams[1].write(b"API\0" + len(versions).to_bytes(4, "big") + versions.encode())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(40):
                 while not client.version:
                     assert not client.closed, "the server speaks none of these versions"
                     client._news.clear()
