@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("crash")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480), pytest.mark.xdist_group("crash")]
 
 MOMENTS = "1.1,2,3.3,4.2,5.6,6.3,7.9,9.2,10.1,11.6"
 """Seconds of the engine's work. A round of the script takes about five: they fall between and into its actions."""

@@ -16,7 +16,7 @@ from typing import Any
 from copydesk.client import AsyncControlClient
 
 COMMAND = str(Path(sys.executable).parent / "copydesk")
-DEADLINE_S = 200.0
+DEADLINE_S = 400.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .conftest import ROOT, Fresh, environment
 
 START_S = 30
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheels"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheels"), pytest.mark.timeout(480)]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -13,7 +13,7 @@ from .conftest import Fresh, call
 
 INSTALL_BINANCE = "copydesk: unknown connection kind 'binance-futures': pip install copydesk-binance\n"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheels"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheels"), pytest.mark.timeout(480)]
 
 
 def test_core_alone_works_lists_no_venue_and_says_what_to_install(bare: Fresh) -> None:

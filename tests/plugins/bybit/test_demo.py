@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 RECORDING = Path(__file__).parents[3].parent / "shared/venue-samples/bybit/replay-market-data/cf-BYBIT.jsonl.zst"
 FAULTS = "drop-stream,lose-reply,duplicate-events,reorder"

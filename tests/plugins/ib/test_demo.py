@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness.demos import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 RECORDING = Path(__file__).parents[3].parent / "shared/venue-samples/ib/replay-market-data/nt-ib-tick_data.json.gz"
 FAULTS = ("--fault", "drop-stream,lose-reply,duplicate-events,reorder")

@@ -7,7 +7,7 @@ from copydesk.demo.verdict import Verdict
 from copydesk.model import from_json
 from harness.demos import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 FAULTS = "drop-stream:61,lose-reply,duplicate-events,reorder"
 
 
