@@ -16,163 +16,17 @@ import gc
 import json
 import pstats
 import statistics
-import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import copydesk.engine
-from copydesk.bots import BotStore
-from copydesk.config import BotSettings, ChildSettings, Config
-from copydesk.engine import Engine
-from copydesk.hooks import Done, Plugin, Tell
-from copydesk.journal import Journal
-from copydesk.livedesk import LiveDesk
-from copydesk.model import (
-    Accepted,
-    Balance,
-    Capabilities,
-    ConnectionSettings,
-    Contract,
-    Gap,
-    Instrument,
-    KindInfo,
-    NewOrder,
-    Order,
-    OrderChange,
-    OrderEvent,
-    OrderRef,
-    OrderStatus,
-    OrderType,
-    Outcome,
-    Side,
-    Snapshot,
-    SnapshotRequest,
-    Subscription,
-    Terms,
-    VenueEvent,
-)
-from copydesk.plans import StartOrder
-from copydesk.plugins import Loaded
-from copydesk.secrets import SealedFile
-from copydesk.view import ConnectionState
+from copydesk.model import OrderStatus, OrderType, Side, Terms
 from msgspec.structs import replace
+from small_venue import READY_S, SYMBOL, Session, engine_with, now_ms
 
-KIND, SYMBOL, PARENT = "bench", "BTCUSDT", "parent"
-READY_S = 120.0
-INSTRUMENT = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    settle="USDT",
-    contract=Contract.LINEAR,
-    price_tick=Decimal("0.1"),
-    quantity_step=Decimal("0.001"),
-    min_quantity=Decimal("0.001"),
-)
-CASH = Balance(account="", currency="USDT", equity=Decimal(100_000), cash=Decimal(100_000), available=Decimal(100_000))
-KINDS = KindInfo(
-    kind=KIND,
-    title="Benchmark",
-    capabilities=Capabilities(order_types=frozenset(OrderType), amend=frozenset({OrderType.STOP_MARKET, OrderType.LIMIT})),
-)
-
-
-class Session:
-    """An account of a venue that is a few lines of this process."""
-
-    instruments: Mapping[str, Instrument] = {SYMBOL: INSTRUMENT}
-    accounts = ("",)
-    rehearsal = True
-    there: dict[str, Session] = {}
-    sent_ns: list[int] = []
-    answers = 0  # how many of them were answered and told of
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.orders: dict[str, Order] = {}
-        self._tell: Tell = lambda event, at_ns: None
-        self._ended = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self.there[name] = self
-
-    async def listen(self, subscription: Subscription, tell: Tell) -> None:
-        if subscription.private:
-            self._tell = tell
-            tell(Gap(reason="listening"), 0)
-        await self._ended.wait()
-
-    async def subscribe(self, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-        events: asyncio.Queue[VenueEvent] = asyncio.Queue()
-        if subscription.private:
-            self._tell = lambda event, at_ns: events.put_nowait(event)
-            yield Gap(reason="listening")
-        while True:
-            yield await events.get()
-
-    def told(self, order: Order) -> None:
-        self.orders[order.client_id] = order
-        self._tell(OrderEvent(order=order), time.perf_counter_ns())
-
-    def fire(self, order: NewOrder, done: Done) -> bool:
-        self.sent_ns.append(time.perf_counter_ns())
-        taken = Order(
-            venue_id=f"v{order.client_id}",
-            client_id=order.client_id,
-            terms=order.terms,
-            status=OrderStatus.NEW,
-            updated_ms=now_ms(),
-        )
-        self._loop.call_soon(self._answer, done, taken)
-        return True
-
-    def fire_cancel(self, order: OrderRef, done: Done) -> bool:
-        self.sent_ns.append(time.perf_counter_ns())
-        gone = replace(self.orders[order.client_id], status=OrderStatus.CANCELLED, updated_ms=now_ms())
-        self._loop.call_soon(self._answer, done, gone)
-        return True
-
-    def fire_modify(self, change: OrderChange, done: Done) -> bool:
-        self.sent_ns.append(time.perf_counter_ns())
-        other = replace(self.orders[change.ref.client_id], terms=change.terms, updated_ms=now_ms())
-        self._loop.call_soon(self._answer, done, other)
-        return True
-
-    def _answer(self, done: Done, order: Order) -> None:
-        done(Accepted(order=order))
-        self.told(order)
-        Session.answers += 1
-
-    async def place(self, order: NewOrder) -> Outcome:
-        return await self._wait(self.fire, order)
-
-    async def modify(self, change: OrderChange) -> Outcome:
-        return await self._wait(self.fire_modify, change)
-
-    async def cancel(self, order: OrderRef) -> Outcome:
-        return await self._wait(self.fire_cancel, order)
-
-    async def _wait(self, fire: Any, what: Any) -> Outcome:
-        came: asyncio.Future[Outcome] = self._loop.create_future()
-        fire(what, came.set_result)
-        return await came
-
-    async def snapshot(self, request: SnapshotRequest) -> Snapshot:
-        return Snapshot(account="", time_ms=now_ms(), balance=CASH, orders=tuple(self.orders.values()))
-
-    async def close(self) -> None:
-        self._ended.set()
-
-
-async def connect(settings: ConnectionSettings) -> Session:
-    return Session(settings.name)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+PARENT = "parent"
 
 
 @dataclass
@@ -203,35 +57,13 @@ async def settled(children: int) -> None:
 
 async def measure(children: int, rounds: int, profiler: cProfile.Profile | None) -> Timed:
     timed = Timed(children)
-    names = [f"child{number}" for number in range(children)]
-    connections: dict[str, Any] = {name: {"kind": KIND} for name in (PARENT, *names)}
-    loaded = Loaded(Plugin("copydesk", KINDS, connect=connect), "bench", KINDS)
-    copydesk.engine.load_kind = lambda kind: loaded  # type: ignore[attr-defined]
-    Session.there.clear()
-    with tempfile.TemporaryDirectory(prefix="copydesk-bench-") as place:
-        folder = Path(place)
-        config = Config.model_validate({"connections": connections})
-        store = BotStore.load(folder)
-        table = [ChildSettings(account=name, mode="multiplier", value=Decimal("0.5")) for name in names]
-        before_kb, began = resident_kb(), time.perf_counter()
-        with Journal.open(folder / "journal.db") as journal:
-            engine = Engine(config, store, journal, SealedFile(folder, lambda: ""))
-            await engine.start()
-            desk = LiveDesk(engine, config, store)
-            desk.start()
-            async with asyncio.timeout(READY_S):
-                while any(one.state is not ConnectionState.CONNECTED for one in engine.connections.values()):
-                    await asyncio.sleep(0.01)
-                store.add(BotSettings(name="bench", parent=PARENT, children=tuple(table)), config)
-                engine.configure()
-                await desk.start_bot("bench", StartOrder())
-            timed.start_s = time.perf_counter() - began
-            timed.resident_kb = (resident_kb() - before_kb) / children
-            parent = Session.there[PARENT]
-            gc.collect()
-            for number in range(rounds):
-                await one_round(parent, number, timed, profiler)
-            await engine.stop()
+    before_kb, began = resident_kb(), time.perf_counter()
+    async with engine_with({PARENT: tuple(f"child{number}" for number in range(children))}):
+        timed.start_s = time.perf_counter() - began
+        timed.resident_kb = (resident_kb() - before_kb) / children
+        gc.collect()
+        for number in range(rounds):
+            await one_round(Session.there[PARENT], number, timed, profiler)
     return timed
 
 
@@ -239,9 +71,7 @@ async def one_round(parent: Session, number: int, timed: Timed, profiler: cProfi
     terms = Terms(
         symbol=SYMBOL, side=Side.BUY, type=OrderType.LIMIT, quantity=Decimal("0.2"), price=Decimal(60_000 + number)
     )
-    order = Order(
-        venue_id=f"{number}", client_id=f"hand-{number}", terms=terms, status=OrderStatus.NEW, created_ms=now_ms()
-    )
+    order = parent.order(f"by-hand-{number}", terms)
     Session.sent_ns.clear()
     Session.answers = 0
     if profiler is not None:
