@@ -10,6 +10,7 @@ import pytest
 from copydesk import plain
 from copydesk.inputs import Filters, Limits, LimitSet, Place, Reported
 from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderType
+from copydesk.state import Link, Pair
 from harness.closed_loop import PARENT, ClosedLoop, D, child
 
 
@@ -129,3 +130,25 @@ def test_no_more_is_found_than_the_budget_allows(scope: BudgetScope, fit: int):
     assert len(found(desk)) == fit
     desk.deliver()
     assert sum(isinstance(intent, Place) for intent in desk.intents) == fit
+
+
+def test_a_dragged_order_is_looked_at_once_the_one_under_way_is_settled(monkeypatch: pytest.MonkeyPatch):
+    waited: list[bool] = []
+    whole = plain.waits
+
+    def waits(link: Link, pair: Pair) -> bool:
+        waited.append(whole(link, pair))
+        return waited[-1]
+
+    monkeypatch.setattr(plain, "waits", waits)
+    desk = loop()
+    order = desk.buy("0.2", price=D(59_000))
+    desk.settle()
+    for price in (59_010, 59_020, 59_030):
+        desk.amend(order, price=D(price))
+        desk.deliver()
+    assert waited == [False, False, True, True, True, True]
+    desk.settle()
+    assert [terms.price for name in ("c1", "c2") for terms in desk.working(name)] == [D(59_030)] * 2
+    sent = [intent for intent in desk.intents if intent.account == "c1"]
+    assert len(sent) == 3, "the entry, the first price, the newest"

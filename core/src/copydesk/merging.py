@@ -42,15 +42,20 @@ def parent_report(run: Run, account: str, order: Order) -> None:
 
 def _follow_parent(run: Run, bot: Bot, order: Order) -> None:
     """One report of one parent order: only what it touches is looked at."""
+    known = bot.orders.get(order.venue_id)
+    before = known.order if known is not None else None
     parent, changed, grown = _merge_parent(bot, order)
     if parent is None or not changed:
         return
     pair_up(run, bot, parent, grown=grown)
+    dragged = run.shortcuts and before is not None and not grown and plain.is_dragged(before, parent.order)
     for child in bot.in_turn:
         link = bot.links.get((child.account, book_of(order.terms)))
         if link is None:
             continue
         pair = link.pairs.get(order.venue_id)
+        if dragged and pair is not None and plain.waits(link, pair):
+            continue
         entry = run.entries.get((bot.rules.name, child.account))
         if pair is not None and entry is not None:
             plain.enter(run, bot, link, pair, entry)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from copydesk import handwork
 from copydesk.budget import NORMAL, Purse, Window
 from copydesk.guarding import NO_FILTERS, NO_LIMITS
@@ -219,6 +221,28 @@ def withdrawn(run: Run, bot: Bot, link: Link, pair: Pair) -> bool:
         return False
     cancel(run, link, order, "parent", "the parent's order has ended")
     return order.op is Op.CANCEL
+
+
+# --- an order that is dragged ------------------------------------------------------------------------------------------
+
+
+def is_dragged(before: Order, now: Order) -> bool:
+    """All that is new of a working order is where it stands."""
+    if not (before.is_working and now.is_working):
+        return False
+    there = now.terms
+    return before.terms == msgspec.structs.replace(
+        there, price=before.terms.price, trigger_price=before.terms.trigger_price
+    )
+
+
+def waits(link: Link, pair: Pair) -> bool:
+    """The child's newest order for it is under way: what is wanted by then is sent when that is settled."""
+    last = pair.last
+    if last is None or last.op is None or not last.state.is_open or pair.closed:
+        return False
+    # Beside an older one that may have to go, only where that has to wait for the newest to stand.
+    return len(pair.orders) == 1 or (last.state is State.SENDING and bool(link.attributed))
 
 
 # --- what comes of it -------------------------------------------------------------------------------------------------
