@@ -226,7 +226,10 @@ class ClosedLoop:
 
     def feed(self, given: Input) -> None:
         self.inputs.append(to_json(given))
-        self._take(self.copier.apply(given))
+        early = list(self.copier.begin(given))
+        decisions = self.copier.apply(given)
+        decided.check_early(early, decisions)
+        self._take(decisions)
 
     def _take(self, decisions: list[Decision]) -> None:
         for decision in decisions:

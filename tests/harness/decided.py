@@ -5,9 +5,11 @@ The tables are all that the engine may say. What is not in them is a slip, or a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from copydesk.ids import is_own
 from copydesk.inputs import Cancel, Decision, LookUp, Modify, Note, Place, PlaceGroup
-from copydesk.model import ZERO, OrderType, Terms, from_json
+from copydesk.model import ZERO, NewOrder, OrderType, Terms, from_json
 from copydesk.state import ChildOrder, Desk, Pair
 
 NOTES: dict[str, tuple[str, str]] = {
@@ -168,3 +170,10 @@ def _order(order: ChildOrder) -> None:
     assert order.cancelled_for in CANCELLED_FOR, order.cancelled_for
     assert order.leg in ("c", "m", "t", "x"), order.leg
     assert isinstance(order.exit, bool)
+
+
+def check_early(early: Iterable[tuple[str, NewOrder]], decisions: Iterable[Decision]) -> None:
+    """What is sent at a glance, by account, has to be decided too, and each of it once."""
+    placed = [(decision.account, decision.order) for decision in decisions if isinstance(decision, Place)]
+    for one in early:
+        assert placed.count(one) == 1, f"{one} is sent at a glance, and decided {placed.count(one)} times"

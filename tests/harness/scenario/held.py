@@ -21,6 +21,7 @@ from copydesk.state import Book
 from copydesk_paper.records import OrderReport, Report
 
 from harness.closed_loop import Reported
+from harness.decided import check_early
 from harness.scenario.promises import PROMISES, Broken, copied
 from harness.scenario.pure import EVER_MS, Loop, PureStage
 from harness.scenario.reading import PARENT, Scenario
@@ -83,7 +84,9 @@ class HeldLoop(Loop):
     def feed(self, given: Input) -> None:
         self.inputs.append(to_json(given))
         before = self.watch.ratios()
+        early = list(self.copier.begin(given))
         decisions = self.copier.apply(given)
+        check_early(early, decisions)
         self.watch.look(given, decisions, before)
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
