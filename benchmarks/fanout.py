@@ -139,12 +139,12 @@ async def engine(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator
     BotStore.load(data).add(BotSettings(name="bench", parent="parent", children=children, working=True), load_config(data))
     async with running(["-m", "copydesk", "run", "--json"], folder / "engine.err", environment=environment) as (pid, _):
         async with AsyncControlClient.for_folder(data) as client, asyncio.timeout(START_S):
-            while not await _is_copying(client):
+            while not await is_copying(client):
                 await asyncio.sleep(0.2)
         yield pid
 
 
-async def _is_copying(client: AsyncControlClient) -> bool:
+async def is_copying(client: AsyncControlClient) -> bool:
     if any(one.state is not ConnectionState.CONNECTED for one in await client.connections()):
         return False
     return any(entry.text == "bot 'bench' started" for entry in await client.log(LogQuery(kind="bot")))

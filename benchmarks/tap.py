@@ -133,7 +133,7 @@ class _Line:
         if not data:
             self.close()
             return
-        at_ns = tap.last_ns = _stamp(control)
+        at_ns = tap.last_ns = stamp(control)
         hold = 0.0
         if self._takes_orders:
             self._pending += data
@@ -228,7 +228,7 @@ class _Out:
             return 0
 
 
-def _stamp(control: list[tuple[int, int, bytes]]) -> int:
+def stamp(control: list[tuple[int, int, bytes]]) -> int:
     for level, kind, value in control:
         if level == socket.SOL_SOCKET and kind == TIMESTAMP:
             seconds, nanoseconds = struct.unpack("qq", value[:16])
