@@ -13,7 +13,7 @@ from harness.environments import outside, python_with
 
 ROOT = Path(__file__).parents[3]
 NEEDS = ("-e", "core[testing]", "-e", "plugins/paper", "-e", "plugins/wire", "-e", "plugins/ib[ib-insync]")
-TOOLS = ("pytest-asyncio", "pytest-timeout")
+TOOLS = ("hypothesis", "pytest-asyncio", "pytest-timeout")
 
 
 @pytest.mark.slow
