@@ -44,7 +44,6 @@ from tap import CANCEL, PLACE, Tap
 HERE = Path(__file__).parent
 SYMBOL = "BTCUSDT"
 QUANTITY, RATIO = Decimal("0.2"), Decimal("0.5")
-COLD_S = 0.010
 SETTLED_S = 2.0
 START_S = 600.0
 STOP_S = 30.0
@@ -124,7 +123,7 @@ def tail(errors: Path) -> str:
 
 
 @asynccontextmanager
-async def engine(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator[int]:
+async def engine(folder: Path, url: str, ready: RehearsalReady, *, watched: bool) -> AsyncIterator[int]:
     """This engine as a user runs it: `copydesk run` on a data folder, with its journal."""
     environment = {"COPYDESK_DATA": str(make_folder(folder / "data"))}
     document = tomlkit.document()
@@ -141,7 +140,17 @@ async def engine(folder: Path, url: str, ready: RehearsalReady) -> AsyncIterator
         async with AsyncControlClient.for_folder(data) as client, asyncio.timeout(START_S):
             while not await is_copying(client):
                 await asyncio.sleep(0.2)
-        yield pid
+        async with AsyncControlClient.for_folder(data) as client:
+            watching = asyncio.create_task(watch(client)) if watched else None
+            yield pid
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+
+
+async def watch(client: AsyncControlClient) -> None:
+    async for _ in client.stream((await client.view()).seq):
+        pass
 
 
 async def is_copying(client: AsyncControlClient) -> bool:
@@ -202,16 +211,16 @@ class Parent:
                 raise SystemExit(f"the venue refused the parent's order: {await response.text()}")
 
 
-async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str) -> None:
+async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str, cold_s: float) -> None:
     """One order and its cancel, timed from the event to the orders."""
     children = timed.children
     mark = f'"c":"{name}"'.encode()
     tap.arm(mark, PLACE)
-    await tap.quiet(COLD_S)
+    await tap.quiet(cold_s)
     cpu = cpu_ns(pid)
     await parent.place(name)
     copied = await tap.answered(children)
-    await tap.quiet(COLD_S)
+    await tap.quiet(cold_s)
     if not copied:
         timed.missed += 1
         await parent.cancel(name)
@@ -223,7 +232,7 @@ async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str)
     tap.arm(mark, CANCEL)
     await parent.cancel(name)
     await tap.answered(children)
-    await tap.quiet(COLD_S)
+    await tap.quiet(cold_s)
 
 
 async def repetition(copier: str, children: int, number: int, asked: argparse.Namespace) -> Timed:
@@ -243,15 +252,19 @@ async def repetition(copier: str, children: int, number: int, asked: argparse.Na
             rounds = [f"bench-{round_}" for round_ in range(asked.rounds)]
             url = f"http://127.0.0.1:{port}"
             told = {"price": str(parent.price), "quantity": str(QUANTITY), "rounds": warm_up + rounds}
-            start = engine(folder, url, ready) if copier == "engine" else script(copier, folder, url, ready, told)
+            start = (
+                engine(folder, url, ready, watched=asked.watched)
+                if copier == "engine"
+                else script(copier, folder, url, ready, told)
+            )
             async with start as pid:
                 await tap.streaming()
                 with suppress(TimeoutError):  # the pings of hundreds of streams leave no such pause
                     await tap.quiet(SETTLED_S, 5 * SETTLED_S)
                 for name in warm_up:
-                    await one_round(tap, parent, Timed(copier, children, number), pid, name)
+                    await one_round(tap, parent, Timed(copier, children, number), pid, name, asked.cold_ms / 1000)
                 for name in rounds:
-                    await one_round(tap, parent, timed, pid, name)
+                    await one_round(tap, parent, timed, pid, name, asked.cold_ms / 1000)
                 if not timed.last_us:
                     said = tail(folder / ("engine.err" if copier == "engine" else "copier.err"))
                     raise SystemExit(f"{copier} copied nothing to {children} children: {said}")
@@ -345,6 +358,10 @@ def read_command() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, help="rounds that count per repetition (20)")
     parser.add_argument("--warm-up", type=int, default=5, help="rounds before them (5)")
     parser.add_argument("--hold-ms", type=float, default=30.0, help="how long an order is under way to the venue (30)")
+    parser.add_argument("--cold-ms", type=float, default=10.0, help="silence before each event (10; 0: back to back)")
+    parser.add_argument(
+        "--watched", action="store_true", help="somebody reads the engine's events meanwhile, as a panel does"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--output", type=Path, help="write the JSON object with every single round to this file")
     asked = parser.parse_args()
@@ -375,7 +392,13 @@ def main() -> None:
     results = asyncio.run(measure(asked))
     rows = list(summary(results))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[1]}
-    report = {"machine": machine, "hold_ms": asked.hold_ms, "rows": rows}
+    report = {
+        "machine": machine,
+        "hold_ms": asked.hold_ms,
+        "cold_ms": asked.cold_ms,
+        "watched": asked.watched,
+        "rows": rows,
+    }
     if asked.output:
         asked.output.write_text(json.dumps({**report, "rounds": [asdict(timed) for timed in results]}), encoding="utf-8")
     print(json.dumps(report) if asked.json else table(rows))
