@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 KEPT = Path("soak-failures")
-EXAMPLES = 500
+EXAMPLES = 250
+SPOT = 5
+"""One batch of stories for so many others is about coins."""
 
 
 def soak(seconds: float) -> int:
@@ -30,6 +33,9 @@ def soak(seconds: float) -> int:
             super().teardown()
             Counted.told += 1
 
+    class OnSpot(Counted):
+        spot = True
+
     chosen = settings(
         max_examples=EXAMPLES,
         stateful_step_count=25,
@@ -40,10 +46,11 @@ def soak(seconds: float) -> int:
         print_blob=False,
         report_multiple_bugs=False,
     )
+    machines = cycle([*[Counted] * SPOT, OnSpot])
     begun, failed = time.monotonic(), 0
     while time.monotonic() < begun + seconds:
         try:
-            run_state_machine_as_test(Counted, settings=chosen)
+            run_state_machine_as_test(next(machines), settings=chosen)
         except Exception as error:  # noqa: BLE001 - whatever it is, its story is kept and others are told
             failed += 1
             KEPT.mkdir(exist_ok=True)

@@ -216,6 +216,27 @@ def test_8_the_end_of_a_cancelled_order_is_waited_for_then_looked_up():
     assert desk.working("c1") == []
 
 
+def test_7_a_change_that_is_told_of_is_over_however_late_its_reply():
+    desk = loop()
+    bid = desk.buy("2", price="59000")
+    desk.settle()
+    copied = desk.copier.desk.bots["bot"].copied["c1"]
+    desk.amend(bid, price="59100")
+    desk.deliver()
+    (slow,) = desk.queue
+    desk.queue.clear()
+    desk.on_exchange(slow)
+    desk.amend(bid, price="59200")
+    desk.settle()
+    assert [terms.price for terms in desk.working("c1")] == [59_200]
+    assert newest(desk).op is None
+    assert desk.copier.desk.bots["bot"].copied["c1"] == copied + 2
+    before = len(desk.intents)
+    desk.answer(slow, Unknown(message="no answer"))
+    desk.settle()
+    assert len(desk.intents) == before, "the late reply changes nothing"
+
+
 def test_7_a_change_that_changes_nothing_is_a_success():
     desk = loop()
     bid = desk.buy("2", price="59000")

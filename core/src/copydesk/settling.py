@@ -255,7 +255,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     if tracked is None or (run.shortcuts and not looked_up and plain.echoed(run, tracked, order)):
         return
     ours = tracked.order
-    was_open = ours.state.is_open
+    was_open, changing = ours.state.is_open, ours.op is Op.MODIFY and ours.asked is not None
     _merge(run, tracked, order)
     ours.absent = 0
     hear(run, tracked, order, looked_up=looked_up)
@@ -270,6 +270,9 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
             tracked.pair.idle_since = tracked.link.fills
         if was_open and order.status is OrderStatus.REJECTED:
             _refused(run, tracked, Rejected(reason=RejectReason.OTHER, message=order.reason or "rejected by the venue"))
+    elif changing and ours.asked is None:  # what was asked for is told: the next change need not wait for the reply
+        ours.op, ours.tries = None, 0
+        count_copied(tracked.bot, tracked.link)
     elif looked_up and ours.op in (Op.LOOK_UP, None):
         ours.op, ours.asked, ours.cancelled_for = None, None, ""
     elif ours.op is Op.LOOK_UP and ours.state.is_live and ours.asked is None and not ours.cancelled_for:

@@ -29,6 +29,11 @@ from harness.scenario.stage import BOT, PLENTY, ScenarioFailed
 from harness.scenario.watching import Watch
 from harness.scenario.words import SYMBOL, OrderWords
 
+READINGS = 3
+"""So often every account is read once all is quiet: what only positions tell is believed when they say so twice."""
+LAST_FILLS = 9
+"""So often it begins anew because an order of the parent that nobody hears of has filled on meanwhile."""
+
 
 class HeldLoop(Loop):
     """The closed loop of scenarios, with trouble that reaches single messages."""
@@ -338,10 +343,14 @@ class HeldStage(PureStage):
             if account in loop.down and account not in loop.dead:
                 await self.comes_back(account)
         loop.settle()
-        for _ in range(3):
-            loop.pass_time(10_000)
-            await self.read_all()
-            loop.settle()
+        for _ in range(LAST_FILLS):
+            fills = len(self.exchange.fills(PARENT))
+            for _ in range(READINGS):
+                loop.pass_time(10_000)
+                await self.read_all()
+                loop.settle()
+            if len(self.exchange.fills(PARENT)) == fills:
+                break
 
     async def read_all(self) -> None:
         for account in self.scenario.accounts:
