@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from copydesk.binding import binds, in_turn
-from copydesk.inputs import Place, PlaceGroup
-from copydesk.model import Order, OrderType, Outcome, Rejected, RejectReason, Side, Terms
+from copydesk.inputs import Configured, Place, PlaceGroup
+from copydesk.model import Order, OrderEvent, OrderType, Outcome, Rejected, RejectReason, Side, Terms
 from copydesk.sending import Run
+from copydesk.state import Link
 from copydesk_paper.records import MarketTrade
 from core.test_grouping import LIMIT, SPOT, STOP, leg, standing
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
@@ -161,6 +162,26 @@ def test_11_what_is_ahead_is_sold_out_of_the_stop(desk: SpotLoop) -> None:
     assert (desk.held(), standing(desk)) == (2, ["2@59000"])
 
 
+def link_of(desk: SpotLoop) -> Link:
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    return link
+
+
+def test_11_a_stop_that_binds_its_coins_alone_makes_room_for_the_group_of_both(desk: SpotLoop) -> None:
+    desk.parent_places_group(sell(LIMIT, "61000"), sell(STOP, "59000"))
+    told = [report for report in desk.reports if isinstance(report.event, OrderEvent)]
+    rest = [report for report in told if report.event.order.terms.type is LIMIT]
+    desk.reports = [report for report in told if report not in rest]
+    desk.deliver()
+    desk.pass_time(1_000)
+    desk.reread("c1")
+    desk.carry_out()
+    assert standing(desk) == ["2@59000"]
+    desk.reports = rest + desk.reports
+    desk.settle()
+    assert standing(desk) == ["2@59000", "2@61000"]
+
+
 def test_11_a_group_that_the_price_forbids_is_placed_again_once_it_allows_it() -> None:
     desk = loop()
     refusal = Rejected(reason=RejectReason.PRICE, message="the relationship of the prices is not correct")
@@ -172,7 +193,18 @@ def test_11_a_group_that_the_price_forbids_is_placed_again_once_it_allows_it() -
     desk.reread("c1")
     desk.settle()
     assert standing(desk) == ["2@59000"]  # not at once: for a new try the stop would have to go
-    desk.pass_time(30_000)
+    tried_ns = next(pair.grouped_ns for pair in link_of(desk).pairs.values() if pair.alone)
+    desk.now_ns = tried_ns + 30_000_000_000 - 1
+    desk.reread("c1")
+    assert desk.queue == []
+    desk.now_ns += 1
+    known = desk.copier.desk
+    again = Configured(at_ns=desk.now_ns, bots=(known.bots["bot"].rules,), capabilities=dict(known.capabilities))
+    for price in (59_000, 61_000, 58_000, 62_000):  # it would have to stand between the two
+        desk.copier.desk.prices["paper", SYMBOL] = D(price)
+        desk.feed(again)
+        assert desk.queue == []
+    desk.copier.desk.prices["paper", SYMBOL] = D(60_000)
     desk.reread("c1")
     desk.settle()
     assert standing(desk) == ["2@59000", "2@61000"]

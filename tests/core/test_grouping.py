@@ -284,3 +284,36 @@ def test_11_a_stop_alone_becomes_part_of_a_group_when_the_target_comes_late():
     assert "" not in groups(desk)
     assert any(isinstance(intent, Cancel) for intent in desk.intents)
     assert any(isinstance(intent, Place) for intent in desk.intents)
+
+
+def stop_alone(desk: ClosedLoop, wait_ms: int = 1_000) -> list:
+    """The parent's stop is told and stands alone by now; the reports of its target are returned."""
+    desk.buy("2")
+    desk.settle()
+    desk.parent_places_group(leg(LIMIT, "61000"), leg(STOP, "59000"))
+    stop_only = [r for r in desk.reports if getattr(getattr(r.event, "order", None), "terms", leg(LIMIT, "1")).type is STOP]
+    rest, desk.reports = [r for r in desk.reports if r not in stop_only], stop_only
+    desk.deliver()
+    desk.pass_time(wait_ms)
+    desk.reread("c1")
+    desk.carry_out()
+    return rest
+
+
+@pytest.mark.parametrize(("wait_ms", "found"), [(999, []), (1_000, ["2@59000"])])
+def test_11_the_first_of_a_group_waits_a_second_for_the_other(wait_ms, found):
+    desk = loop()
+    stop_alone(desk, wait_ms)
+    assert standing(desk) == found
+
+
+def test_11_a_leg_that_a_person_cancelled_on_the_child_is_not_brought_back_by_the_other():
+    desk = loop()
+    rest = stop_alone(desk)
+    desk.deliver()
+    (stop,) = desk.exchange.open_orders("c1")
+    desk.exchange.cancel("c1", venue_id=stop.venue_id)
+    desk.deliver()
+    desk.reports = rest + desk.reports
+    desk.settle()
+    assert standing(desk) == ["2@61000"]

@@ -10,7 +10,9 @@ import pytest
 from copydesk.drifting import drifts
 from copydesk.forecast import plan_start
 from copydesk.inputs import BotStarted, BotStopped, ChildRules, Configured, Place
-from copydesk.model import OrderType, PositionSide, Side, Terms, to_json
+from copydesk.model import OrderType, Position, PositionSide, Side, Terms, to_json
+from copydesk.starting import read_account
+from copydesk.tracking import State
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -171,9 +173,53 @@ def test_a_bot_that_is_started_again_adopts_what_it_left_orders_too():
     start(desk, "adopt")
     assert desk.sent == sent
     assert [order.client_id for order in desk.exchange.open_orders("c1")] == before
+    tracked = desk.copier.desk.child_orders["c1", before[0]]
+    assert tracked.pair is not None
+    assert tracked.pair.orders == [tracked.order]
+    assert (tracked.order.state, tracked.order.filled, tracked.pair.closed) == (State.WORKING, 0, "")
     desk.sell("2")
     desk.settle()
     assert desk.position("c1") == 0
+
+
+def test_what_a_snapshot_tells_of_prices_is_known_for_the_whole_kind():
+    desk = loop().start()
+    known = desk.copier.desk
+    known.prices.clear()
+    told = Position(symbol=SYMBOL, quantity=D(1), mark_price=D(123))
+    read_account(known, "c1", msgspec.structs.replace(desk.snapshot("c1"), positions=(told,), prices={}), desk.now_ns)
+    assert known.prices == {("paper", SYMBOL): D(123)}
+    read_account(known, "c1", msgspec.structs.replace(desk.snapshot("c1"), prices={"ETHUSDT": D(7)}), desk.now_ns)
+    assert known.prices["paper", "ETHUSDT"] == 7
+
+
+def test_copy_now_by_percentage_goes_by_the_balances_of_both():
+    desk = loop(child("c1", percent="100"), cash={PARENT: D(1_000_000), "c1": D(500_000)})
+    desk.buy("2")
+    start(desk, "copy_now")
+    assert desk.position("c1") == 1
+
+
+def test_a_symbol_that_is_not_known_and_a_child_that_was_not_read_keep_no_bot_from_starting():
+    desk = loop()
+    desk.buy("2")
+    given = started(desk, "copy_now")
+    strange = (*given.snapshot.positions, Position(symbol="STRANGE", quantity=D(5)), Position(symbol="NONE", quantity=D(0)))
+    snapshot = msgspec.structs.replace(given.snapshot, positions=strange)
+    desk.feed(msgspec.structs.replace(given, snapshot=snapshot, children={}))
+    desk.settle()
+    assert desk.position("c1") == 1
+
+
+def test_what_an_order_had_filled_before_the_start_is_below_the_baseline_and_once_only():
+    desk = loop()
+    bid = desk.buy("3", price="59000")
+    desk.exchange.fill(PARENT, D(1), venue_id=bid.venue_id)
+    start(desk, "ignore")
+    desk.exchange.fill(PARENT, D(1), venue_id=bid.venue_id)
+    desk.settle()
+    (book,) = desk.copier.desk.bots["bot"].books.values()
+    assert (book.position, book.baseline, book.followed) == (2, 2, 0)
 
 
 def test_copy_now_after_leave_does_not_double_and_uses_no_id_twice():

@@ -67,8 +67,12 @@ def read_alike() -> dict[tuple[str, str], str]:
 
 
 def sample(made: list[Any], percent: float, seed: int = SEED) -> list[Any]:
-    """So many of the mutants, by chance: the same ones each time, also where other functions have changed since."""
-    return [mutant for mutant in made if _drawn(f"{seed}/{mutant.name}") < percent / 100]
+    """So many of the mutants, by chance: the same ones each time, also where other functions have changed since.
+
+    They are in the order in which they are drawn: the first of them are a smaller sample.
+    """
+    drawn = sorted((_drawn(f"{seed}/{mutant.name}"), mutant.name, mutant) for mutant in made)
+    return [mutant for share, _, mutant in drawn if share < percent / 100]
 
 
 def _drawn(name: str) -> float:

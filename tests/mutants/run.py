@@ -119,27 +119,25 @@ class Mutating:
             print(f"{len(some)} {name} tests, {sum(one.seconds for one in some):.0f} s", flush=True)
         gc.collect()
         gc.freeze()  # the processes share it
-        for module, mutants in self.mutants().items():
-            print(f"{time.strftime('%H:%M:%S')} {module}: {len(mutants)} mutants to run", flush=True)
-            self.run(mutants, quick, last=self.chosen.quick)
+        mutants = self.mutants()
+        print(f"{time.strftime('%H:%M:%S')} {len(mutants)} mutants to run", flush=True)
+        self.run(mutants, quick, last=self.chosen.quick)
         if not self.chosen.quick:
             left, self.survived = self.survived, []
             print(f"{time.strftime('%H:%M:%S')} {len(left)} are left for the long tests", flush=True)
             self.run(left, long, last=True)
         return True
 
-    def mutants(self) -> dict[str, list[Any]]:
-        """By module: those that are to be run."""
+    def mutants(self) -> list[Any]:
+        """Those that are to be run, in the order in which they are drawn: where this ends early, it was a smaller sample."""
         from mutate import mutants_of
 
         known = read_results()
         if self.chosen.survivors:
             known = {key: row for key, row in known.items() if row["verdict"] != SURVIVED}
-        chosen: dict[str, list[Any]] = {}
-        for module in self.modules:
-            made = sample(list(mutants_of(module)), self.chosen.sample, self.chosen.seed)
-            chosen[module] = [mutant for mutant in made if key_of(mutant) not in known]
-        return chosen
+        made = [mutant for module in self.modules for mutant in mutants_of(module)]
+        drawn = sample(made, self.chosen.sample, self.chosen.seed)
+        return [mutant for mutant in drawn if key_of(mutant) not in known]
 
     def survey(self, kept: Kept) -> None:
         """Run a test once and keep which lines of the engine it executes."""
