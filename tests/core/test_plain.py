@@ -4,14 +4,18 @@ scenario and every made-up story, which are replayed without them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from copydesk import plain
-from copydesk.inputs import Filters, Limits, LimitSet, Place, Reported
-from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderType
-from copydesk.state import Link, Pair
+from copydesk.inputs import Filters, InstrumentSeen, Limits, LimitSet, Place, Reported
+from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderStatus, OrderType
+from copydesk.sending import Run
+from copydesk.state import Bot, Link, Op, Pair, Tracked
+from copydesk.tracking import State
 from harness.closed_loop import PARENT, ClosedLoop, D, child
+from msgspec.structs import replace
 
 
 def told(desk: ClosedLoop) -> Reported:
@@ -152,3 +156,112 @@ def test_a_dragged_order_is_looked_at_once_the_one_under_way_is_settled(monkeypa
     assert [terms.price for name in ("c1", "c2") for terms in desk.working(name)] == [D(59_030)] * 2
     sent = [intent for intent in desk.intents if intent.account == "c1"]
     assert len(sent) == 3, "the entry, the first price, the newest"
+
+
+# --- what makes an entry that stands no plain one any more ------------------------------------------------------------
+
+
+def correct(desk: ClosedLoop, link: Link, pair: Pair) -> None:
+    link.corrections.append(pair.orders[0])
+
+
+def other_pair(desk: ClosedLoop, link: Link, pair: Pair) -> None:
+    link.pairs["other"] = Pair(parent=pair.parent)
+
+
+def other_order(desk: ClosedLoop, link: Link, pair: Pair) -> None:
+    pair.orders.insert(0, pair.orders[0])
+
+
+def bot_of(desk: ClosedLoop) -> Bot:
+    return desk.copier.desk.bots["bot"]
+
+
+SPOILT: dict[str, Callable[[ClosedLoop, Link, Pair], Any]] = {
+    "another pair": other_pair,
+    "an order before": other_order,
+    "asked to change": lambda desk, link, pair: setattr(pair.orders[0], "asked", pair.orders[0].terms),
+    "filled": lambda desk, link, pair: setattr(pair.orders[0], "filled", D("0.1")),
+    "over": lambda desk, link, pair: setattr(pair, "closed", "capped"),
+    "held": lambda desk, link, pair: setattr(link, "attributed", D(1)),
+    "corrected": correct,
+    "let go of": lambda desk, link, pair: setattr(link, "detached", 1),
+    "without a stop": lambda desk, link, pair: setattr(link, "naked_since_ns", 1),
+    "off its target": lambda desk, link, pair: setattr(link, "since_ns", 1),
+    "a fee held back": lambda desk, link, pair: setattr(link, "held_back", D("0.1")),
+    "stopped": lambda desk, link, pair: setattr(bot_of(desk), "working", False),
+    "winding": lambda desk, link, pair: setattr(bot_of(desk), "winding", True),
+    "ending": lambda desk, link, pair: setattr(bot_of(desk), "ending", "flatten"),
+    "silent": lambda desk, link, pair: setattr(bot_of(desk), "silent", "hold"),
+    "not plain from the beginning": lambda desk, link, pair: setattr(pair, "agreed", None),
+    "the parent moved": lambda desk, link, pair: setattr(bot_of(desk).books[link.book], "moves", 7),
+    "the parent holds": lambda desk, link, pair: setattr(bot_of(desk).books[link.book], "position", D(1)),
+    "other rules": lambda desk, link, pair: setattr(link, "child", replace(link.child)),
+    "another instrument": lambda desk, link, pair: desk.feed(
+        InstrumentSeen(at_ns=desk.now_ns, kind="paper", instrument=replace(desk.instrument))
+    ),
+    "close only": lambda desk, link, pair: setattr(desk.copier.desk.account("c1").trading, "state", "close_only"),
+    "being changed": lambda desk, link, pair: setattr(pair.orders[0], "op", Op.MODIFY),
+    "uncertain": lambda desk, link, pair: setattr(pair.orders[0], "state", State.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("spoil", [None, *SPOILT.values()], ids=["as it was", *SPOILT])
+def test_an_entry_is_left_to_the_general_engine_once_something_else_is_to_be_seen(spoil):
+    desk = loop(child("c1", k="1"))
+    order = desk.buy("0.2", price=D(59_000))
+    desk.settle()
+    (link,) = bot_of(desk).links.values()
+    (pair,) = link.pairs.values()
+    tracked = Tracked(bot_of(desk), link, pair, pair.orders[0])
+    copy_told = next(one for one in desk.exchange.open_orders("c1"))
+    if spoil is not None:
+        spoil(desk, link, pair)
+    run = Run(desk.copier.desk, [], desk.now_ns)
+    assert plain.echoed(run, tracked, copy_told) is (spoil is None)
+    pair.parent.order = replace(pair.parent.order, status=OrderStatus.CANCELLED)
+    if pair.agreed is not None:
+        pair.agreed = (pair.parent.order, *pair.agreed[1:])
+    assert plain.withdrawn(run, bot_of(desk), link, pair) is (spoil is None)
+    assert order.terms.quantity == D("0.2")
+
+
+def test_an_entry_of_a_child_that_is_away_or_whose_parents_has_filled_is_not_simply_withdrawn():
+    for spoil in ("away", "filled", "working"):
+        desk = loop(child("c1", k="1"))
+        desk.buy("0.2", price=D(59_000))
+        desk.settle()
+        (link,) = bot_of(desk).links.values()
+        (pair,) = link.pairs.values()
+        if spoil != "working":
+            pair.parent.order = replace(pair.parent.order, status=OrderStatus.CANCELLED)
+        if spoil == "away":
+            desk.copier.desk.account("c1").connected = False
+        if spoil == "filled":
+            pair.parent.filled = D("0.1")
+        assert not plain.withdrawn(Run(desk.copier.desk, [], desk.now_ns), bot_of(desk), link, pair)
+
+
+def test_what_fits_the_budget_exactly_is_found_and_a_window_that_is_shared_counts_all():
+    budget = {"requests_per_minute": 10, "orders_per_second": 10, "costs": Costs(place=7, account=0, symbols=0)}
+    desk = loop(child("c1", k="1"), child("c2", k="1"), budget={**budget, "requests_scope": BudgetScope.ACCOUNT})
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {"c1", "c2"}
+    for window in desk.copier.desk.windows.values():
+        window.blocked_ns = told(desk).at_ns
+    assert set(found(desk)) == {"c1", "c2"}, "it was closed until now"
+    desk.copier.desk.purses["c1"].requests.blocked_ns += 1
+    assert set(found(desk)) == {"c2"}
+    desk = loop(child("c1", k="1"), child("c2", k="1"), budget={**budget, "requests_scope": BudgetScope.MACHINE})
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {"c1"}
+
+
+def test_once_one_child_is_not_plain_what_a_shared_budget_has_left_is_not_known():
+    budget = {"requests_per_minute": 100, "costs": Costs(account=0, symbols=0), "requests_scope": BudgetScope.MACHINE}
+    desk = loop(CLOSE_ONLY, child("c2", k="1"), budget=budget)
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == set()
+    desk = loop(child("c1", k="1"), replace(CLOSE_ONLY, account="c2"), child("c3", k="1"), budget=budget)
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {"c1"}
