@@ -65,11 +65,9 @@ def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     elif last.op is not None or last.state in (State.SENDING, State.UNKNOWN):
         return  # one thing at a time: what is wanted by then is sent when this one is settled
     elif last.state is State.WAITING and run.at_ns < last.due_ns:
-        return  # the venue was too busy for it: it has its time to come again
+        return  # the venue was too busy for it: asking again before its time would keep it so
     elif last.state.is_live:
         _keep(run, bot, link, pair, last)
-    elif last.state is State.WAITING and last.due_ns > run.at_ns:
-        return  # the venue was busy: asking again before its time would keep it so
     elif last.state in (State.WAITING, State.MISSING) and older(pair) and not _still_wanted(run, bot, link, pair):
         last.on(Event.GIVEN_UP)
         standing = fall_back(pair)
