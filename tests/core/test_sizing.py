@@ -134,3 +134,8 @@ def test_what_a_venue_would_not_take(quantity, price, fault):
         min_notional=Decimal(5),
     )
     assert size_fault(Decimal(quantity), Decimal(price) if price else None, instrument) == fault
+
+
+def test_a_child_that_should_hold_nothing_closes_all():
+    for before, after in ((0, 0), (0, 1), (1, 0), (-1, 1)):
+        assert exit_quantity(Decimal(5), Decimal(before), Decimal(after), Decimal(1)) == 5
