@@ -129,7 +129,7 @@ class Mutating:
         return True
 
     def mutants(self) -> list[Any]:
-        """Those that are to be run, in the order in which they are drawn: where this ends early, it was a smaller sample."""
+        """Those to be run, in the order in which they are drawn: where this ends early, it was a smaller sample."""
         from mutate import mutants_of
 
         known = read_results()
