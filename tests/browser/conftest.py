@@ -114,10 +114,12 @@ def accept(folder: Path) -> None:
         (folder / "panel-accepted.json").write_text("{}")
 
 
-async def start_panel(start: Start, folder: Path, *, accepted: bool = True) -> Program:
+async def start_panel(
+    start: Start, folder: Path, *, accepted: bool = True, environment: dict[str, str] | None = None
+) -> Program:
     if accepted:
         accept(folder)
-    return await start(str(SCRIPTS / "copydesk-panel"), "--data", str(folder), "--json")
+    return await start(str(SCRIPTS / "copydesk-panel"), "--data", str(folder), "--json", environment=environment)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Literal
 
 from copydesk_panel.link import TOKEN_VARIABLE, URL_VARIABLE, ControlSource, Link
 
-START_S = 90.0
+START_S = 120.0
 STOP_S = 20.0
 KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
 State = Literal["none", "starting", "running", "ending"]
