@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import ROOT, Fresh, environment
 
-START_S = 30
+START_S = 120
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheels"), pytest.mark.timeout(480)]
 

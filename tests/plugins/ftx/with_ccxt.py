@@ -23,13 +23,15 @@ async def refused(ftx: Any, **order: Any) -> str:
 
 async def trade(ftx: Any) -> dict[str, Any]:
     await ftx.load_markets()
+    subscribed: asyncio.Queue[str] = asyncio.Queue()
+    ftx.handle_subscription_status = lambda client, message: subscribed.put_nowait(message["channel"])
     orders, trades = asyncio.ensure_future(ftx.watch_orders()), asyncio.ensure_future(ftx.watch_my_trades())
-    await asyncio.sleep(0.5)
+    assert {await asyncio.wait_for(subscribed.get(), 60) for _ in range(2)} == {"orders", "fills"}
     await ftx.create_order(MARKET, "market", "buy", 0.01)
     told: dict[str, Any] = {}
-    last = (await asyncio.wait_for(orders, 10))[-1]
+    last = (await asyncio.wait_for(orders, 60))[-1]
     told["market_order"] = {"status": last["status"], "filled": last["filled"]}
-    told["trade"] = {"amount": (await asyncio.wait_for(trades, 10))[-1]["amount"]}
+    told["trade"] = {"amount": (await asyncio.wait_for(trades, 60))[-1]["amount"]}
     told["limit_order"] = (await ftx.create_order(MARKET, "limit", "buy", 0.01, 50_000, {"clientOrderId": "once"}))["id"]
     told["edited"] = (await ftx.edit_order(told["limit_order"], MARKET, "limit", "buy", 0.02, 50_500))["id"]
     told["open"] = [

@@ -102,13 +102,13 @@ async def test_overload_is_a_clear_no(desk):
 
 
 async def test_stall(desk):
-    await desk.fault("stall", seconds=0.2)
+    await desk.fault("stall", seconds=1)
     began = time.monotonic()
     stalled = asyncio.create_task(place(desk))
     assert (await desk.ask("GET", "/fapi/v1/ping")).status == 200
-    assert time.monotonic() - began < 0.2
+    assert not stalled.done()
     assert (await stalled).status == 200
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 1
 
 
 async def test_clock_skew(desk):

@@ -24,7 +24,7 @@ def without(params, name):
 async def test_general(desk):
     assert (await desk.ask("GET", "/fapi/v1/ping")).json == {}
     answer = await desk.ask("GET", "/fapi/v1/time")
-    assert abs(answer.json["serverTime"] - time.time_ns() // 1_000_000) < 1000
+    assert abs(answer.json["serverTime"] - time.time_ns() // 1_000_000) < 60_000
     assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "2"
     unknown = await desk.ask("GET", "/fapi/v1/nothing")
     assert (unknown.status, unknown.code) == (404, -5000)
