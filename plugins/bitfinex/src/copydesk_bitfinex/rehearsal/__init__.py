@@ -16,11 +16,12 @@ from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.running import Running, check_keys, now_ms, read_options
 from copydesk_paper.serving.signatures import KeyMaker, Nonces
 
+from copydesk_bitfinex.rehearsal.asked import Refusal
 from copydesk_bitfinex.rehearsal.market import CHARACTERS, Mirrored
 from copydesk_bitfinex.rehearsal.recording import Recording
 from copydesk_bitfinex.rehearsal.server import Server
 from copydesk_bitfinex.rehearsal.streams import Streams
-from copydesk_bitfinex.rehearsal.venue import Account, Refusal, Venue
+from copydesk_bitfinex.rehearsal.venue import Account, Venue
 from copydesk_bitfinex.rehearsal.wire import wallet_of
 from copydesk_bitfinex.symbols import is_derivative
 

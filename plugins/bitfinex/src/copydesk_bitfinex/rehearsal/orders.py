@@ -7,7 +7,8 @@ from typing import Any
 from copydesk.model import Order
 
 from copydesk_bitfinex.rehearsal import wire
-from copydesk_bitfinex.rehearsal.venue import PARAMETERS, Account, Body, Refusal, Venue
+from copydesk_bitfinex.rehearsal.asked import PARAMETERS, Body, Refusal
+from copydesk_bitfinex.rehearsal.venue import Account, Venue
 from copydesk_bitfinex.rehearsal.wire import Row
 
 MOST_OPERATIONS = 75

@@ -12,7 +12,8 @@ from copydesk.model import Contract, Order
 from copydesk_paper.exchange import Exchange
 
 from copydesk_bitfinex.rehearsal import orders, wire
-from copydesk_bitfinex.rehearsal.venue import PARAMETERS, Account, Body, Refusal, Venue
+from copydesk_bitfinex.rehearsal.asked import PARAMETERS, Body, Refusal
+from copydesk_bitfinex.rehearsal.venue import Account, Venue
 from copydesk_bitfinex.rehearsal.wire import Row
 from copydesk_bitfinex.symbols import MARGIN_MARK, is_derivative, is_exchange, name_of
 from copydesk_bitfinex.translate import INTERVALS, cid_date

@@ -11,8 +11,8 @@ from typing import Any
 from copydesk.model import ZERO
 
 from copydesk_bitfinex.rehearsal import wire
+from copydesk_bitfinex.rehearsal.asked import PARAMETERS, Refusal
 from copydesk_bitfinex.rehearsal.rest import MOST_ROWS, Call, derivative_status, in_time, route
-from copydesk_bitfinex.rehearsal.venue import PARAMETERS, Refusal
 from copydesk_bitfinex.rehearsal.wire import Row
 from copydesk_bitfinex.symbols import is_derivative
 

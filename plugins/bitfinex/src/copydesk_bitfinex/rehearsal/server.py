@@ -16,9 +16,10 @@ from copydesk_paper.serving.misbehaviour import Misbehaviour
 from copydesk_paper.serving.signatures import Nonces, is_signature
 
 from copydesk_bitfinex.rehearsal import rest_more
+from copydesk_bitfinex.rehearsal.asked import PARAMETERS, Body, Refusal
 from copydesk_bitfinex.rehearsal.rest import Call, Route, find
 from copydesk_bitfinex.rehearsal.streams import Streams
-from copydesk_bitfinex.rehearsal.venue import PARAMETERS, Account, Body, Refusal, Venue
+from copydesk_bitfinex.rehearsal.venue import Account, Venue
 
 MORE = rest_more
 """It enters its paths into the table of `rest`."""

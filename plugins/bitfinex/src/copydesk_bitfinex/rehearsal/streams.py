@@ -25,7 +25,8 @@ from copydesk_paper.serving.outbox import Delivery, Outbox
 from copydesk_paper.serving.signatures import Nonces, is_signature
 
 from copydesk_bitfinex.rehearsal import orders, rest, wire
-from copydesk_bitfinex.rehearsal.venue import Account, Body, Refusal, Venue
+from copydesk_bitfinex.rehearsal.asked import Body, Refusal
+from copydesk_bitfinex.rehearsal.venue import Account, Venue
 from copydesk_bitfinex.rehearsal.wire import Row
 from copydesk_bitfinex.symbols import is_derivative
 

@@ -10,36 +10,38 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from copydesk.model import ZERO, Contract, Fill, Instrument, Order, OrderStatus, OrderType, Position, Side, Terms
+from copydesk.model import ZERO, Contract, Fill, Order, OrderStatus, OrderType, Position, Terms
 from copydesk_paper.exchange import Exchange
 from copydesk_paper.records import AccountReport, Execution, OrderReport, Report
 from copydesk_paper.refusal import ExchangeRefusal
 from msgspec.structs import replace
 
 from copydesk_bitfinex.rehearsal import wire
+from copydesk_bitfinex.rehearsal.asked import (
+    PARAMETERS,
+    Asked,
+    Body,
+    Refusal,
+    amount_of,
+    cut,
+    meta_of,
+    refusal,
+    whole,
+    word_of,
+)
 from copydesk_bitfinex.rehearsal.history import History
 from copydesk_bitfinex.rehearsal.wire import Details, Row
-from copydesk_bitfinex.symbols import EXCHANGE, is_derivative, name_of, ours
+from copydesk_bitfinex.symbols import EXCHANGE
 from copydesk_bitfinex.translate import (
-    AMOUNT_STEP,
     CID_BITS,
-    CLOSE,
-    HIDDEN,
     OCO,
-    POST_ONLY,
-    PRICE_DIGITS,
-    REDUCE_ONLY,
-    TYPES,
     cid_date,
     client_id_of,
 )
 
-Body = dict[str, Any]
-KNOWN_FLAGS = HIDDEN | CLOSE | REDUCE_ONLY | POST_ONLY | OCO | 524288  # the last: no variable-rate funding
 STILLBORN = 20_000_000_000
 STILLBORN_BY = {
     # (detail of the exchange's refusal: how the order ends)
@@ -47,32 +49,6 @@ STILLBORN_BY = {
     "fok": OrderStatus.EXPIRED,
     "no-liquidity": OrderStatus.EXPIRED,
 }
-LEVERAGES = range(1, 101)
-META_LENGTH = 2_000
-GENERIC, PARAMETERS = 10001, 10020
-
-SENTENCES: dict[str, str] = {
-    # (detail of the exchange's refusal: the venue's sentence, "Invalid order: " before it)
-    "price-tick": "price is not valid",
-    "price-band": "price is too far from the market",
-    "quantity-step": "amount has too many decimals",
-    "min-notional": "amount is too small",
-    "reduce-only": "reduce-only is for margin and derivatives",
-    "nothing-to-reduce": "reduce-only order has no position to reduce",
-    "would-trigger": "stop price would be triggered immediately",
-    "trail": "trailing price is not valid",
-    "oco": "OCO stop price is not valid",
-    "unchanged": "nothing to update",
-}
-
-
-class Refusal(Exception):
-    """An error as Bitfinex says it: a code and a sentence, with HTTP status 500 mostly."""
-
-    def __init__(self, sentence: str, code: int = GENERIC, status: int = 500) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.status = status
 
 
 @dataclass(slots=True)
@@ -103,6 +79,7 @@ class Venue:
 
     def __init__(self, exchange: Exchange, now_ms: Callable[[], int]) -> None:
         self.exchange = exchange
+        self.asked = Asked(exchange, now_ms)
         self.accounts: dict[str, Account] = {}
         self.told: Tell = lambda account, kind, data: None
         self.now_ms = now_ms
@@ -123,10 +100,10 @@ class Venue:
 
     def submit(self, account: Account, body: Body) -> list[Order]:
         """Take an order; two for one that cancels the other. Raises `Refusal`."""
-        word = _word(body)
-        symbol = self._symbol(body, word)
+        word = word_of(body)
+        symbol = self.asked.symbol(body, word)
         instrument = self.exchange.instruments[symbol]
-        terms, details = self._terms(account, body, word, instrument)
+        terms, details = self.asked.terms(account.name, body, word, instrument)
         details.cid = self._cid(account, body)
         if details.flags & OCO:
             return self._submit_oco(account, body, terms, details)
@@ -140,7 +117,7 @@ class Venue:
         except ExchangeRefusal as error:
             del account.details[venue_id]
             if error.detail not in STILLBORN_BY:
-                raise self._refusal(error, terms) from None
+                raise refusal(error, terms, self.exchange.instruments.get(terms.symbol)) from None
             placed = self._still_born(account, terms, details, error.detail)
         account.cids[cid_date(placed.created_ms), details.cid] = placed.venue_id
         if details.mts_tif is not None:
@@ -152,7 +129,7 @@ class Venue:
         return client_id_of(details.cid, details.meta)
 
     def _submit_oco(self, account: Account, body: Body, terms: Terms, details: Details) -> list[Order]:
-        stop_price = self._cut(_amount(body, "price_oco_stop"))
+        stop_price = cut(amount_of(body, "price_oco_stop"))
         if terms.type is not OrderType.LIMIT or stop_price is None:
             raise Refusal("Invalid order: OCO is for limit orders with price_oco_stop")
         ids = [self.exchange.reserve_id(), self.exchange.reserve_id()]
@@ -169,7 +146,7 @@ class Venue:
         except ExchangeRefusal as error:
             for number in ids:
                 del account.details[str(number)]
-            raise self._refusal(error, terms) from None
+            raise refusal(error, terms, self.exchange.instruments.get(terms.symbol)) from None
         for order, kept in zip(placed, (details, other), strict=True):
             account.cids[cid_date(order.created_ms), kept.cid] = order.venue_id
         return list(placed)
@@ -198,100 +175,9 @@ class Venue:
         if order.is_working:
             self.exchange.cancel(account.name, venue_id=venue_id)
 
-    # --- what was asked for ---
-
-    def _symbol(self, body: Body, word: str) -> str:
-        name = body.get("symbol")
-        if not isinstance(name, str) or name not in {name_of(symbol) for symbol in self.exchange.instruments}:
-            raise Refusal("symbol: invalid", PARAMETERS)
-        symbol = ours(name, word)
-        if symbol not in self.exchange.instruments:
-            exchange = word.startswith(EXCHANGE)
-            raise Refusal(
-                "Invalid order: exchange orders are for exchange pairs"
-                if exchange
-                else "This pair cannot be traded on margin."
-            )
-        if is_derivative(name) and word.startswith(EXCHANGE):
-            raise Refusal("symbol: invalid", PARAMETERS)
-        return symbol
-
-    def _terms(self, account: Account, body: Body, word: str, instrument: Instrument) -> tuple[Terms, Details]:
-        type_, time_in_force = TYPES[word.removeprefix(EXCHANGE)]
-        amount = _amount(body, "amount")
-        if amount is None:
-            raise Refusal("amount: invalid", PARAMETERS)
-        price = self._cut(_amount(body, "price")) or None
-        if price is None and type_ not in (OrderType.MARKET, OrderType.TRAILING_STOP):
-            raise Refusal("price: invalid", PARAMETERS)
-        aux = self._cut(_amount(body, "price_aux_limit"))
-        if type_ is OrderType.STOP_LIMIT and aux is None:
-            raise Refusal("price_aux_limit: invalid", PARAMETERS)
-        flags = _flags(body)
-        side = Side.BUY if amount > 0 else Side.SELL
-        self._set_leverage(account, body, instrument)
-        details = Details(word, 0, _whole(body, "gid"), flags, _meta(body), mts_tif=self._tif(body))
-        percent = self._trail(body, instrument, side, details) if type_ is OrderType.TRAILING_STOP else None
-        terms = Terms(
-            symbol=instrument.symbol,
-            side=side,
-            type=type_,
-            quantity=abs(amount),
-            price={OrderType.LIMIT: price, OrderType.STOP_LIMIT: aux}.get(type_),
-            trigger_price=price if type_.has_trigger else None,
-            trail_percent=percent,
-            time_in_force=time_in_force,
-            post_only=bool(flags & POST_ONLY),
-            reduce_only=bool(flags & (REDUCE_ONLY | CLOSE)) and instrument.contract is not Contract.SPOT,
-        )
-        if flags & CLOSE:
-            terms = replace(terms, quantity=self._closing(account, terms))
-        return terms, details
-
-    def _closing(self, account: Account, terms: Terms) -> Decimal:
-        """An order that closes has the size of what it closes."""
-        for position in self.exchange.positions(account.name):
-            if position.symbol == terms.symbol and position.quantity * terms.side.sign < 0:
-                return abs(position.quantity)
-        return terms.quantity
-
-    def _set_leverage(self, account: Account, body: Body, instrument: Instrument) -> None:
-        leverage = _whole(body, "lev")
-        if leverage is None:
-            return
-        if leverage not in LEVERAGES or not is_derivative(instrument.symbol):
-            raise Refusal("Invalid order: leverage is not valid")
-        try:
-            self.exchange.set_leverage(account.name, instrument.symbol, leverage)
-        except ExchangeRefusal as error:
-            raise Refusal(f"Invalid order: leverage: {error}") from None
-
-    def _trail(self, body: Body, instrument: Instrument, side: Side, details: Details) -> Decimal:
-        """The exchange trails by a percentage, to a tenth of a percent; Bitfinex by an amount."""
-        distance = _amount(body, "price_trailing")
-        if not distance:
-            raise Refusal("price_trailing: invalid", PARAMETERS)
-        last = self.exchange.last_price(instrument.symbol)
-        details.trail = abs(distance)
-        details.began = last + side.sign * details.trail
-        return max(Decimal("0.1"), (details.trail / last * 100).quantize(Decimal("0.1")))
-
-    def _tif(self, body: Body) -> int | None:
-        text = body.get("tif")
-        if text in (None, ""):
-            return None
-        try:
-            moment = datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
-        except ValueError:
-            raise Refusal("tif: invalid", PARAMETERS) from None
-        mts = int(moment.timestamp() * 1000)
-        if mts <= self.now_ms():
-            raise Refusal("Invalid order: tif is in the past")
-        return mts
-
     def _cid(self, account: Account, body: Body, after: int = 0) -> int:
         """A client id counts for one day, in UTC, and is given once in it. Without one it is the time in milliseconds."""
-        cid = _whole(body, "cid")
+        cid = whole(body, "cid")
         if cid is None:
             cid = max(self.now_ms(), after + 1)
             while (cid_date(self.now_ms()), cid) in account.cids:
@@ -303,23 +189,13 @@ class Venue:
             raise Refusal("Invalid order: duplicate cid")
         return cid
 
-    @staticmethod
-    def _cut(price: Decimal | None) -> Decimal | None:
-        """Prices have five significant digits; what is longer is cut."""
-        if not price:
-            return price
-        if price < 0:
-            raise Refusal("price: invalid", PARAMETERS)
-        step = Decimal(1).scaleb(price.adjusted() - PRICE_DIGITS + 1)
-        return min(price, price.quantize(step, rounding=ROUND_DOWN))
-
     # --- changing ---
 
     def named(self, account: Account, body: Body) -> Order:
         """The working order that a request means: by `id`, or by `cid` and its day. Raises `Refusal`."""
-        venue_id = _whole(body, "id")
+        venue_id = whole(body, "id")
         if venue_id is None:
-            cid = _whole(body, "cid")
+            cid = whole(body, "cid")
             if cid is None:
                 raise Refusal("id: invalid", PARAMETERS)
             day = body.get("cid_date")
@@ -351,27 +227,27 @@ class Venue:
     def update(self, account: Account, order: Order, body: Body) -> Order:
         """Change a working order, which keeps its number. `amount` is what remains then, `delta` is added to it."""
         terms, details = order.terms, account.details[order.venue_id]
-        amount, delta = _amount(body, "amount"), _amount(body, "delta")
+        amount, delta = amount_of(body, "amount"), amount_of(body, "delta")
         quantity = terms.quantity
         if amount is not None:
             quantity = order.filled + abs(amount)
         if delta is not None:
             quantity += delta * terms.side.sign
-        price, aux = self._cut(_amount(body, "price")), self._cut(_amount(body, "price_aux_limit"))
+        price, aux = cut(amount_of(body, "price")), cut(amount_of(body, "price_aux_limit"))
         changes: dict[str, Decimal | None] = {"quantity": quantity if quantity != terms.quantity else None}
         if terms.type is OrderType.STOP_LIMIT:
             changes |= {"price": aux, "trigger_price": None if order.triggered else price}
         else:
             changes["trigger_price" if terms.type.has_trigger else "price"] = price
         if terms.type is OrderType.TRAILING_STOP:
-            trail = _amount(body, "price_trailing")
+            trail = amount_of(body, "price_trailing")
             percent = abs(trail) / self.exchange.last_price(terms.symbol) * 100 if trail else None
             changes = {"quantity": changes["quantity"]}
             changes["trail_percent"] = None if percent is None else max(Decimal("0.1"), percent.quantize(Decimal("0.1")))
             details.trail = abs(trail) if trail else details.trail
         details.updated = True
         if "meta" in body:
-            details.meta |= _meta(body)
+            details.meta |= meta_of(body)
         if quantity <= 0:
             raise Refusal("Invalid order: amount is not valid")
         try:
@@ -379,22 +255,7 @@ class Venue:
         except ExchangeRefusal as error:
             if error.detail == "unchanged":
                 return order
-            raise self._refusal(error, terms) from None
-
-    def _refusal(self, error: ExchangeRefusal, terms: Terms) -> Refusal:
-        instrument = self.exchange.instruments.get(terms.symbol)
-        if error.detail == "insufficient-margin":
-            if instrument is not None and instrument.contract is Contract.SPOT:
-                return Refusal(f"Invalid order: not enough exchange balance for {plain_order(terms, instrument)}")
-            return Refusal("Invalid order: not enough tradable balance for " + plain_order(terms, instrument))
-        if error.detail in ("min-quantity", "max-quantity") and instrument is not None:
-            least = error.detail == "min-quantity"
-            limit = instrument.min_quantity if least else instrument.max_quantity
-            where = f"{instrument.base}/{instrument.quote}"
-            return Refusal(f"Invalid order: {'minimum' if least else 'maximum'} size for {where} is {limit.normalize():f}")
-        if error.detail == "unknown-order":
-            return Refusal("Order not found.")
-        return Refusal(f"Invalid order: {SENTENCES.get(error.detail, str(error))}")
+            raise refusal(error, terms, self.exchange.instruments.get(terms.symbol)) from None
 
     # --- looking ---
 
@@ -501,67 +362,3 @@ class Venue:
         worth = wire.number(report.balance.equity)
         self.told(account.name, "bu", [worth, worth])
         self.told(account.name, "miu", ["base", self.margin_base(account)])
-
-
-# --- fields of a request ------------------------------------------------------------------------------------
-
-
-def _word(body: Body) -> str:
-    word = body.get("type")
-    if not isinstance(word, str) or word.removeprefix(EXCHANGE) not in TYPES:
-        raise Refusal("type: invalid", PARAMETERS)
-    return word
-
-
-def _amount(body: Body, name: str) -> Decimal | None:
-    """A number, as text or as a number. Raises `Refusal`."""
-    value = body.get(name)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise Refusal(f"{name}: invalid", PARAMETERS)
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise Refusal(f"{name}: invalid", PARAMETERS) from None
-    if not number.is_finite():
-        raise Refusal(f"{name}: invalid", PARAMETERS)
-    if name in ("amount", "delta") and number != number.quantize(AMOUNT_STEP):
-        number = number.quantize(AMOUNT_STEP, rounding=ROUND_DOWN)
-    if name == "amount" and not number:
-        raise Refusal("amount: invalid", PARAMETERS)
-    return number
-
-
-def _whole(body: Body, name: str) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Refusal(f"{name}: invalid", PARAMETERS)
-    return value
-
-
-def _flags(body: Body) -> int:
-    flags = _whole(body, "flags") or 0
-    if flags < 0 or flags & ~KNOWN_FLAGS:
-        raise Refusal("flags: invalid", PARAMETERS)
-    return flags
-
-
-def _meta(body: Body) -> dict[str, Any]:
-    meta = body.get("meta")
-    if meta is None:
-        return {}
-    if not isinstance(meta, dict) or len(str(meta)) > META_LENGTH:
-        raise Refusal("meta: invalid", PARAMETERS)
-    return dict(meta)
-
-
-def plain_order(terms: Terms, instrument: Instrument | None) -> str:
-    base, quote = (instrument.base, instrument.quote) if instrument is not None else ("", "")
-    where = terms.price or terms.trigger_price
-    amount = wire.plain(terms.side.sign * terms.quantity)
-    return f"{amount} {base}{quote}" + (f" at {wire.plain(where)}" if where is not None else "")
