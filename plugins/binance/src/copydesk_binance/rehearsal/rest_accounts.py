@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from copydesk.model import Fill
 
-from copydesk_binance.rehearsal import settings, wire
+from copydesk_binance.rehearsal import settings, wire, wire_accounts
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import MAINTENANCE_RATIO, MAX_LEVERAGE, MAX_NOTIONAL
@@ -21,14 +21,14 @@ MAKER_RATE, TAKER_RATE = "0.000200", "0.000500"
 
 @route("GET", "/fapi/v2/balance", "/fapi/v3/balance", weight=5)
 def balances(rest: Rest, call: Call) -> list[Json]:
-    return [wire.balance_row(rest.venue.exchange.balance(call.account.name), call.account.alias)]
+    return [wire_accounts.balance_row(rest.venue.exchange.balance(call.account.name), call.account.alias)]
 
 
 def account_status(rest: Rest, account: Account, version: int) -> Json:
     venue = rest.venue
     positions = venue.positions(account, all_symbols=version < 3)
     rows = [
-        wire.account_position_row(
+        wire_accounts.account_position_row(
             position,
             venue.listing.rules(position.symbol),
             isolated=venue.exchange.isolated(account.name, position.symbol),
@@ -38,14 +38,14 @@ def account_status(rest: Rest, account: Account, version: int) -> Json:
         for position in positions
     ]
     balance = venue.exchange.balance(account.name)
-    return wire.account_reply(balance, positions, rows, version=version, multi_assets=account.multi_assets)
+    return wire_accounts.account_reply(balance, positions, rows, version=version, multi_assets=account.multi_assets)
 
 
 def position_rows(rest: Rest, call: Call, version: int) -> list[Json]:
     venue, account = rest.venue, call.account
     symbol = rest.symbol(call) if "symbol" in call.params else ""
     return [
-        wire.position_row(
+        wire_accounts.position_row(
             position,
             venue.listing.rules(position.symbol),
             isolated=venue.exchange.isolated(account.name, position.symbol),

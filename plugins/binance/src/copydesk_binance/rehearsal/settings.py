@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copydesk_paper.exchange import ExchangeRefusal
 
-from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal import wire, wire_accounts
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal, translated
 from copydesk_binance.rehearsal.listing import MAX_NOTIONAL
@@ -29,7 +29,7 @@ def set_leverage(venue: Venue, account: Account, params: Params) -> Json:
         raise translated(refusal, leverage) from None
     if leverage != before:
         now = venue.now_ms()
-        venue.tell(account, wire.leverage_event(symbol, leverage, now, now))
+        venue.tell(account, wire_accounts.leverage_event(symbol, leverage, now, now))
     return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": wire.bare(MAX_NOTIONAL)}
 
 
@@ -75,5 +75,5 @@ def set_multi_assets(venue: Venue, account: Account, params: Params) -> Json:
     if on and any(venue.exchange.isolated(account.name, symbol) for symbol in venue.listing.symbols):
         raise Refusal(-4168)
     account.multi_assets = on
-    venue.tell(account, wire.multi_assets_event(on, venue.now_ms()))
+    venue.tell(account, wire_accounts.multi_assets_event(on, venue.now_ms()))
     return {"code": 200, "msg": "success"}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copydesk_paper.records import OrderReport, Quote, Report, Trade
 from copydesk_paper.serving.faults import Faults
 
-from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal import wire, wire_accounts
 from copydesk_binance.rehearsal.account import Account
 from copydesk_binance.rehearsal.codes import Refusal
 from copydesk_binance.rehearsal.listing import Listing
@@ -106,7 +106,7 @@ class Streams(PublicStreams):
     def _expire(self, key: ListenKey) -> None:
         """Say so on its streams, which stay open and get nothing more, as at Binance."""
         self._forget(key)
-        event = encode(wire.listen_key_expired(key.value, self.now_ms()))
+        event = encode(wire_accounts.listen_key_expired(key.value, self.now_ms()))
         for reader in self.readers.pop(key.value, set()):
             reader.names.pop(key.value, None)
             reader.send(key.value, event)

@@ -19,7 +19,7 @@ from copydesk_paper.records import AccountReport, Cause, Execution, OrderReport,
 from msgspec.structs import replace
 
 from copydesk_binance.rehearsal import algo as algos
-from copydesk_binance.rehearsal import wire
+from copydesk_binance.rehearsal import wire, wire_accounts
 from copydesk_binance.rehearsal.account import KEPT_INCOME, Account
 from copydesk_binance.rehearsal.algo import AlgoOrder
 from copydesk_binance.rehearsal.codes import Refusal, translated
@@ -519,7 +519,7 @@ class Venue:
 
     def _on_account(self, account: Account, report: AccountReport) -> None:
         self._flush_trigger(account)
-        if report.cause not in wire.REASONS or report.cause is Cause.MARGIN_TYPE:
+        if report.cause not in wire_accounts.REASONS or report.cause is Cause.MARGIN_TYPE:
             return
         if report.cause in (Cause.DEPOSIT, Cause.WITHDRAW):
             self._transfer(account, report)
@@ -527,7 +527,10 @@ class Venue:
             return
         isolated = [one.symbol for one in report.positions if self.exchange.isolated(account.name, one.symbol)]
         asset, now = report.balance.currency, self.now_ms()
-        self.tell(account, wire.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now))
+        self.tell(
+            account,
+            wire_accounts.account_event(report, asset=asset, isolated=isolated, realised=account.earned, now_ms=now),
+        )
 
     def _transfer(self, account: Account, report: AccountReport) -> None:
         account.income.append(
