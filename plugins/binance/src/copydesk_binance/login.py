@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from copydesk.errors import NotReady, RateLimited, Refused, VenueError
 from copydesk.model import Balance, Candle, CandleRequest, Rejected, RejectReason, Unknown
-from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent, Unreadable
@@ -46,7 +45,6 @@ class Login(session.Session[VenueType], ABC):
         self.in_step = False  # a whole snapshot was read since the stream last connected
         self._signer = venue.signer(apiKey=key, secret=secret)
         self.sender: Sender = Sender(venue, place_of(str(self._signer.urls["api"][self.api])), Key(key, secret), self.judge)
-        self._signing = Signing(self._signer)
 
     @abstractmethod
     def market_url(self, channel: str) -> str:
@@ -75,7 +73,7 @@ class Login(session.Session[VenueType], ABC):
         return reply if reply.is_fine else self._note_error(reply)
 
     async def _send(self, method: str, path: str, params: Params | None, version: str) -> Reply:
-        signed = self._signing.sign(method, path, [self.api + version], params or {})
+        signed = self._signer.sign(path, [self.api + version], method, params or {})
         return read_answer(await self.venue.send(signed))
 
     def _note_error(self, reply: Reply) -> Reply:
@@ -100,7 +98,7 @@ class Login(session.Session[VenueType], ABC):
     async def read_permissions(self) -> tuple[str, ...]:
         """Of the wallet service, which answers at the spot service's address. Weight 1."""
         what = "account/apiRestrictions"
-        reply = read_answer(await self.venue.send(self._signing.sign("GET", what, ["sapi"], {})))
+        reply = read_answer(await self.venue.send(self._signer.sign(what, ["sapi"], "GET", {})))
         if not reply.is_fine:
             raise_for(reply, f"GET {what}", self.venue.now_ms())
         return fields.permissions(reply.body)

@@ -35,7 +35,6 @@ from copydesk.model import (
     Terms,
     Unknown,
 )
-from copydesk_ccxt.signing import Signing
 from copydesk_wire import session
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import Family, NoReply, NotSent
@@ -78,7 +77,6 @@ class Session(session.Session[Venue]):
         self._sides: OrderedDict[str, PositionSide] = OrderedDict()
         self._hedged: dict[str, bool] = {}
         self._signer = venue.signer(apiKey=key, secret=secret)
-        self._signing = Signing(self._signer)
         place = place_of(str(self._signer.implode_hostname(self._signer.urls["api"]["private"])))
         self.sender: Sender = Sender(venue, place, Key(key, secret), self._judge)
         self._placing = Way(self._took, self.place)
@@ -114,7 +112,7 @@ class Session(session.Session[Venue]):
         return reply if reply.is_fine else self._note_error(reply)
 
     async def _send(self, method: str, path: str, params: Params) -> Reply:
-        return read_answer(await self.venue.send(self._signing.sign(method, f"v5/{path}", ["private"], params)))
+        return read_answer(await self.venue.send(self._signer.sign(f"v5/{path}", ["private"], method, params)))
 
     def _note_error(self, reply: Reply) -> Reply:
         text = self.hide(reply.text)
