@@ -31,7 +31,7 @@ CHILDREN = (
 )
 CASH = {PARENT: Decimal(100_000), "child1": Decimal(100_000), "child2": Decimal(400_000), "child3": Decimal(250_000)}
 NOTIONAL = Decimal(1500)
-CONNECT_S = 60.0
+CONNECT_S = 120.0
 QUIET_S = 90.0
 REACH_TIMES = 4
 READ_TIMES = 10
@@ -113,10 +113,11 @@ class Show:
 
     async def _reach(self, manager: PluginManager, account: str) -> Venue:
         """Connect as the engine does, more than once: a venue that misbehaves may not answer the first time."""
+        settings = self.stage.settings_of(account)
         for _ in range(REACH_TIMES - 1):
             with suppress(NotReady):
-                return await open_venue(manager, self.stage.settings_of(account))
-        return await open_venue(manager, self.stage.settings_of(account))
+                return await open_venue(manager, settings)
+        return await open_venue(manager, settings, connect_s=CONNECT_S)
 
     async def verdict(self, seconds: float) -> Verdict:
         """Ask the venue for everything since the start, the engine for what it knows, and compare."""

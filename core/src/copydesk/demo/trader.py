@@ -83,7 +83,7 @@ class Trader:
             except CopydeskError:
                 await asyncio.sleep(0.5)
 
-    async def until_priced(self, deadline_s: float = 20) -> None:
+    async def until_priced(self, deadline_s: float = 60) -> None:
         """Return once there is a price. Raises `NotReady` where none comes in time."""
         until = time.monotonic() + deadline_s
         while not self.price:

@@ -91,7 +91,7 @@ class Bench:
     async def open(self, account: str = PARENT, *, settings: ConnectionSettings | None = None, send_s: float = 0) -> Venue:
         """Log in with the plugin under test, through core's facade. Deadlines are the rig's unless `send_s` is given."""
         wanted = settings or self.rig.settings(account)
-        venue = await open_venue(self.manager, wanted, connect_s=30, send_s=send_s or self.rig.send_s, read_s=10)
+        venue = await open_venue(self.manager, wanted, connect_s=90, send_s=send_s or self.rig.send_s, read_s=10)
         self._open.append(venue)
         if self._instrument is None:
             assert self.rig.symbol in venue.instruments, f"{self.rig.symbol} is not among the session's instruments"

@@ -117,7 +117,7 @@ class RehearsalRig(Rig):
         """The owner's own login, opened on first use."""
         if account not in self._hands:
             manager = check_plugin(self._hand_plugin, self.kind, "the hand's plugin")
-            self._hands[account] = await open_venue(manager, self.hand_settings(account))
+            self._hands[account] = await open_venue(manager, self.hand_settings(account), connect_s=90)
         return self._hands[account]
 
     # --- by hand ---
