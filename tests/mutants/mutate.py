@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import textwrap
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -180,8 +181,11 @@ def plant(mutant: Mutant) -> None:
     """Put the mutant in the place of the real function, for the rest of this process."""
     module = importlib.import_module(f"copydesk.{mutant.module}")
     space = dict(vars(module))
-    exec(compile("from __future__ import annotations\n" + mutant.source, f"<{mutant.name}>", "exec"), space)
-    new = _plain(space[mutant.function.rpartition(".")[2]])
+    source, name = mutant.source, mutant.function.rpartition(".")[2]
+    if "." in mutant.function:  # in a class, so that `super()` means one
+        source = "class Owner:\n" + textwrap.indent(source, "    ")
+    exec(compile("from __future__ import annotations\n" + source, f"<{mutant.name}>", "exec"), space)
+    new = _plain(vars(space["Owner"])[name] if "." in mutant.function else space[name])
     owner: Any = module
     for part in mutant.function.split("."):
         owner = vars(owner)[part]
