@@ -181,15 +181,17 @@ def plant(mutant: Mutant) -> None:
     """Put the mutant in the place of the real function, for the rest of this process."""
     module = importlib.import_module(f"copydesk.{mutant.module}")
     space = dict(vars(module))
-    source, name = mutant.source, mutant.function.rpartition(".")[2]
-    if "." in mutant.function:  # in a class, so that `super()` means one
-        source = "class Owner:\n" + textwrap.indent(source, "    ")
-    exec(compile("from __future__ import annotations\n" + source, f"<{mutant.name}>", "exec"), space)
-    new = _plain(vars(space["Owner"])[name] if "." in mutant.function else space[name])
     owner: Any = module
     for part in mutant.function.split("."):
         owner = vars(owner)[part]
     real = _plain(owner)
+    source, name = mutant.source, mutant.function.rpartition(".")[2]
+    if (
+        real.__code__.co_freevars
+    ):  # a method that calls its class's by `super()`, which it has to know also where it does not
+        source = "class Owner:\n" + textwrap.indent(source.rstrip() + "\n    __class__\n", "    ")
+    exec(compile("from __future__ import annotations\n" + source, f"<{mutant.name}>", "exec"), space)
+    new = _plain(vars(space["Owner"])[name] if real.__code__.co_freevars else space[name])
     real.__code__, real.__defaults__, real.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
     forget_cached()
     if mutant.table:
