@@ -108,8 +108,9 @@ class Following:
 
     @property
     def had_time(self) -> bool:
-        """The parent's last terms stood long enough, and the copy was still there to get them."""
-        stood = undisturbed_ms(self.original.changed_ms, self.original.ended_ms, self.away) >= LIVED_MS
+        """The parent's last terms stood long enough beside the copy, and the copy was still there to get them."""
+        together_ms = max(self.original.changed_ms, self.last.created_ms)
+        stood = undisturbed_ms(together_ms, self.original.ended_ms, self.away) >= LIVED_MS
         return stood and (self.last.is_working or self.last.updated_ms >= self.original.changed_ms + LIVED_MS)
 
 
