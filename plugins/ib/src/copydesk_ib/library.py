@@ -89,7 +89,7 @@ def _exact(base: Any, contract: Any) -> Any:
     class Decoder(base):  # type: ignore[misc]
         """The library's decoder with `Decimal` in place of `float`, `None` for "no number", and nothing swallowed."""
 
-        def wrap(self, methodName: str, types: list[type], skip: int = 2) -> Callable[[list[str]], None]:  # noqa: N803
+        def wrap(self, methodName: str, types: list[type], skip: int = 2) -> Callable[[list[str]], None]:
             reads = [_READERS[kind] for kind in types]
 
             def handle(message: list[str]) -> None:
@@ -120,19 +120,19 @@ def _exact(base: Any, contract: Any) -> Any:
             self.parse(held)
             self.wrapper.position(account, held, exact(quantity) or Decimal(0), exact(cost) or Decimal(0))
 
-        def commissionReport(self, message: list[str]) -> None:  # noqa: N802
+        def commissionReport(self, message: list[str]) -> None:
             _, _, execution, amount, currency, *_ = message
             self.wrapper.commission(execution, exact(amount) or Decimal(0), currency)
 
-        def priceSizeTick(self, message: list[str]) -> None:  # noqa: N802
+        def priceSizeTick(self, message: list[str]) -> None:
             _, _, request, tick, price, *_ = message
             self.wrapper.priceTick(int(request), int(tick), exact(price))
 
-        def historicalData(self, message: list[str]) -> None:  # noqa: N802
+        def historicalData(self, message: list[str]) -> None:
             _, request, _, _, count, *values = message
             self.wrapper.bars(int(request), [tuple(values[at : at + 8]) for at in range(0, int(count) * 8, 8)])
 
-        def marketRule(self, message: list[str]) -> None:  # noqa: N802
+        def marketRule(self, message: list[str]) -> None:
             _, number, count, *values = message
             pairs = [(Decimal(values[at]), Decimal(values[at + 1])) for at in range(0, int(count) * 2, 2)]
             self.wrapper.marketRule(int(number), pairs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from copydesk.model import ZERO
@@ -84,8 +85,7 @@ class SpotStreams(PublicStreams):
             if self.ticks % 10 == 0:
                 event = make[found["all"]]
                 if found["window"]:
-                    size = found["window"][1:]
-                    event = lambda symbol: self._market.window_event(symbol, size)  # noqa: E731
+                    event = partial(self._market.window_event, size=found["window"][1:])
                 self.publish(name, lambda: [event(symbol) for symbol in self._listing.symbols])
             return
         symbol, kind, rest = found["symbol"].upper(), found["kind"], found["rest"]
