@@ -17,13 +17,16 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import aiofastnet
 import msgspec
 import uvloop
 
@@ -72,12 +75,13 @@ class Key:
 
 
 class Child(asyncio.Protocol):
-    """A child's kept-open connection. `fd`: written to directly, so that an order leaves in the step that makes it."""
+    """A child's kept-open connection. `write`: without TLS to the socket itself, with it by aiofastnet, so that an order
+    leaves in the step that makes it: uvloop's transports put it off."""
 
     def __init__(self, secrets: dict[str, str], number: int, host: bytes) -> None:
         self.key = Key(secrets)
         self.number = b"%d" % number
-        self.fd = -1
+        self.write: Callable[[bytes], object]
         head = b" /fapi/v1/order HTTP/1.1\r\nHost: %b\r\nX-MBX-APIKEY: %b\r\n" % (host, self.key.name)
         tail = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
         self.post, self.delete = b"POST" + head + tail, b"DELETE" + head + tail
@@ -85,7 +89,8 @@ class Child(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         plain = transport.get_extra_info("socket")
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.fd = plain.fileno()
+        fast = transport.get_extra_info("ssl_object") is not None
+        self.write = cast("asyncio.Transport", transport).write if fast else partial(os.write, plain.fileno())
 
     def request(self, head: bytes, text: bytes) -> bytes:
         return b"%b%d\r\n\r\n%b&signature=%b" % (head, len(text) + 75, text, self.key.sign(text))
@@ -103,11 +108,11 @@ class Floor:
             terms = f"&side=BUY&type=LIMIT&timeInForce=GTC&quantity={quantity}&price={asked['price']}".encode() + by
             symbol = b"symbol=%b&" % SYMBOL.encode()
             self.places[name.encode()] = [
-                (one.fd, one.request(one.post, symbol + b"newClientOrderId=" + id_ + one.number + terms))
+                (one.write, one.request(one.post, symbol + b"newClientOrderId=" + id_ + one.number + terms))
                 for one in children
             ]
             self.cancels[name.encode()] = [
-                (one.fd, one.request(one.delete, symbol + b"origClientOrderId=" + id_ + one.number + by))
+                (one.write, one.request(one.delete, symbol + b"origClientOrderId=" + id_ + one.number + by))
                 for one in children
             ]
 
@@ -117,8 +122,8 @@ class Floor:
             return
         name = frame[at + 5 : frame.index(b'"', at + 5)]
         made = self.places if b'"x":"NEW"' in frame else self.cancels
-        for fd, request in made[name]:
-            os.write(fd, request)
+        for write, request in made[name]:
+            write(request)
 
 
 class HandMade:
@@ -147,13 +152,13 @@ class HandMade:
         for child in self.children:
             quantity = scaled(order.q, self.thousandths)
             text = b"%b%b%b%b%b" % (head, child.number, middle, quantity, tail)
-            os.write(child.fd, child.request(child.post, text))
+            child.write(child.request(child.post, text))
 
     def _cancel(self, order: Terms) -> None:
         head = f"symbol={order.s}&origClientOrderId=cp-{order.i}-".encode()
         tail = f"&recvWindow=10000&timestamp={time.time_ns() // 1_000_000}".encode()
         for child in self.children:
-            os.write(child.fd, child.request(child.delete, head + child.number + tail))
+            child.write(child.request(child.delete, head + child.number + tail))
 
 
 COPIERS: dict[str, type[Floor] | type[HandMade]] = {"floor": Floor, "hand-made": HandMade}
@@ -217,11 +222,14 @@ async def main(name: str) -> None:
     place = urlsplit(asked["url"])
     loop = asyncio.get_running_loop()
     children = [Child(secrets, number, place.netloc.encode()) for number, secrets in enumerate(asked["children"])]
+    tls = ssl.create_default_context() if place.scheme == "https" else None
+    connect = partial(aiofastnet.create_connection, loop) if tls is not None else loop.create_connection
     for child in children:
-        await loop.create_connection(lambda child=child: child, place.hostname, place.port)  # type: ignore[misc]
+        await connect(lambda child=child: child, place.hostname, place.port, ssl=tls)  # type: ignore[misc]
     copier = COPIERS[name](asked, children)
     path = f"/ws/{listen_key(asked['url'], asked['parent'])}"
-    _, stream = await loop.create_connection(lambda: Stream(path, place.netloc, copier.heard), place.hostname, place.port)
+    listen = partial(Stream, path, place.netloc, copier.heard)
+    _, stream = await connect(listen, place.hostname, place.port, ssl=tls)
     await stream.ready.wait()
     gc.collect()
     gc.freeze()

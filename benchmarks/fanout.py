@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +39,7 @@ from copydesk.datafolder import make_folder
 from copydesk.model import RehearsalReady, from_json
 from copydesk.secrets import variable_of
 from copydesk.view import ConnectionState, LogQuery
+from copydesk_paper.serving.tls import Authority
 from tap import CANCEL, PLACE, Tap
 
 HERE = Path(__file__).parent
@@ -47,6 +48,7 @@ QUANTITY, RATIO = Decimal("0.2"), Decimal("0.5")
 SETTLED_S = 2.0
 START_S = 600.0
 STOP_S = 30.0
+TLS_HOST = "localhost"
 LINE = 1 << 24
 """A venue tells the keys of all its accounts in one line."""
 FLOOR, NAIVE = "floor", "ccxt gather"
@@ -243,14 +245,14 @@ async def repetition(copier: str, children: int, number: int, asked: argparse.Na
         words = [str(HERE / "rehearsal_venue.py"), str(children)]
         async with running(words, folder / "venue.err", core=1) as (_, line), aiohttp.ClientSession() as http:
             ready = from_json(line, RehearsalReady)
-            tap = Tap(asked.hold_ms / 1000)
+            tap = Tap(asked.hold_ms / 1000, asked.authority.context if asked.authority else None)
             port = tap.listen(int(ready.urls["rest"].rsplit(":", 1)[1]))
             secrets = next(account.secrets for account in ready.accounts if account.name == "parent")
             parent = Parent(http, ready.urls["rest"], secrets)
             await parent.learn_price()
             warm_up = [f"warm-{round_}" for round_ in range(asked.warm_up)]
             rounds = [f"bench-{round_}" for round_ in range(asked.rounds)]
-            url = f"http://127.0.0.1:{port}"
+            url = f"https://{TLS_HOST}:{port}" if asked.authority else f"http://127.0.0.1:{port}"
             told = {"price": str(parent.price), "quantity": str(QUANTITY), "rounds": warm_up + rounds}
             start = (
                 engine(folder, url, ready, watched=asked.watched)
@@ -362,6 +364,7 @@ def read_command() -> argparse.Namespace:
     parser.add_argument(
         "--watched", action="store_true", help="somebody reads the engine's events meanwhile, as a panel does"
     )
+    parser.add_argument("--tls", action="store_true", help="copiers reach the venue over TLS")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--output", type=Path, help="write the JSON object with every single round to this file")
     asked = parser.parse_args()
@@ -389,7 +392,11 @@ def main() -> None:
     asked = read_command()
     if PINNED:
         os.sched_setaffinity(0, {1})
-    results = asyncio.run(measure(asked))
+    with closing(Authority([TLS_HOST])) as authority:
+        asked.authority = authority if asked.tls else None
+        if asked.tls:  # what copiers trust
+            os.environ["SSL_CERT_FILE"] = str(authority.certificate)
+        results = asyncio.run(measure(asked))
     rows = list(summary(results))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[1]}
     report = {
@@ -397,6 +404,7 @@ def main() -> None:
         "hold_ms": asked.hold_ms,
         "cold_ms": asked.cold_ms,
         "watched": asked.watched,
+        "tls": asked.tls,
         "rows": rows,
     }
     if asked.output:

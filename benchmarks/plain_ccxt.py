@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
 import ccxt.pro as ccxt
+import certifi
 
 
 def client(url: str, keys: dict[str, str]) -> Any:
@@ -26,6 +28,7 @@ def client(url: str, keys: dict[str, str]) -> Any:
         {
             "apiKey": keys["key"],
             "secret": keys["secret"],
+            "cafile": os.environ.get("SSL_CERT_FILE", certifi.where()),
             "enableRateLimit": False,
             "newUpdates": True,
             "options": {"fetchCurrencies": False},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -28,10 +29,14 @@ QUIET_FRAME = 0x8
 
 
 class Tap:
-    """What was seen since `arm`. `hold_s`: for how long an order is held back, as the way to a distant venue would."""
+    """What was seen since `arm`. `hold_s`: for how long an order is held back, as the way to a distant venue would.
 
-    def __init__(self, hold_s: float) -> None:
+    With `tls`, a server's context, copiers speak TLS with it; the venue behind it does not.
+    """
+
+    def __init__(self, hold_s: float, tls: ssl.SSLContext | None = None) -> None:
         self.hold_s = hold_s
+        self.tls = tls
         self.last_ns = time.time_ns()
         self.told_ns = 0
         self.orders_ns: list[int] = []
@@ -114,6 +119,7 @@ class _Line:
     def __init__(self, tap: Tap, client: socket.socket, venue: socket.socket) -> None:
         self._tap = tap
         self._loop = asyncio.get_running_loop()
+        self._cipher = _Cipher(tap.tls) if tap.tls is not None else None
         self._to_client, self._to_venue = _Out(client, self.close), _Out(venue, self.close)
         self._client, self._venue = client, venue
         self._pending = b""
@@ -134,6 +140,15 @@ class _Line:
             self.close()
             return
         at_ns = tap.last_ns = stamp(control)
+        if self._cipher is not None:
+            try:
+                data, answer = self._cipher.read(data)
+            except ssl.SSLError:
+                self.close()
+                return
+            self._to_client.write(answer)
+            if not data:
+                return
         hold = 0.0
         if self._takes_orders:
             self._pending += data
@@ -176,13 +191,15 @@ class _Line:
         if not data:
             self.close()
             return
-        tap.last_ns = time.time_ns()
-        if self._is_stream:
-            if not tap.told_ns and tap.mark and tap.mark in data:
-                tap.told_ns = time.time_ns()
-        elif not self._takes_orders and data.startswith(b"HTTP/1.1 101"):
+        tells = self._is_stream and not tap.told_ns and tap.mark and tap.mark in data
+        if not (self._is_stream or self._takes_orders) and data.startswith(b"HTTP/1.1 101"):
             self._is_stream = True
             tap.streams += 1
+        if self._cipher is not None:
+            data = self._cipher.write(data)
+        tap.last_ns = time.time_ns()
+        if tells:
+            tap.told_ns = tap.last_ns
         self._to_client.write(data)
         if self._counted:
             self._counted -= 1
@@ -194,6 +211,34 @@ class _Line:
                 self._loop.remove_reader(one)
                 self._loop.remove_writer(one)
                 one.close()
+
+
+class _Cipher:
+    """The server's end of a TLS connection."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._open = False
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """What was said, and what has to be sent on account of it. Raises `ssl.SSLError`."""
+        self._in.write(data)
+        said = b""
+        try:
+            if not self._open:
+                self._tls.do_handshake()
+                self._open = True
+            while chunk := self._tls.read(CHUNK):
+                said += chunk
+        except ssl.SSLWantReadError:
+            pass
+        return said, self._out.read()
+
+    def write(self, data: bytes) -> bytes:
+        """The bytes that say it."""
+        self._tls.write(data)
+        return self._out.read()
 
 
 class _Out:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import select
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from copydesk.errors import AuthFailed
+from copydesk_paper.serving.tls import Authority
 from copydesk_wire import pool as pools
+from copydesk_wire import transports
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import NoReply, NotSent
 from copydesk_wire.pool import Pool, encode, place_of
@@ -24,11 +28,13 @@ class Server:
         self.requests: list[tuple[int, str, bytes]] = []
         self.answer: Answerer = plain
         self.connections = 0
+        self.sockets: list[socket.socket] = []
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
+        self.sockets.append(writer.get_extra_info("socket"))
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode().split("\r\n")
@@ -53,13 +59,28 @@ async def plain(number: int, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
+@pytest.fixture(scope="module")
+def authority() -> Iterator[Authority]:
+    authority = Authority(["localhost"])
+    yield authority
+    authority.close()
+
+
+@pytest.fixture(params=["aiofastnet", "aiofastnet-tls", "asyncio-tls"])
+async def server(
+    request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Server]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    transports.tls_context.cache_clear()
+    if request.param.startswith("asyncio"):
+        monkeypatch.setattr(transports, "fast", None)
+    tls = request.param.endswith("tls")
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=authority.context if tls else None)
+    server.url = f"{'https' if tls else 'http'}://localhost:{listening.sockets[0].getsockname()[1]}"
     yield server
     listening.close()
+    transports.tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -86,24 +107,38 @@ async def test_a_connection_is_used_again_and_a_second_only_where_it_is_busy(poo
     )
 
 
-async def test_a_request_leaves_in_the_step_that_asks_for_it(
-    pool: Pool, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_request_leaves_in_the_step_that_asks_for_it(pool: Pool, server: Server) -> None:
     """What makes the first of many copies leave before the last one is ready."""
     await ask(pool, server)
-    written: list[bytes] = []
-    write = os.write
-
-    def spy(fd: int, data: bytes) -> int:
-        written.append(data)
-        return write(fd, data)
-
-    monkeypatch.setattr(os, "write", spy)
+    assert not select.select(server.sockets, [], [], 0)[0]
     request = ask(pool, server, "POST", body="a=1")
     request.send(None)
-    assert written
-    assert written[0].endswith(b"a=1")
+    assert select.select(server.sockets, [], [], 5)[0], "nothing has come, and the event loop did not go on meanwhile"
     request.close()
+
+
+@pytest.mark.parametrize("way", ["aiofastnet", "asyncio"])
+async def test_a_connection_that_was_reset_is_passed_over(pool: Pool, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent over it, and that is known in the call: the next one carries the request."""
+    if way == "asyncio":
+        monkeypatch.setattr(transports, "fast", None)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = place_of(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        pool.add_user(place)
+        await until(lambda: pool.ready(place) > pools.SPARE)
+        accepted = [listening.accept()[0] for _ in range(pools.SPARE + 1)]
+        newest = pool._idle[place][-1]._transport.get_extra_info("sockname")
+        reset = next(one for one in accepted if one.getpeername() == newest)
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset.close()
+        told: list[Answer | Exception] = []
+        assert pool.fire(place, encode("POST", "http://127.0.0.1/path", {}, "a=1"), told.append)
+        others = [one for one in accepted if one is not reset]
+        heard = select.select(others, [], [], 5)[0]
+        assert [one.recv(1000)[-3:] for one in heard] == [b"a=1"]
+        assert not told
+        for one in others:
+            one.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import socket
 import zlib
 from collections.abc import Callable, Mapping
@@ -49,14 +48,12 @@ class Connection(asyncio.BufferedProtocol):
         "_body",
         "_buffer",
         "_done",
-        "_fd",
         "_free",
         "_gone",
         "_headers",
         "_heard",
         "_parser",
         "_size",
-        "_tls",
         "_transport",
         "can_stay",
         "lost_idle",
@@ -64,9 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         "until",
     )
 
-    def __init__(
-        self, buffer: bytearray, free: Callable[[Connection], None], gone: Callable[[Connection], None], *, tls: bool
-    ) -> None:
+    def __init__(self, buffer: bytearray, free: Callable[[Connection], None], gone: Callable[[Connection], None]) -> None:
         self.can_stay = True
         self.lost_idle = False
         self.since = 0.0  # when it became idle
@@ -74,8 +69,6 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = memoryview(buffer)
         self._free = free
         self._gone = gone
-        self._tls = tls
-        self._fd = -1
         self._done: Done | None = None
         self._heard = False
         self._answer: Answer | None = None
@@ -87,25 +80,14 @@ class Connection(asyncio.BufferedProtocol):
     # --- one exchange ---
 
     def send(self, data: bytes, done: Done, *, until: float = inf) -> bool:
-        """Write a request. False where not a byte of it could be written: then the connection is of no use any more.
-
-        Without TLS the bytes go to the socket itself: some event loops put off what a transport is given.
-        """
+        """Write a request. False where not a byte of it could be written: then the connection is of no use any more."""
         if not self.can_stay:
             return False
         self._heard = False
-        if self._fd < 0:
-            self._transport.write(data)
-        else:
-            try:
-                sent = os.write(self._fd, data)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError:
-                self.abort()
-                return False
-            if sent < len(data):
-                self._transport.write(data[sent:])
+        self._transport.write(data)
+        if self._transport.is_closing():
+            self.abort()
+            return False
         self._done, self.until = done, until
         return True
 
@@ -139,8 +121,6 @@ class Connection(asyncio.BufferedProtocol):
         plain = transport.get_extra_info("socket")
         if plain is not None:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if not self._tls:
-                self._fd = plain.fileno()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

@@ -16,9 +16,9 @@ from copydesk.hooks import Done
 from copydesk.model import NewOrder, OrderChange, OrderRef, Outcome, Rejected, Unknown
 
 from copydesk_wire.connection import Answer
-from copydesk_wire.pool import Place
 from copydesk_wire.shapes import Shapes
 from copydesk_wire.templates import Key
+from copydesk_wire.transports import Place
 from copydesk_wire.venue import Venue
 
 log = logging.getLogger("copydesk.wire")

@@ -8,11 +8,9 @@ needed.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping
-from functools import cache, partial
-from typing import NamedTuple
+from functools import partial
 from urllib.parse import urlsplit
 
 import httptools
@@ -20,6 +18,7 @@ from copydesk.errors import AuthFailed
 
 from copydesk_wire.connection import READ_AT_ONCE, Answer, Connection, Done
 from copydesk_wire.errors import NoReply, NotSent
+from copydesk_wire.transports import Place, open_connection
 
 CONNECT_S = 4.0
 IDLE_S = 50.0
@@ -40,24 +39,10 @@ MOST = 4096
 LONGEST_PAUSE_S = 30.0
 
 
-class Place(NamedTuple):
-    """Where connections lead to."""
-
-    host: str
-    port: int
-    tls: bool
-
-
 def place_of(url: str) -> Place:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     return Place(parts.hostname or "", parts.port or (443 if tls else 80), tls)
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """One for all pools: the certificates of the authorities take memory, and a while to read."""
-    return ssl.create_default_context()
 
 
 class Pool:
@@ -152,15 +137,13 @@ class Pool:
         return None
 
     async def _connect(self, place: Place, what: str, deadline_s: float) -> Connection:
-        host, port, tls = place
-        context = await asyncio.to_thread(tls_context) if tls else None
-        make = partial(Connection, self._buffer, partial(self._free, place), self._gone, tls=tls)
+        make = partial(Connection, self._buffer, partial(self._free, place), self._gone)
         try:
             async with asyncio.timeout(min(CONNECT_S, deadline_s)):
-                _, connection = await asyncio.get_running_loop().create_connection(make, host, port, ssl=context)
+                connection = await open_connection(make, place)
         except (OSError, TimeoutError) as error:
             reason = type(error).__name__
-            raise NotSent(f"{what}: no connection to {host}:{port} ({reason}); nothing was sent.") from None
+            raise NotSent(f"{what}: no connection to {place.host}:{place.port} ({reason}); nothing was sent.") from None
         if self.closed:
             connection.abort()
             raise NotSent(f"{what}: the session is closed; nothing was sent.")

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import picows
 
-from copydesk_wire.pool import tls_context
+from copydesk_wire.transports import buffers, tls_context
 
 CLOSE_S = 1.0
 MOST_WAITING = 10_000
@@ -145,6 +145,7 @@ async def connect(url: str, *, heartbeat_s: float, deadline_s: float) -> Socket:
                 max_frame_size=1 << 30,
                 read_buffer_init_size=READ_AT_ONCE,
                 max_redirects=0,
+                **buffers(context is not None),
             )
     except picows.WSError as error:
         raise ConnectionError(f"it was refused ({type(error).__name__})") from None
