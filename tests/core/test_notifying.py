@@ -15,9 +15,10 @@ from aiohttp import web
 from copydesk.cli.notify import Post
 from copydesk.config import NotifySettings
 from copydesk.model import OrderType, Record, Side, Terms, from_json
-from copydesk.notifying import HOUR_NS, Watcher
-from copydesk.view import AccountView, ConnectionState, DeskEvent, DriftView, LogEntry, Ticket
+from copydesk.notifying import HOUR_NS, Notice, Watcher
+from copydesk.view import AccountView, BudgetView, ConnectionState, DeskEvent, DriftView, LogEntry, Ticket
 from harness.livedesk import Bench, running_bench
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 D = Decimal
@@ -104,6 +105,109 @@ def test_only_the_chosen_events_are_told() -> None:
     assert watcher.take(event(ticket(1)), 1) == []
     line = LogEntry(at_ns=1, level="warn", kind="limits", text="daily loss: close-only", bot="bot", account="child")
     assert [notice.title for notice in watcher.take(event(line), 1)] == ["Limit hit"]
+
+
+LINE = LogEntry(
+    at_ns=1, level="error", kind="rejected", text="refused", bot="bot", account="child", symbol="ETHUSDT", data={"code": 7}
+)
+COPY_FAILED = Notice(event="copy_failed", matter="copy bot child ETHUSDT", title="Copy failed", body="bot, child: refused")
+
+
+@pytest.mark.parametrize(
+    ("body", "notice"),
+    [
+        (LINE, COPY_FAILED),
+        (replace(LINE, bot=""), replace(COPY_FAILED, matter="copy  child ETHUSDT", body="refused")),
+        (replace(LINE, account=""), None),
+        (replace(LINE, level="warn"), None),
+        (replace(LINE, data={"ticket_id": "t1"}), None),
+        (
+            replace(LINE, kind="daily-loss", level="warn"),
+            Notice(event="limit_hit", matter="limit child daily-loss", title="Limit hit", body="bot, child: refused"),
+        ),
+        (
+            replace(LINE, kind="capped", account="", level="warn"),
+            Notice(event="limit_hit", matter="limit  capped", title="Limit hit", body="refused"),
+        ),
+        (replace(LINE, kind="limits", level="info"), None),
+        (
+            ticket(1),
+            Notice(
+                event="copy_failed",
+                matter="copy bot child S1",
+                title="Copy failed",
+                body="bot, child: refused: margin. Ticket t1 may be sent until it expires.",
+            ),
+        ),
+        (replace(ticket(1), status="sent"), None),
+        (account("a", ConnectionState.CONNECTED), None),
+        (
+            account("a", ConnectionState.REFUSED),
+            Notice(
+                event="connection_lost",
+                matter="connection a",
+                title="Connection lost",
+                body="a (Paper) is refused: the stream ended",
+            ),
+        ),
+        (
+            replace(account("a", ConnectionState.DOWN), message=""),
+            Notice(
+                event="connection_lost",
+                matter="connection a",
+                title="Connection lost",
+                body="a (Paper) is down: no reason was told",
+            ),
+        ),
+        (BudgetView(scope="account"), None),
+    ],
+)
+def test_what_an_event_makes_due(body: Record, notice: Notice | None) -> None:
+    told = Watcher(NotifySettings()).take(event(body), 1)
+    assert told == ([notice] if notice is not None else [])
+
+
+def test_a_connection_that_was_lost_before_is_no_news() -> None:
+    watcher = Watcher(NotifySettings())
+    watcher.begin([account("a", ConnectionState.DOWN)], [])
+    assert watcher.take(event(account("a", ConnectionState.REFUSED)), 1) == []
+
+
+def test_differences_are_told_apart_by_bot_child_symbol_and_side() -> None:
+    watcher = Watcher(NotifySettings(out_of_sync_after_s=D("0.5"), repeat_s=D("1.5")))
+    row = replace(drift("0.4", "rejected", since_ns=SECOND), alarm="refused again and again")
+    rows = [row, *(replace(row, **{name: "other"}) for name in ("bot", "child", "symbol", "position_side"))]
+    watcher.begin([], rows)
+    assert watcher.look(SECOND * 3 // 2 - 1) == []
+    notices = watcher.look(SECOND * 3 // 2)
+    assert notices[0] == Notice(
+        event="out_of_sync",
+        matter="sync bot child BTCUSDT net",
+        title="Child out of sync",
+        body="bot, child: holds 0.6 of 1 BTCUSDT (rejected): refused again and again",
+    )
+    assert len({notice.matter for notice in notices}) == 5
+    watcher.take(event(replace(row, difference=D(0))), 2 * SECOND)
+    watcher.take(event(replace(rows[1], since_ns=0)), 2 * SECOND)
+    watcher.take(event(replace(rows[2], cause="")), 2 * SECOND)
+    assert watcher.look(3 * SECOND - 1) == [], "each was told of a moment ago"
+    assert watcher.look(3 * SECOND) == notices[3:]
+
+
+def test_a_notice_counts_for_an_hour() -> None:
+    watcher = Watcher(NotifySettings(per_hour=1))
+    assert len(watcher.take(event(ticket(1)), 5)) == 1
+    assert watcher.take(event(ticket(2)), HOUR_NS + 4) == []
+    (notice,) = watcher.take(event(ticket(2)), HOUR_NS + 5)
+    assert notice == Notice(
+        event="copy_failed",
+        matter="copy bot child S2",
+        title="Copy failed",
+        body="bot, child: refused: margin. Ticket t2 may be sent until it expires."
+        "\n1 more were held back: at most 1 are sent an hour.",
+    )
+    (last,) = watcher.take(event(ticket(3)), 2 * HOUR_NS + 5)
+    assert "held back" not in last.body, "they were told of"
 
 
 @pytest.fixture

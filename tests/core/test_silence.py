@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from copydesk.drifting import drifts
-from copydesk.inputs import BotRules, Configured, EngineStarted
+from copydesk.inputs import BotRules, BotStopped, Configured, EngineStarted, Note
 from copydesk.model import OrderType
 from harness.closed_loop import KIND, PARENT, ClosedLoop, D, child
 
@@ -151,3 +151,46 @@ def test_after_a_start_a_parent_that_does_not_come_back_is_silent_too():
     act(desk)
     assert types(desk) == {OrderType.STOP_MARKET}
     assert D(2) == desk.position("c1")
+
+
+def test_a_parent_that_is_lost_twice_has_been_silent_since_the_first_time():
+    desk = busy()
+    desk.disconnect(PARENT)
+    desk.pass_time(20_000)
+    desk.disconnect(PARENT)
+    desk.pass_time(9_999)
+    assert not desk.said("parent-silent")
+    desk.pass_time(1)
+    (told,) = desk.said("parent-silent")
+    assert told == "parent has been silent for 30 s: orders of its children that would open are cancelled"
+
+
+def test_the_parent_of_a_bot_that_does_not_work_is_not_missed():
+    desk = busy()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+    desk.disconnect(PARENT)
+    bot = desk.copier.desk.bots["bot"]
+    assert (bot.silent_since_ns, desk.copier.next_due_ns) == (0, 0)
+    desk.pass_time(60_000)
+    assert (bot.silent, desk.said("parent-silent")) == ("", [])
+
+
+def test_what_is_told_of_a_silence_names_the_bot_its_parent_and_the_order():
+    desk = busy("hold")
+    desk.disconnect(PARENT)
+    desk.pass_time(30_000)
+    order = desk.buy("1", price="58000")
+    desk.pass_time(15_000)
+    desk.reconnect(PARENT)
+    about = {"bot": "bot", "account": PARENT}
+    silent, *inferred, back = [note for note in desk.notes if note.kind in ("parent-silent", "inferred", "parent-back")]
+    assert silent == Note(level="warn", kind="parent-silent", text=silent.text, **about)
+    assert back == Note(
+        level="info",
+        kind="parent-back",
+        text="parent is there again after 45 s: what it still wants is followed",
+        **about,
+    )
+    (new,) = [note for note in inferred if note.data["parent_order"] == order.venue_id]
+    assert new.text.startswith("inferred: ")
+    assert (new.level, new.symbol, new.bot, new.account) == ("info", order.terms.symbol, "bot", PARENT)

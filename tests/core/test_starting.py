@@ -8,10 +8,13 @@ from decimal import Decimal
 import msgspec
 import pytest
 from copydesk.drifting import drifts
+from copydesk.filters import session_of
 from copydesk.forecast import plan_start
-from copydesk.inputs import BotStarted, BotStopped, ChildRules, Configured, Place
+from copydesk.ids import COPY, client_order_id
+from copydesk.inputs import BotStarted, BotStopped, ChildRules, Configured, Filters, Place
 from copydesk.model import OrderType, Position, PositionSide, Side, Terms, to_json
-from copydesk.starting import read_account
+from copydesk.starting import read_account, unsettled
+from copydesk.state import Op
 from copydesk.tracking import State
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from hypothesis import assume, given, settings
@@ -270,7 +273,56 @@ def test_hedge_books_are_taken_over_each_on_its_own_side():
     assert desk.position("c2", PositionSide.LONG) == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "op", "known"),
+    [
+        (State.WORKING, None, True),
+        (State.WORKING, Op.CANCEL, False),
+        (State.SENDING, Op.PLACE, False),
+        (State.SENDING, None, False),
+        (State.UNKNOWN, None, False),
+        (State.CANCELLED, Op.LOOK_UP, True),
+    ],
+)
+@pytest.mark.parametrize("corrects", [False, True])
+def test_what_became_of_an_order_of_an_earlier_run(state: State, op: Op | None, known: bool, corrects: bool):
+    desk = loop(child("c1", k="1")).start()
+    desk.buy("2", price="59000")
+    desk.settle()
+    bot = desk.copier.desk.bots["bot"]
+    (link,) = bot.links.values()
+    (order,) = link.orders
+    order.state, order.op = state, op
+    if corrects:
+        link.corrections, link.pairs = [order], {}
+    assert unsettled(bot) == ([] if known else ["c1"])
+
+
+def test_an_order_that_is_taken_over_keeps_its_number_and_the_next_one_has_the_next():
+    desk = loop(child("c1", k="1")).start()
+    desk.buy("2")
+    stop = desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.settle()
+    for number in range(4):
+        (mine,) = desk.exchange.open_orders("c1")
+        assert mine.client_id == client_order_id("bot", "c1", stop.venue_id, COPY, number)
+        desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot"))
+        start(desk, "adopt")
+        desk.amend(stop, trigger=str(54_000 - number))
+        desk.settle()
+
+
 # --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_leaves_no_timer_behind():
+    sessions = (session_of("mon-fri 09:30-16:00 UTC"),)
+    desk = loop(child("c1", k="1", filters=Filters(sessions=sessions)))
+    desk.buy("2")
+    given = started(desk, "copy_now")
+    due = desk.copier.next_due_ns
+    plan_start(desk.copier.desk, given)
+    assert (desk.copier.next_due_ns, desk.copier.desk.account("c1").wakes) == (due, set())
 
 
 @pytest.mark.parametrize("policy", ["ignore", "adopt", "copy_now", "copy_if_better"])

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from copydesk.drifting import drifts
 from copydesk.forecast import plan_stop
-from copydesk.inputs import BotStopped, Cancel, EngineStarted, Place
+from copydesk.inputs import BotStopped, Cancel, Decision, EngineStarted, Place, Ticked
 from copydesk.model import OrderType, Rejected, RejectReason, Side, Terms, Unknown
+from copydesk.sending import Run
+from copydesk.state import Link, Op
+from copydesk.stopping import clear
+from copydesk.stopping import stop as begin_stop
+from copydesk.tracking import State
 from copydesk.views import health
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 
@@ -215,3 +222,117 @@ def test_orders_that_a_stopped_bot_left_are_no_strangers_but_those_of_another_en
     desk.reread("c1")
     (text,) = desk.said("stranger")
     assert "cdk-somebodyelses-c0" in text
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("working", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "works", "winds", "ending", "looked_at"),
+    [
+        ("leave", False, False, "", 0),
+        ("wind_down", True, True, "", 1),
+        ("cancel_entries", False, False, "cancel_entries", 1),
+        ("cancel_all", False, False, "cancel_all", 1),
+        ("flatten", False, False, "flatten", 1),
+    ],
+)
+def test_what_a_stop_makes_of_a_bot(policy: str, works: bool, winds: bool, ending: str, looked_at: int, working: bool):
+    desk = busy().copier.desk
+    bot = desk.bots["bot"]
+    bot.working, bot.winding, bot.silent = working, working, "hold"
+    links = begin_stop(Run(desk, []), BotStopped(at_ns=1, bot="bot", policy=policy))
+    assert (bot.working, bot.winding, bot.ending, bot.silent) == (works and working, winds and working, ending, "")
+    assert len(links) == (looked_at if working or policy != "wind_down" else 0)
+
+
+def cleared(
+    policy: str, *, ending: str = "", change: Callable[[Link], None] = lambda link: None
+) -> tuple[bool, list[Decision]]:
+    """What `clear` says and sends for a child that holds 2, protected by a stop, with an entry that rests."""
+    desk = busy().copier.desk
+    bot = desk.bots["bot"]
+    bot.ending = ending
+    (link,) = bot.links.values()
+    change(link)
+    run = Run(desk, [], 1)
+    return clear(run, bot, link, policy), run.decisions
+
+
+@pytest.mark.parametrize(
+    ("policy", "done", "cancels"),
+    [
+        ("", True, 0),
+        ("leave", True, 0),
+        ("wind_down", False, 1),
+        ("cancel_entries", False, 1),
+        ("cancel_all", False, 2),
+        ("flatten", False, 2),
+    ],
+)
+def test_what_a_policy_takes_away_is_cancelled(policy: str, done: bool, cancels: int):
+    found, sent = cleared(policy, ending=policy)
+    assert (found, len(sent)) == (done, cancels)
+    assert {one.why for one in sent if isinstance(one, Cancel)} <= {"the bot is stopped"}
+
+
+def test_a_silent_parent_is_the_reason_where_the_bot_is_not_stopped():
+    _, sent = cleared("flatten")
+    assert {one.why for one in sent if isinstance(one, Cancel)} == {"the parent is silent"}
+
+
+def only_a_correction(link: Link) -> None:
+    link.corrections = [pair.orders[0] for pair in link.pairs.values() if pair.open][:1]
+    link.pairs.clear()
+
+
+@pytest.mark.parametrize(
+    ("policy", "done", "cancels"),
+    [("leave", True, 0), ("cancel_entries", True, 0), ("cancel_all", False, 1), ("flatten", False, 0)],
+)
+def test_what_flatten_sends_itself_is_waited_for_and_other_corrections_are_no_entries(
+    policy: str, done: bool, cancels: int
+):
+    found, sent = cleared(policy, change=only_a_correction)
+    assert (found, len(sent)) == (done, cancels)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.MISSING])
+def test_what_never_reached_the_venue_is_given_up(state: State):
+    def never_sent(link: Link) -> None:
+        for pair in link.pairs.values():
+            for order in pair.orders:
+                order.state = state if order.state.is_open else order.state
+
+    assert cleared("cancel_all", change=never_sent) == (True, [])
+
+
+@pytest.mark.parametrize("spoil", ["away", "busy"])
+def test_what_cannot_be_cancelled_now_is_waited_for(spoil: str):
+    desk = busy().copier.desk
+    bot = desk.bots["bot"]
+    (link,) = bot.links.values()
+    for order in link.orders:
+        order.op = Op.MODIFY if spoil == "busy" else None
+    desk.account("c1").connected = spoil != "away"
+    run = Run(desk, [], 1)
+    assert not clear(run, bot, link, "cancel_all")
+    assert run.decisions == []
+
+
+def test_once_wound_down_what_closes_nothing_any_more_goes_at_once():
+    """Where the venue knows no reduce-only, a stop that stays would open the other side."""
+    desk = ClosedLoop((child("c1", k="1"),), reduce_only=False).start()
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.settle()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot", policy="wind_down"))
+    desk.disconnect(PARENT)  # nothing that it does is heard any more
+    (stop_order,) = desk.exchange.open_orders("c1")
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    link.attributed = D(0)
+    desk.notes.clear()
+    desk.feed(Ticked(at_ns=desk.now_ns))
+    assert desk.said("wound-down")
+    assert [intent.client_id for intent in desk.queue if isinstance(intent, Cancel)] == [stop_order.client_id]

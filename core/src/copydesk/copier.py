@@ -78,7 +78,7 @@ class Copier:
             Snapped: self._snapped,
             AccountDown: self._account_down,
             Reported: self._reported,
-            Settled: self._settled,
+            Settled: settled,
             Ticked: self._ticked,
         }
 
@@ -286,9 +286,6 @@ class Copier:
             link = bot.links.get((child, book)) if bot is not None else None
             if bot is not None and link is not None and bot.managed:
                 settle_link(run, bot, link)
-
-    def _settled(self, run: Run, given: Settled) -> None:
-        settled(run, given)
 
     def _silence_due(self, run: Run, name: str) -> None:
         bot = self.desk.bots.get(name)

@@ -112,10 +112,9 @@ def _ratio(desk: Desk, bot: Bot, link: Link) -> Decimal:
 def unexplained(desk: Desk, bot: Bot, link: Link) -> Decimal:
     """By how much the child is off its target without anything telling why, signed."""
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
-    difference = _aim(desk, bot, link, instrument) - link.attributed if instrument is not None else ZERO
-    if instrument is None or not difference:
+    if instrument is None:
         return ZERO
-    causes = _causes(desk, bot, link, instrument, difference)
+    causes = _causes(desk, bot, link, instrument, _aim(desk, bot, link, instrument) - link.attributed)
     return sum((part.quantity for part in causes if part.cause == UNEXPLAINED), ZERO)
 
 
@@ -177,7 +176,7 @@ def _lacking(bot: Bot, link: Link, step: Decimal, sign: int, ratio: Decimal) -> 
             if cause == "pending":
                 gap = max(gap, still_moves(bot, link, pair, step) * sign)
             add(cause, max(gap, ZERO))
-        if pair.forgone and pair.lost in _OF_CLOSED:
+        if pair.lost:
             add(_OF_CLOSED[pair.lost], ceil_to(pair.forgone, step))
     add("unmanaged", max(link.released * sign, ZERO))
     add("stale", max(link.behind * sign, ZERO))

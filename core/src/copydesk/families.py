@@ -88,15 +88,14 @@ def common(one: str, other: str) -> bool:
     seen = set(ends)
     while ends:
         i, j = ends.pop()
-        if i == len(one) and j == len(other):
+        here, there = one[i : i + 1], other[j : j + 1]  # empty at the end
+        if not here and not there:
             return True
-        steps = []
-        if i < len(one) and one[i] == "*":
-            steps += [(i + 1, j)] + ([(i, j + 1)] if j < len(other) else [])
-        if j < len(other) and other[j] == "*":
-            steps += [(i, j + 1)] + ([(i + 1, j)] if i < len(one) else [])
-        if i < len(one) and j < len(other) and (one[i] == other[j] or "?" in (one[i], other[j])):
-            steps.append((i + 1, j + 1))
-        ends |= {step for step in steps if step not in seen}
-        seen |= set(steps)
+        steps = set()
+        if "*" in (here, there):
+            steps = {(i + len(here), j), (i, j + len(there))}
+        elif here and there and (here == there or "?" in (here, there)):
+            steps = {(i + 1, j + 1)}
+        ends |= steps - seen
+        seen |= steps
     return False

@@ -44,9 +44,6 @@ def guarded(run: Run, bot: Bot, link: Link, pair: Pair, instrument: Instrument) 
         return want
     child = link.child
     account = run.desk.account(child.account)
-    if account.trading.state == "all" and child.limits == NO_LIMITS and child.filters == NO_FILTERS:
-        pair.guard = pair.limit = ""
-        return want
     bar = _bar(run, account, bot, link, pair, want, instrument)
     if bar is None:
         pair.guard = pair.limit = ""

@@ -47,6 +47,7 @@ class Watcher:
 
     def take(self, event: DeskEvent, at_ns: int) -> list[Notice]:
         """What an event makes due."""
+        found: list[Notice] = []
         match event.body:
             case LogEntry() as line:
                 found = _of_line(line)
@@ -56,9 +57,6 @@ class Watcher:
                 found = self._of_account(account)
             case DriftView() as row:
                 self._take_drift(row)
-                found = []
-            case _:
-                found = []
         return self._due(found, at_ns)
 
     def look(self, at_ns: int) -> list[Notice]:

@@ -30,6 +30,7 @@ from copydesk.protecting import held_for, is_stop, outlives
 from copydesk.sizing import ceil_to, entry_quantity, exit_quantity, floor_to, nearest_to, passive_price, round_to
 from copydesk.standing import Parts, child_sign, divide, is_exit, opening_sign, reach
 from copydesk.state import Account, Bot, Desk, Executed, Link, Pair, ParentOrder
+from copydesk.wording import number
 
 
 @dataclass(slots=True, frozen=True)
@@ -101,7 +102,7 @@ def _entry(link: Link, pair: Pair, quantity: Decimal, instrument: Instrument) ->
     else:
         rounded = entry_quantity(abs(ratio) * pair.before, exact, step, link.child.rounding)
     if not rounded:
-        return Hold(f"{_plain(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
+        return Hold(f"{number(exact)} of step {instrument.quantity_step}", "rounded-to-nothing")
     return Wanted(_child_terms(pair, rounded, ratio, instrument, reduce_only=False), exit=False, opening=rounded)
 
 
@@ -113,7 +114,7 @@ def _exit(bot: Bot, link: Link, pair: Pair, quantity: Decimal, instrument: Instr
     total = covered if outlives(bot, link, pair) or _guards_all(bot, pair, quantity) else min(share, covered)
     total = floor_to(total, instrument.quantity_step)  # a fee in the base asset leaves less than a step
     if is_dust(total - pair.filled, instrument, link.price):
-        return Hold(f"{_plain(total - pair.filled)} is too little to be sold", "dust")
+        return Hold(f"{number(total - pair.filled)} is too little to be sold", "dust")
     if not total:
         coming = any(not is_exit(bot, p.parent) and p.open for p in link.pairs.values() if p is not pair)
         if coming or pair.parent.live:
@@ -346,7 +347,3 @@ def as_market(terms: Terms) -> Terms:
 
 def closing_side(held: Decimal) -> Side:
     return Side.SELL if held > 0 else Side.BUY
-
-
-def _plain(number: Decimal) -> str:
-    return f"{number.normalize():f}" if number else "0"

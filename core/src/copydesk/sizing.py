@@ -54,8 +54,7 @@ def exit_quantity(held: Decimal, before: Decimal, after: Decimal, step: Decimal)
         return ZERO
     if after <= 0 or before <= 0:
         return held
-    remaining = after if held == before else floor_to(after * held / before, step)
-    return max(ZERO, held - remaining)
+    return max(ZERO, held - floor_to(after * held / before, step))
 
 
 def passive_price(price: Decimal, side: Side, tick: Decimal) -> Decimal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -409,12 +408,6 @@ class Links(dict[tuple[str, Book], Link]):
     def of(self, child: str) -> Sequence[Link]:
         """Those of a child, the oldest first. Never changed: another takes its place."""
         return self._of.get(child, ())
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Links:
-        copied = Links()
-        for key, link in self.items():
-            copied[key] = copy.deepcopy(link, memo)
-        return copied
 
 
 @dataclass(slots=True)

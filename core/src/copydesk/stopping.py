@@ -55,7 +55,7 @@ def clear(run: Run, bot: Bot, link: Link, policy: str) -> bool:
     connected = run.desk.account(link.child.account).connected
     for pair, order in open_orders(link):
         if not goes(bot, link, pair, order, policy):
-            done = done and (policy != FLATTEN or pair is not None)
+            done = done and policy != FLATTEN  # what it sends itself is on its way
             continue
         if order.op is None and order.state in (State.WAITING, State.MISSING):
             order.on(Event.GIVEN_UP)
