@@ -217,7 +217,7 @@ async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str,
     """One order and its cancel, timed from the event to the orders."""
     children = timed.children
     mark = f'"c":"{name}"'.encode()
-    tap.arm(mark, PLACE)
+    tap.arm(mark, PLACE, children)
     await tap.quiet(cold_s)
     cpu = cpu_ns(pid)
     await parent.place(name)
@@ -231,7 +231,7 @@ async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str,
     timed.cpu_us.append((cpu_ns(pid) - cpu) / 1000 / children)
     timed.first_us.append((tap.orders_ns[0] - tap.told_ns) / 1000)
     timed.last_us.append((tap.orders_ns[-1] - tap.told_ns) / 1000)
-    tap.arm(mark, CANCEL)
+    tap.arm(mark, CANCEL, children)
     await parent.cancel(name)
     await tap.answered(children)
     await tap.quiet(cold_s)
