@@ -821,3 +821,17 @@ def test_10_a_venue_that_does_not_know_an_order_yet_has_to_say_so_several_times(
     desk.settle()
     assert [what for _, _, what in desk.sent] == ["Place"]
     assert desk.position("c1") == D("0.05")
+
+
+def test_an_execution_that_only_a_snapshot_tells_of_counts():
+    desk = ClosedLoop((child("c1", k="1"),)).start()
+    desk.buy("2", price="59000")
+    desk.settle()
+    before = desk.snapshot("c1").orders
+    desk.exchange.fill("c1", D("0.5"), venue_id=before[0].venue_id)
+    desk.reports.clear()
+    snapshot = desk.snapshot("c1", since_ms=1)
+    assert len(snapshot.fills) == 1
+    desk.feed(Snapped(at_ns=desk.now_ns, account="c1", snapshot=replace(snapshot, orders=before)))
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    assert link.attributed == D("0.5")

@@ -751,3 +751,20 @@ def test_20_which_trading_day_it_is_and_when_the_next_begins(at, starts, zone, d
     found = day_of(ns(at), starts, zone)
     assert found == (day, ns(ends))
     assert isinstance(found[1], int), "it stands in the journal"
+
+
+@pytest.mark.parametrize(("limit", "standing"), [("4", []), ("5", [2])])
+def test_20_what_is_left_of_a_limit_is_opened_only_where_the_venue_takes_so_little(limit, standing):
+    """The entry has filled 3: of the 4 that are allowed 1 is left, and the venue takes no less than 2."""
+    desk = loop(child("c1", k="1"), instrument=replace(instrument("1", tick="1"), min_quantity=D(2)))
+    desk.buy("10", price="90")
+    desk.settle()
+    (mine,) = desk.exchange.open_orders("c1")
+    desk.exchange.fill("c1", D(3), venue_id=mine.venue_id)
+    desk.settle()
+    bot = desk.copier.desk.bots["bot"].rules
+    tight = replace(desk.children[0], limits=Limits(max_order=D(limit), over="shrink"))
+    can = dict(desk.copier.desk.capabilities)
+    desk.feed(Configured(at_ns=desk.now_ns, bots=(replace(bot, children=(tight,)),), capabilities=can))
+    desk.settle()
+    assert [order.terms.quantity - order.filled for order in desk.exchange.open_orders("c1")] == standing

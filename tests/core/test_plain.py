@@ -4,6 +4,7 @@ scenario and every made-up story, which are replayed without them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from copydesk import plain
 from copydesk.inputs import Filters, InstrumentSeen, Limits, LimitSet, Place, Reported
 from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderStatus, OrderType
 from copydesk.sending import Run
-from copydesk.state import Bot, Link, Op, Pair, Tracked
+from copydesk.state import Bot, ChildOrder, Link, Op, Pair, Tracked
 from copydesk.tracking import State
 from harness.closed_loop import PARENT, ClosedLoop, D, child
 from msgspec.structs import replace
@@ -156,6 +157,55 @@ def test_a_dragged_order_is_looked_at_once_the_one_under_way_is_settled(monkeypa
     assert [terms.price for name in ("c1", "c2") for terms in desk.working(name)] == [D(59_030)] * 2
     sent = [intent for intent in desk.intents if intent.account == "c1"]
     assert len(sent) == 3, "the entry, the first price, the newest"
+
+
+@pytest.mark.parametrize("which", ["requests", "orders"])
+@pytest.mark.parametrize(("used", "fits"), [(69, True), (70, False)])
+def test_an_entry_uses_its_part_of_a_limit_and_no_more(which: str, used: int, fits: bool):
+    budget = {"requests_per_minute": 100, "orders_per_second": 100, "costs": Costs(account=0, symbols=0)}
+    desk = loop(child("c1", k="1"), budget={**budget, "requests_scope": BudgetScope.ACCOUNT})
+    desk.buy("0.2", price=D(59_000))
+    getattr(desk.copier.desk.purses["c1"], which).spend(told(desk).at_ns, used)
+    assert set(found(desk)) == ({"c1"} if fits else set())
+
+
+def test_two_children_that_share_a_window_share_what_it_has():
+    budget = {"requests_per_minute": 10, "costs": Costs(place=4, account=0, symbols=0)}
+    rules = (child("one/a", k="1"), child("one/b", k="1"))
+    desk = loop(*rules, budget={**budget, "requests_scope": BudgetScope.CONNECTION})
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == {"one/a"}
+
+
+@pytest.mark.parametrize(
+    ("op", "states", "held", "closed", "waits"),
+    [
+        (Op.PLACE, [State.SENDING], "0", "", True),
+        (Op.MODIFY, [State.WORKING], "0", "", True),
+        (None, [State.WORKING], "0", "", False),
+        (Op.LOOK_UP, [State.CANCELLED], "0", "", False),
+        (Op.MODIFY, [State.WORKING], "0", "capped", False),
+        (Op.PLACE, [State.WORKING, State.SENDING], "1", "", True),
+        (Op.PLACE, [State.WORKING, State.SENDING], "0", "", False),
+        (Op.MODIFY, [State.WORKING, State.WORKING], "1", "", False),
+    ],
+)
+def test_what_a_dragged_order_waits_for(op: Op | None, states: list[State], held: str, closed: str, waits: bool):
+    desk = loop(child("c1", k="1"))
+    desk.buy("0.2", price=D(59_000))
+    desk.settle()
+    (link,) = bot_of(desk).links.values()
+    (pair,) = link.pairs.values()
+    (order,) = pair.orders
+    pair.orders = [replace_state(order, state) for state in states]
+    pair.orders[-1].op, pair.closed, link.attributed = op, closed, D(held)
+    assert plain.waits(link, pair) is waits
+    pair.orders = []
+    assert not plain.waits(link, pair)
+
+
+def replace_state(order: ChildOrder, state: State) -> ChildOrder:
+    return dataclasses.replace(order, state=state, op=None)
 
 
 # --- what makes an entry that stands no plain one any more ------------------------------------------------------------

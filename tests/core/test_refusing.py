@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from copydesk.drifting import drifts
 from copydesk.inputs import Modify, Place, Unfilled
 from copydesk.model import OrderType, Rejected, RejectReason
+from copydesk.refusing import change_refused
+from copydesk.tracking import State
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
+from msgspec.structs import replace
 
 
 def loop(*children, **more) -> ClosedLoop:
@@ -65,8 +70,6 @@ def test_9_shrink_to_fit_halves_until_the_venue_takes_it():
 
 
 def test_9_shrink_to_fit_takes_the_instruments_largest():
-    from msgspec.structs import replace
-
     desk = loop(
         child("c1", k="1", on_size_reject="shrink_to_fit"), instrument=replace(instrument(), market_max_quantity=D(3))
     )
@@ -246,8 +249,6 @@ def test_9_a_post_only_exit_that_would_trade_at_once_may_do_so():
 @pytest.mark.parametrize(("size", "quantity"), [("1", "3.266"), ("2", "1.633")])
 def test_9_what_the_balance_allows_is_told_exactly(more, size, quantity):
     """100,000 at leverage 2 with a fiftieth left over, at the price of the order, whatever a contract is worth."""
-    from msgspec.structs import replace
-
     desk = loop(child("c1", k="1", on_size_reject="shrink_to_fit"), cash={"c1": D(100_000)}, free=True)
     desk.exchange.set_leverage("c1", "BTCUSDT", 2)
     desk.buy("0.001")
@@ -267,8 +268,6 @@ def test_9_what_the_balance_allows_is_told_exactly(more, size, quantity):
 
 
 def test_9_a_largest_size_that_is_not_known_is_none():
-    from msgspec.structs import replace
-
     desk = loop(
         child("c1", k="1", on_size_reject="shrink_to_fit"), instrument=replace(instrument(), market_max_quantity=D(0))
     )
@@ -283,7 +282,6 @@ def test_9_of_a_flip_the_opening_part_is_capped():
     from copydesk.planning import Wanted
     from copydesk.refusing import capped
     from copydesk.state import Pair, ParentOrder
-    from msgspec.structs import replace
 
     terms = Terms(symbol="BTCUSDT", side=Side.SELL, type=OrderType.MARKET, quantity=D(5))
     parent = ParentOrder(order=Order(venue_id="1", terms=terms, status=OrderStatus.NEW))
@@ -346,3 +344,31 @@ def test_9_an_exit_that_may_not_rest_is_not_chased_either():
     desk.deliver()
     (sent,) = [intent for intent in desk.intents[before:] if isinstance(intent, Place)]
     assert sent.order.terms.type is OrderType.MARKET
+
+
+@pytest.mark.parametrize(
+    ("reason", "size", "standing", "exit_", "policy", "cap"),
+    [
+        (RejectReason.MARGIN, "5", State.WORKING, False, "shrink_to_fit", 3),
+        (RejectReason.QUANTITY, "5", State.PARTIAL, False, "shrink_to_fit", 3),
+        (RejectReason.OTHER, "5", State.WORKING, False, "shrink_to_fit", None),
+        (RejectReason.MARGIN, "3", State.WORKING, False, "shrink_to_fit", None),
+        (RejectReason.MARGIN, "2", State.WORKING, False, "shrink_to_fit", None),
+        (RejectReason.MARGIN, "5", State.REJECTED, False, "shrink_to_fit", None),
+        (RejectReason.MARGIN, "5", State.WORKING, True, "shrink_to_fit", None),
+        (RejectReason.MARGIN, "5", State.WORKING, False, "fail", None),
+        (RejectReason.MARGIN, None, State.WORKING, False, "shrink_to_fit", None),
+    ],
+)
+def test_9_only_a_change_to_more_that_is_too_much_caps_an_entry(reason, size, standing, exit_, policy, cap):
+    desk = loop(child("c1", k="1", on_size_reject=policy))
+    desk.buy("3", price="59000")
+    desk.settle()
+    ((key, tracked),) = desk.copier.desk.child_orders.items()
+    order = tracked.order
+    order.state, order.exit = standing, exit_
+    order.refused = replace(order.terms, quantity=D(size)) if size is not None else None
+    change_refused(tracked, Rejected(reason=reason, message="no"))
+    assert tracked.pair is not None
+    assert (key[0], tracked.pair.cap) == ("c1", cap)
+    change_refused(dataclasses.replace(tracked, pair=None), Rejected(reason=reason, message="no"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from copydesk import tickets
 from copydesk.drifting import drifts
-from copydesk.ids import is_own
-from copydesk.inputs import BotStopped, Place, TicketDismissed, TicketSent
-from copydesk.model import OrderType, Rejected, RejectReason
+from copydesk.ids import TICKET, client_order_id, is_own
+from copydesk.inputs import BotStopped, Modify, Place, TicketDismissed, TicketSent
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason
+from copydesk.state import ChildOrder
 from copydesk.tickets import standing_of, why_not
 from copydesk.view import Ticket
 from harness.closed_loop import PARENT, ClosedLoop, D, child
+from msgspec.structs import replace
 
 
 def loop(*children, **more) -> ClosedLoop:
@@ -173,7 +176,9 @@ def test_5_ask_leaves_a_ticket_that_reduces():
     assert desk.position("c1") == 4
     ticket = newest(desk)
     assert (ticket.kind, ticket.terms.quantity, ticket.terms.reduce_only) == ("ahead", 4, True)
-    send(desk, ticket)
+    desk.feed(TicketSent(at_ns=desk.now_ns, ticket=ticket.id))
+    assert desk.copier.desk.child_orders["c1", newest(desk).client_id].order.exit
+    desk.settle()
     assert desk.position("c1") == 0
 
 
@@ -403,3 +408,65 @@ def test_a_ticket_brings_what_is_missing_and_no_more(held, bought):
     desk.feed(TicketSent(at_ns=desk.now_ns, ticket=ticket.id))
     places = [intent.order.terms.quantity for intent in desk.intents[before:] if isinstance(intent, Place)]
     assert places == ([D(bought)] if D(bought) else [])
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_by_a_ticket_is_an_order_of_the_pair_under_an_id_of_its_own():
+    desk = loop()
+    ticket = refused(desk)
+    desk.feed(TicketSent(at_ns=desk.now_ns, ticket=ticket.id, actor="ann"))
+    tracked = desk.copier.desk.child_orders["c1", newest(desk).client_id]
+    assert tracked.order == ChildOrder(
+        client_id=client_order_id("bot", "c1", f"{ticket.parent_order}/{ticket.id}/{ticket.created_ns}", TICKET),
+        account="c1",
+        terms=ticket.terms,
+        cause=ticket.parent_order,
+        why="ticket",
+        leg=TICKET,
+        intent=tracked.order.intent,
+        sent_ns=desk.now_ns,
+    )
+    assert (tracked.pair, tracked.bot) == (tracked.link.pairs[ticket.parent_order], desk.copier.desk.bots["bot"])
+    told = desk.notes[-1]
+    assert (told.kind, told.level, told.account) == ("ticket", "info", "c1")
+    assert told.text.startswith("ticket t1 sent by ann: buy 1")
+    assert told.data == {"ticket_id": "t1", "client_id": tracked.order.client_id}
+
+
+def test_a_ticket_brings_whole_steps():
+    """A fee in the base asset leaves the child with less than a step of something."""
+    desk = loop()
+    ticket = refused(desk)
+    desk.copier.desk.bots["bot"].links["c1", (ticket.symbol, PositionSide.NET)].attributed = D("0.0004")
+    desk.feed(TicketSent(at_ns=desk.now_ns, ticket=ticket.id))
+    (placed,) = [intent for intent in desk.queue if isinstance(intent, Place)]
+    assert placed.order.terms.quantity == D("0.999")
+
+
+def test_a_change_that_is_refused_is_tried_again_by_its_ticket_for_the_order_that_stands():
+    desk = loop()
+    bid = desk.buy("2", price="59000")
+    desk.settle()
+    desk.fault = lambda intent: Rejected(reason=RejectReason.OTHER, message="no") if isinstance(intent, Modify) else None
+    desk.amend(bid, price="58000")
+    desk.settle()
+    desk.fault = lambda intent: None
+    ticket = newest(desk)
+    (mine,) = desk.exchange.open_orders("c1")
+    assert ticket.status == "open"
+    send(desk, ticket)
+    assert newest(desk) == replace(ticket, status="sent", client_id=mine.client_id)
+    (told,) = [note for note in desk.notes if note.kind == "ticket"]
+    assert told.data == {"ticket_id": ticket.id, "client_id": mine.client_id}
+    assert told.text == f"ticket {ticket.id} sent by ann: the change of buy BTCUSDT is tried again"
+    assert [terms.price for terms in desk.working("c1")] == [D(58000)]
+
+
+def test_only_so_many_tickets_are_kept(monkeypatch):
+    monkeypatch.setattr(tickets, "TICKETS_KEPT", 2)
+    desk = loop()
+    for _ in range(4):
+        refused(desk)
+    assert list(desk.copier.desk.tickets) == ["t3", "t4"]

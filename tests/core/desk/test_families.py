@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from itertools import chain, product
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,22 @@ def test_what_fits_both_patterns_makes_them_common(one: str, other: str, text: s
         assert common(one, other)
     if not common(one, other):
         assert not (fnmatchcase(text, one) and fnmatchcase(text, other))
+
+
+def test_short_patterns_are_common_where_some_short_text_fits_both() -> None:
+    texts = list(map("".join, words("AB", 6)))
+    fits = {pattern: {text for text in texts if fnmatchcase(text, pattern)} for pattern in map("".join, words("AB*?", 3))}
+    for one, other in product(fits, repeat=2):
+        assert common(one, other) is bool(fits[one] & fits[other]), (one, other)
+
+
+def words(letters: str, longest: int) -> Iterator[tuple[str, ...]]:
+    return chain.from_iterable(product(letters, repeat=length) for length in range(longest + 1))
+
+
+def test_a_class_in_brackets_counts_as_fitting_anything() -> None:
+    assert common("[AB]*", "C")
+    assert common("C", "[AB]*")
 
 
 def test_patterns_without_a_common_text_are_told_apart() -> None:
