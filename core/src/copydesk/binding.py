@@ -35,7 +35,11 @@ def in_turn(run: Run, bot: Bot, link: Link) -> list[Pair]:
     return sorted(pairs, key=_rank) if binds(run, bot, link) else pairs
 
 
-def _rank(pair: Pair) -> int:
+def _rank(pair: Pair, terms: Terms | None = None) -> int:
+    """Of what a pair sells by these terms of the child's; without any, of what it waits to sell, or will."""
+    terms = terms or pair.needs
+    if terms is not None and terms.type is OrderType.MARKET:
+        return SALE
     parent = pair.parent
     terms = parent.order.terms
     if is_stop(terms) and not parent.filled:
@@ -52,22 +56,22 @@ def has_room(
     """
     if terms.side is not Side.SELL or not _binds(run, bot, instrument):
         return True
-    rank = SALE if pair is None or terms.type is OrderType.MARKET else _rank(pair)
+    rank = SALE if pair is None else _rank(pair, terms)
     standing = [
         (other, order)
         for other in link.pairs.values()
         if other is not pair and other is not beside
         for order in other.orders
-        if order.exit and order.state.is_open and order.terms.side is Side.SELL
+        if order.exit and order.state.is_open and not order.is_unsent and order.terms.side is Side.SELL
     ]
-    selling = [order for order in link.corrections if order.state.is_open and not order.enforces]
+    selling = [order for order in link.corrections if order.state.is_open and not order.is_unsent and not order.enforces]
     bound = _bound([order for _, order in standing] + selling)
     others = (other for other in link.pairs.values() if other is not pair and not other.closed)
-    higher = sum((other.needs for other in others if _rank(other) < rank), ZERO)
+    higher = sum((other.needs.quantity for other in others if other.needs and _rank(other) < rank), ZERO)
     claimed = higher + (link.needs if pair is not None and rank > SALE else ZERO)
     if terms.quantity <= link.attributed - link.held_back - bound - claimed:
         return True
-    ranks = {order.client_id: _rank(other) for other, order in standing}
+    ranks = {order.client_id: _rank(other, order.terms) for other, order in standing}
     if not any(order.op is not None for _, order in standing):
         for _, order in standing:  # the two legs of a group bind the same coins, and go together
             lowest = min(ranks[order.client_id], ranks.get(order.partner, TARGET))

@@ -123,7 +123,9 @@ def _finish(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
     missing = -child_sign(link, pair) * (target(bot, link, instrument) - link.attributed)
     closed_more = pair.closing is not None and pair.filled > pair.closing
-    if (parent.filled < parent.order.terms.quantity or closed_more) and missing > 0 and pair.filled:
+    terms = parent.order.terms
+    undone = parent.filled < terms.quantity or (terms.close_position and not parent.filled)
+    if (undone or closed_more) and missing > 0 and pair.filled:
         pair.closed = "ahead"
         text = (
             f"lacks {missing} {link.book[0]}: its copy filled {pair.filled}, the parent's order {parent.filled} in the end"
@@ -245,7 +247,7 @@ def _enter(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
     """Nothing of the pair stands at the venue: place it, if it should be there."""
     parent = pair.parent
     lasting = outlives(bot, link, pair)
-    pair.needs = ZERO
+    pair.needs = None
     if not parent.live and not parent.done and not lasting:
         if pair.filled:
             _finish(run, bot, link, pair)
@@ -328,7 +330,7 @@ def _may_bind(run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, instrume
     free = has_room(run, bot, link, pair, terms, instrument, beside=joins(run, bot, link, pair))
     if free or may_group_again(run, bot, link, pair):
         return True
-    pair.needs = terms.quantity
+    pair.needs = terms
     _wait(run, link, pair, "info", WAITS, "waits: another order of the child binds the coins that it would sell")
     return False
 
@@ -425,7 +427,7 @@ def _late(
     """The terms for a parent's order that has already filled: exits at once, entries inside age and price window."""
     parent = pair.parent.order
     market = as_market(terms)
-    resting = unfilled.chased(run, link, pair, terms, instrument, is_exit=is_exit)
+    resting = unfilled.chased(run, bot, link, pair, terms, instrument, is_exit=is_exit)
     # One that goes on resting is sized as it is when it is looked at again, or it would be replaced for ever.
     missing = _shortfall if resting is None else _share_of_shortfall
     quantity = min(terms.quantity, missing(bot, link, pair, terms, instrument))

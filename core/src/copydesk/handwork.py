@@ -185,7 +185,7 @@ def keep_away(run: Run, bot: Bot, link: Link) -> None:
     for order in link.orders:
         if not order.state.is_open:
             continue
-        if order.op is None and order.state in (State.WAITING, State.MISSING):
+        if order.is_unsent:
             order.on(Event.GIVEN_UP)
             continue
         still_open = True

@@ -11,6 +11,9 @@ from copydesk.sizing import ceil_to, entry_quantity, floor_to, round_to
 from copydesk.state import Bot, Executed, Link, Pair, ParentOrder, book_of, may_open
 from copydesk.tracking import State
 
+_FOR_THE_CHILD = ("waits-for-close", "waits-for-fill")
+"""What a pair waits for that only another of the child's orders can bring: until then its own explains nothing."""
+
 
 @dataclass(slots=True, frozen=True)
 class Parts:
@@ -142,8 +145,8 @@ def explained(bot: Bot, link: Link, pair: Pair, step: Decimal, towards: int) -> 
     if not pair.orders or not (pair.parent.live or pair.open):
         return ZERO
     last = pair.orders[-1]
-    if pair.waiting == "waits-for-close" and last.op is None and last.state in (State.WAITING, State.MISSING):
-        return ZERO  # it is not at the venue, and waits itself until the child is reduced
+    if pair.waiting in _FOR_THE_CHILD and last.is_unsent:
+        return ZERO  # it is not at the venue, and waits itself for what the child holds to change
     expected = in_step(bot, link, pair, step)
     if child_sign(link, pair) * towards > 0:
         return max(ZERO, pair.filled - floor_to(expected, step))

@@ -195,6 +195,11 @@ class ChildOrder:
         return max(ZERO, self.terms.quantity - self.filled)
 
     @property
+    def is_unsent(self) -> bool:
+        """The venue has nothing of it, and nothing is on its way there: it waits to be sent again."""
+        return self.op is None and self.state in (State.WAITING, State.MISSING)
+
+    @property
     def is_doubled(self) -> bool:
         """It filled more than it was for: it was sent again because it was not found, and the venue carried both out."""
         return self.filled > self.terms.quantity
@@ -297,7 +302,7 @@ class Pair:
     limit: str = ""  # and the limit or filter that makes it so
     alone: bool = False  # the venue did not take it as leg of a group
     grouped_ns: int = 0  # since when it waits for the other order of the parent's group, or that was refused
-    needs: Decimal = ZERO  # what it waits to sell until that is bound by nothing else
+    needs: Terms | None = None  # what it waits to sell until that is bound by nothing else
     ended_ns: int = 0  # when the parent's stop was first seen to be gone although what it protected is not
     taken: Decimal = ZERO  # how much of what the child held at the start counts as copied for it, without an order
     agreed: Agreed | None = field(default=None, compare=False)  # what its first order followed from, where that was plain

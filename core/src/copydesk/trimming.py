@@ -184,7 +184,7 @@ def _send_what_waits(run: Run, link: Link) -> None:
     """Corrections that never reached the venue and that no timer waits for: those of before a restart."""
     if run.desk.account(link.child.account).connected:
         for order in link.corrections:
-            if order.state in (State.WAITING, State.MISSING) and order.op is None and not order.due_ns:
+            if order.is_unsent and not order.due_ns:
                 resend_correction(run, link, order)
 
 

@@ -141,9 +141,16 @@ def chased_price(terms: Terms, steps: int, rules: Unfilled, instrument: Instrume
     return passive_price(moved, terms.side, instrument.price_tick)
 
 
-def chased(run: Run, link: Link, pair: Pair, terms: Terms, instrument: Instrument, *, is_exit: bool) -> Terms | None:
-    """The terms under which an order goes on resting that was cancelled to move it, where the venue has no amend."""
+def chased(
+    run: Run, bot: Bot, link: Link, pair: Pair, terms: Terms, instrument: Instrument, *, is_exit: bool
+) -> Terms | None:
+    """The terms under which an order goes on resting that was cancelled to move it, where the venue has no amend.
+
+    An entry only while the parent's fill is fresh: what became of the cancel may have come late.
+    """
     rules = policy(link, pair, is_exit=is_exit)
+    if not (reduces(link, pair, is_exit=is_exit) or _is_fresh(run, bot, link, pair)):
+        return None
     last = pair.last
     moving = last is not None and last.cancelled_for == "replace" and last.terms.type is OrderType.LIMIT
     if rules.action != "chase" or not moving or terms.type is not OrderType.LIMIT or not pair.behind_ns:

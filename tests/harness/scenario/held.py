@@ -6,7 +6,7 @@ late; history may hide what happened; the engine may be killed at any point, wit
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ import msgspec
 from copydesk.handwork import child_book
 from copydesk.ids import is_own
 from copydesk.inputs import Decision, Input, LookUp, Place, PlaceGroup, Snapped
-from copydesk.model import ZERO, Fill, FillEvent, OrderEvent, OrderRef, PositionSide, Side, Snapshot, to_json
+from copydesk.model import ZERO, Fill, FillEvent, Order, OrderEvent, OrderRef, PositionSide, Side, Snapshot, to_json
 from copydesk.starting import unsettled
 from copydesk.state import Book
 from copydesk_paper.records import OrderReport, Report
@@ -88,11 +88,10 @@ class HeldLoop(Loop):
 
     def feed(self, given: Input) -> None:
         self.inputs.append(to_json(given))
-        before = self.watch.ratios()
         early = list(self.copier.begin(given))
         decisions = self.copier.apply(given)
         check_early(early, decisions)
-        self.watch.look(given, decisions, before)
+        self.watch.look(given, decisions)
         self.decided.append(b"\n".join(to_json(decision) for decision in decisions))
         self._take(decisions)
 
@@ -123,7 +122,12 @@ class HeldStage(PureStage):
         super().__init__(scenario, loop_type=HeldLoop)
         self.exchange.listen(self._measure)
         self.meant: dict[str, Meant] = {}  # by the parent's order
-        self.copied: Counter[tuple[str, PositionSide]] = Counter()  # the sum of our own fills, by account and book
+        self.copied: defaultdict[tuple[str, PositionSide], Decimal] = defaultdict(
+            Decimal
+        )  # the sum of our own fills, by account and book
+        self.opened: defaultdict[tuple[str, str], Decimal] = defaultdict(
+            Decimal
+        )  # what each of our orders filled beyond closing, by account
         self.actions = 0
         self.past: frozenset[str] = frozenset()  # ids of what an earlier run of the bot sent and this one does not follow
         self.taken: dict[tuple[str, Book], Decimal] = {}  # what counted as copied at the last start, by the parent's book
@@ -153,19 +157,27 @@ class HeldStage(PureStage):
             largest = max(known.largest if known is not None else ZERO, order.terms.quantity, order.filled)
             self.meant[order.venue_id] = Meant(order.terms.position_side, order.terms.side, largest)
         elif isinstance(report, OrderReport) and report.account != PARENT and report.fill is not None:
-            self._measure_fill(report.fill)
+            self._measure_fill(report.order, report.fill)
 
-    def _measure_fill(self, fill: Fill) -> None:
+    def _measure_fill(self, order: Order, fill: Fill) -> None:
         if not is_own(fill.client_id):
             return
         key = (fill.account, fill.position_side)
         before = self.copied[key]
-        after = self.copied[key] = before + fill.side.sign * fill.quantity  # type: ignore[assignment]
+        after = self.copied[key] = before + fill.side.sign * fill.quantity
+        closed = min(fill.quantity, max(ZERO, -fill.side.sign * before))
+        self.opened[fill.account, fill.client_id] += fill.quantity - closed
         if after * before < 0 or (after and not before):
-            why = [i.why for i in self.loop.intents if isinstance(i, Place) and i.client_id == fill.client_id]
-            if set(why) & {"exit", "trim"}:
-                text = f"{fill.account} held {before}, and {after} after {why[0]} {fill.client_id}"
+            why = self._why(order)
+            if why in ("exit", "trim"):
+                text = f"{fill.account} held {before}, and {after} after {why} {fill.client_id}"
                 self.loop.opened.append((fill.account, text))
+
+    def _why(self, order: Order) -> str:
+        """What one of ours was sent for. What never arrived may have gone again under its id for something else."""
+        sent = [i for i in self.loop.intents if isinstance(i, Place) and i.client_id == order.client_id]
+        alike = [i for i in sent if i.order.terms.reduce_only == order.terms.reduce_only]
+        return alike[-1].why if alike else ""
 
     def most_meant(self, book: PositionSide, side: Side) -> Decimal:
         """The most that the parent's orders of one direction could ever have moved it."""

@@ -5,7 +5,7 @@ What a setting, a refusal or a person's hand changes in a promise is said in it,
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -137,8 +137,9 @@ def one_order_per_id(stage: HeldStage) -> None:
 
 
 def one_copy_per_order(stage: HeldStage) -> None:
-    """I1: the copies of one parent order that only opened filled no more than its share, over all their generations.
+    """I1: the copies of one parent order that only opened opened no more than its share, over all their generations.
 
+    They may close besides: while the parent's order rests, it is one that would turn the position, and its copy with it.
     Not of a child whose share is not a constant, or was set anew.
     """
     loop = stage.loop
@@ -146,16 +147,17 @@ def one_copy_per_order(stage: HeldStage) -> None:
     for child in children_of(stage):
         if child.mode != "multiplier" or child.account in loop.resized:
             continue
-        filled: Counter[str] = Counter()
+        opened: defaultdict[str, Decimal] = defaultdict(Decimal)
         for order in stage.exchange.orders(child.account):
             if order.client_id not in stage.past and not order.terms.reduce_only:  # a stop for all that is held is an exit
-                filled[causes.get((child.account, order.client_id), "")] += order.filled  # type: ignore[assignment]
+                key = (child.account, order.client_id)
+                opened[causes.get(key, "")] += stage.opened[key]
         for venue_id, parent in bot_of(stage).orders.items():
             if parent.opened and not parent.closed:
                 most = max(stage.meant[venue_id].largest if venue_id in stage.meant else ZERO, parent.opened)
                 _hold(
-                    filled[venue_id] <= abs(child.value) * most + stage.loop.instrument.quantity_step,
-                    f"{child.account} filled {filled[venue_id]} for the parent's order {venue_id} of {most}",
+                    opened[venue_id] <= abs(child.value) * most + stage.loop.instrument.quantity_step,
+                    f"{child.account} opened {opened[venue_id]} for the parent's order {venue_id} of {most}",
                 )
 
 

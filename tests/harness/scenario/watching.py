@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from copydesk.filters import in_session, matches
 from copydesk.inputs import (
@@ -38,7 +38,14 @@ SHRINKS = 6
 LATE = ("catch-up", "executed", "unfilled")
 OWN = ("trim", "enforce", "ticket", "flatten")
 """Why an order is sent that is no copy of one of the parent's."""
-Ratios = dict[tuple[str, Book, int], tuple[Decimal, int]]
+
+
+class _Episode(NamedTuple):
+    """Of the parent in a side book: which one it is, on which side, and how often its position had moved."""
+
+    number: int = 0
+    sign: int = 0
+    moves: int = 0
 
 
 class Watch:
@@ -52,14 +59,16 @@ class Watch:
         self._given_up: dict[tuple[str, str], Decimal] = {}  # entries refused for good, by account and cause
         self.owns: dict[tuple[str, Book], Decimal] = {}  # what a person has there beside what is copied, as accepted
         self._followed: dict[tuple[str, Book], tuple[bool, bool]] = {}
+        self._episodes: dict[tuple[str, Book], _Episode] = {}
+        self._ratios: dict[tuple[str, str, Book], tuple[Decimal, int]] = {}  # with the number of its episode
 
-    def look(self, given: Input, decisions: list[Decision], before: Ratios) -> None:
+    def look(self, given: Input, decisions: list[Decision]) -> None:
         """At all that followed from one input."""
         if isinstance(given, BotStarted):
             self._given_up.clear()
             self._followed.clear()
-        else:
-            self._look_at_ratios(before)
+            self._ratios.clear()
+        self._look_at_ratios()
         answered = {one.account for one in decisions if isinstance(one, Note) and one.kind == "hand-traded"}
         self._look_at_owns(answered)
         for decision in decisions:
@@ -72,24 +81,28 @@ class Watch:
 
     # --- ratios -------------------------------------------------------------------------------------------------------
 
-    def ratios(self) -> Ratios:
-        """The ratio of each episode in which parent and child are on their sides, by child, book and the parent's side;
-        and how often the parent's position has moved."""
-        found = {}
-        for bot in self.loop.copier.desk.bots.values():
+    def _look_at_ratios(self) -> None:
+        """While parent and child are on their sides a ratio stays, until the parent was flat; a child that was away then
+        begins anew, too. Of several fills that are told at once any may have been the one that made it flat."""
+        for name, bot in self.loop.copier.desk.bots.items():
+            for book, parent in bot.books.items():
+                last = self._episodes.get((name, book), _Episode())
+                now = _Episode(last.number, (parent.followed > 0) - (parent.followed < 0), parent.moves)
+                if now.sign != last.sign or now.moves > last.moves + 1:
+                    now = now._replace(number=last.number + 1)
+                self._episodes[name, book] = now
             for (account, book), link in bot.links.items():
-                followed = bot.book(book).followed
-                sign = 1 if followed > 0 else -1
-                ratio = link.ratios.get(sign)
-                if ratio is not None and followed * ratio * link.attributed > 0:
-                    found[account, book, sign] = (ratio, bot.book(book).moves)
-        return found
-
-    def _look_at_ratios(self, before: Ratios) -> None:
-        for place, (ratio, moves) in self.ratios().items():
-            first, moved = before.get(place, (ratio, moves))
-            if first != ratio and moves <= moved + 1:  # after more it may be another episode
-                self._tell("a ratio stays", f"{place[0]}: the ratio {first} became {ratio}")
+                followed, key = bot.book(book).followed, (name, account, book)
+                ratio = link.ratios.get(1 if followed > 0 else -1)
+                if ratio is None or followed * ratio * link.attributed <= 0:
+                    self._ratios.pop(key, None)
+                    continue
+                number = self._episodes[name, book].number
+                first, begun = self._ratios.setdefault(key, (ratio, number))
+                if ratio != first:
+                    self._ratios[key] = (ratio, number)
+                    if begun == number:
+                        self._tell("a ratio stays", f"{account}: the ratio {first} became {ratio}")
 
     def _look_at_owns(self, answered: set[str]) -> None:
         """What stands on a child when its first copy is sent, or once a hand was answered, is a person's own; so is what
@@ -202,7 +215,8 @@ class Watch:
         prompt = parent.terms.type is OrderType.MARKET or child.trigger == "on_fill"
         if age_ms > max(most_ms, PROMPT_MS if prompt else 0):
             self._tell("risk is added in time", f"{intent.account} followed {intent.cause} after {age_ms} ms")
-        reference = parent.average_price or parent.terms.price
+        chased = again and rules.action == "chase"  # from the parent's own limit on, which it may have filled better than
+        reference = (chased and parent.terms.price) or parent.average_price or parent.terms.price
         if terms.type is OrderType.MARKET:
             if not (prompt and age_ms <= PROMPT_MS):
                 self._tell("risk is added in time", f"{intent.account} followed {intent.cause} at any price")
