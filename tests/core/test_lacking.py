@@ -82,15 +82,25 @@ def test_what_is_lacking_while_the_parent_is_away_is_not_said_yet():
     assert [ticket.kind for ticket in desk.copier.desk.tickets.values()] == ["behind"]
 
 
-def test_what_is_lacking_while_an_order_is_under_way_is_not_said_yet():
+def test_what_is_lacking_while_an_order_fills_is_not_said_yet():
     desk = loop()
     desk.buy("10")
     bid = desk.buy("2", price="90")
+    desk.exchange.fill(PARENT, D(1), venue_id=bid.venue_id)
     desk.settle()
     loses(desk, "6")
-    assert desk.copier.desk.tickets == {}, "the parent's order lives"
+    assert desk.copier.desk.tickets == {}, "the parent's order fills, and the child's copy may any moment"
     desk.cancel(bid)
     desk.settle()
+    assert [ticket.terms.quantity for ticket in desk.copier.desk.tickets.values()] == [6]
+
+
+def test_what_is_lacking_does_not_wait_for_what_only_rests():
+    desk = loop()
+    desk.buy("10")
+    desk.buy("2", price="90")
+    desk.settle()
+    loses(desk, "6")
     assert [ticket.terms.quantity for ticket in desk.copier.desk.tickets.values()] == [6]
 
 

@@ -16,10 +16,11 @@ from copydesk.state import Bot, Link
 def own_up(run: Run, bot: Bot, link: Link) -> None:
     """Name what is lacking once nothing of the link is under way any more, and leave a ticket for it.
 
-    A copy that only rests brings its own share and no more: what the others lack is not waited for.
+    A copy that only rests brings its own share and no more, and an order of the parent that has filled nothing yet none at
+    all: what the others lack does not wait for them.
     """
     moving = any(order.state.is_open and (order.op is not None or not order.state.is_live) for order in link.orders)
-    busy = moving or any(pair.parent.live for pair in link.pairs.values())
+    busy = moving or any(pair.parent.live and pair.parent.filled for pair in link.pairs.values())
     if busy or link.detached or not run.desk.account(bot.rules.parent).connected:
         return
     lacking = unexplained(run.desk, bot, link)

@@ -137,8 +137,7 @@ def _flip(bot: Bot, link: Link, pair: Pair, parts: Parts, instrument: Instrument
     closing = _closing(bot, link, pair, parts.close, instrument)
     if not can.nets_positions and pair.parent.order.terms.position_side is PositionSide.NET:
         return _two_legs(link, pair, closing, opening, ratio, instrument, can)
-    # It crosses what the child holds and what market orders still bring; an entry that only rests brings nothing any more.
-    crossed = held_for(link, pair) + _market_orders_against(link, pair) + pair.reduced + _absorbed(link, pair)
+    crossed = _crossed(link, pair) + pair.reduced + _absorbed(link, pair)
     total = floor_to(min(closing, crossed), instrument.quantity_step) + opening
     if not total:
         return Hold("nothing to close and too little to open", "rounded-to-nothing")
@@ -153,12 +152,13 @@ def only_closing(terms: Terms, can: Capabilities) -> Wanted:
     return Wanted(msgspec.structs.replace(terms, reduce_only=guarded), exit=True)
 
 
-def _market_orders_against(link: Link, pair: Pair) -> Decimal:
-    """What market orders on their way add to the position that the pair's order closes."""
+def _crossed(link: Link, pair: Pair) -> Decimal:
+    """What the pair's order closes: what the child holds once market orders on their way have added to it, or have closed
+    the other side first. An entry that only rests brings nothing any more."""
     sign = -child_sign(link, pair)
     orders = (order for other in link.pairs.values() if other is not pair for order in other.orders)
     against = (o for o in orders if o.state.is_open and o.terms.type is OrderType.MARKET and o.terms.side.sign == sign)
-    return sum((order.remaining for order in against), ZERO)
+    return max(ZERO, sign * (link.attributed - link.held_back) + sum((order.remaining for order in against), ZERO))
 
 
 def _absorbed(link: Link, pair: Pair) -> Decimal:

@@ -91,11 +91,13 @@ def is_too_early(run: Run, pair: Pair) -> bool:
 
 
 def is_retrying(pair: Pair) -> bool:
-    """An exit whose parent's is over goes on by itself: nothing else is to reduce the child for it meanwhile."""
+    """An exit whose parent's is over, or that is sold at market in a moment, goes on by itself: nothing else is to reduce the
+    child for it meanwhile."""
     last = pair.last
     refused = last is not None and last.cancelled_for == "refused"
+    soon = not pair.parent.live or (pair.at_market and not pair.alarm)
     # One that has come to open the other side waits itself until the child is reduced.
-    return refused and not pair.closed and not pair.parent.live and pair.waiting != "waits-for-close"
+    return refused and not pair.closed and soon and pair.waiting != "waits-for-close"
 
 
 def taken(run: Run, tracked: Tracked) -> None:
