@@ -91,8 +91,8 @@ def is_too_early(run: Run, pair: Pair) -> bool:
 
 
 def is_retrying(pair: Pair) -> bool:
-    """An exit whose parent's is over, or that is sold at market in a moment, goes on by itself: nothing else is to reduce the
-    child for it meanwhile."""
+    """An exit whose parent's is over, or that goes to the market in a moment, goes on by itself: nothing else is to reduce
+    the child for it meanwhile."""
     last = pair.last
     refused = last is not None and last.cancelled_for == "refused"
     soon = not pair.parent.live or (pair.at_market and not pair.alarm)
