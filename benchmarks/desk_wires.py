@@ -39,6 +39,7 @@ class Wire(Protocol):
     """One connection as the tap sees it, and what a bench needs to know of its venue."""
 
     options: tuple[str, ...]
+    order_s: float  # so long an order counts against the limit of the venue
 
     def said(self, data: bytes) -> bytes:
         """Take what the copier wrote, and return what is passed on."""
@@ -82,6 +83,7 @@ class TwsFrames:
 
 class TwsWire:
     options = ("messages-per-second=1000000",)
+    order_s = 1.1 / 44  # what the plugin keeps to, whatever the rehearsal takes
 
     def __init__(self) -> None:
         self._up, self._down = TwsFrames(), TwsFrames()
@@ -227,6 +229,7 @@ def ws_frame(rest: bytes) -> tuple[int, bytes, bytes] | None:
 
 class RithmicWire:
     options = ("heartbeat-seconds=3600",)
+    order_s = 0.0
 
     def __init__(self) -> None:
         self._up, self._down = WsFrames(), WsFrames()

@@ -6,7 +6,8 @@ are one login and everything goes over one connection: this engine, and a raw cl
 For each kind and number of children and each copier, in turns: a fresh rehearsal venue, a fresh copier in a process of its
 own, rounds to warm up, then those that count. A round: silence, the parent buys or sells at market, the copier places a
 market order of half of it on every child. The tap stands on the one connection: the moment of the fill is that just before
-its message is written to the copier, the moment of an order that at which the kernel took in its last bytes. Orders are
+its message is written to the copier, the moment of an order that at which the kernel took in its last bytes. Between two
+rounds there is as much silence as the venue's own limit of orders takes. Orders are
 held back on their way to the venue, so that its answers do not come while the last ones are still being written.
 """
 
@@ -66,7 +67,7 @@ class Tap:
     """Passes the connections of one copier on, and sees the parent's fill and the children's orders on them."""
 
     def __init__(self, wire: type[Wire]) -> None:
-        self._wire = wire
+        self.wire = wire
         self.last_ns = time.time_ns()
         self.told_ns = 0
         self.orders_ns: list[int] = []
@@ -116,7 +117,7 @@ class Tap:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
         await loop.sock_connect(venue, ("127.0.0.1", venue_port))
-        wire = self._wire()
+        wire = self.wire()
         ways = {loop.create_task(self._up(wire, client, venue)), loop.create_task(self._down(wire, venue, client))}
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
@@ -229,7 +230,7 @@ async def repetition(kind: str, copier: str, children: int, asked: argparse.Name
 
 
 async def one_round(tap: Tap, trade: Any, number: int, timed: Timed, pid: int) -> None:
-    await tap.quiet(COLD_S)
+    await tap.quiet(max(COLD_S, timed.children * tap.wire.order_s))
     tap.arm()
     cpu = cpu_ns(pid)
     await trade("BUY" if number % 2 == 0 else "SELL")

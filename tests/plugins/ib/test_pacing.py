@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from copydesk.model import Rejected, RejectReason, Unknown
+from copydesk.model import Outcome, Rejected, RejectReason, Unknown
 from copydesk_ib import pacing, waiting
 from copydesk_ib.pacing import Full, Pacer, Urgency
 from copydesk_ib.waiting import Act, Wait, Waiting
@@ -87,25 +87,31 @@ async def test_the_queue_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- waiting for what TWS says --------------------------------------------------------------------------------------
 
 
-def sent(waits: Waiting, number: int, act: Act = Act.PLACE) -> Wait:
-    wait = waits.add(Wait(act, f"{act} {number}"))
-    waits.sent(wait, number)
-    return wait
+def queued(waits: Waiting, act: Act = Act.PLACE, number: int = 0) -> asyncio.Future[Outcome]:
+    """What comes of a request that waits for its turn."""
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    waits.add(Wait(act, f"{act} {number}", told.set_result, number))
+    return told
+
+
+def sent(waits: Waiting, number: int, act: Act = Act.PLACE) -> asyncio.Future[Outcome]:
+    """What comes of a request that went out under an order id."""
+    return queued(waits, act, number)
 
 
 async def test_an_order_that_tws_never_got_is_not_in_doubt() -> None:
     """The next connection is told which order id comes next: what had that one or a later did not arrive."""
     waits = Waiting()
-    arrived, lost, queued = sent(waits, 5), sent(waits, 6), waits.add(Wait(Act.PLACE, "queued"))
+    arrived, lost, waited = sent(waits, 5), sent(waits, 6), queued(waits)
     change = sent(waits, 4, Act.MODIFY)
     waits.lose_all("the connection was lost")
-    assert isinstance(await waits.result(change), Unknown)
-    assert isinstance(await waits.result(queued), Rejected)
+    assert isinstance(await change, Unknown)
+    assert isinstance(await waited, Rejected)
     waits.next_id(6)
-    outcome = await waits.result(lost)
+    outcome = await lost
     assert isinstance(outcome, Rejected)
     assert outcome.reason is RejectReason.OVERLOADED
-    assert isinstance(await waits.result(arrived), Unknown)
+    assert isinstance(await arrived, Unknown)
 
 
 async def test_without_a_new_connection_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +119,7 @@ async def test_without_a_new_connection_nobody_knows(monkeypatch: pytest.MonkeyP
     waits = Waiting()
     wait = sent(waits, 5)
     waits.lose_all("the connection was lost")
-    outcome = await waits.result(wait)
+    outcome = await wait
     assert isinstance(outcome, Unknown)
     assert "the connection was lost" in outcome.message
 
@@ -121,7 +127,7 @@ async def test_without_a_new_connection_nobody_knows(monkeypatch: pytest.MonkeyP
 async def test_an_order_that_waited_too_long_for_its_turn_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "ANSWER_S", 0.02)
     waits = Waiting()
-    outcome = await waits.result(waits.add(Wait(Act.PLACE, "queued")))
+    outcome = await queued(waits)
     assert isinstance(outcome, Rejected)
     assert outcome.reason.is_transient
 
@@ -134,4 +140,4 @@ async def test_an_error_of_an_order_that_lives_is_no_refusal(
     waits = Waiting()
     wait = sent(waits, 5)
     assert waits.refused(5, code, "a sentence") == ([Act.PLACE] if decides else [])
-    assert isinstance(await waits.result(wait), Rejected if decides else Unknown)
+    assert isinstance(await wait, Rejected if decides else Unknown)

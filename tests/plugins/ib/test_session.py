@@ -18,6 +18,7 @@ from copydesk.model import (
     OrderGroup,
     OrderRef,
     OrderType,
+    Outcome,
     RehearsalSettings,
     Rejected,
     Side,
@@ -28,6 +29,7 @@ from copydesk.model import (
     VenueEvent,
 )
 from copydesk_ib import link
+from copydesk_ib.pacing import Pacer
 from copydesk_ib.rehearsal import start
 from copydesk_ib.session import Session, connect, place_of
 from msgspec.structs import replace
@@ -109,6 +111,24 @@ async def test_a_connection_without_an_account_has_all_of_the_login(tws: Tws) ->
         assert (told.account, len(told.orders)) == (account, count)
     with pytest.raises(Refused):
         await session.snapshot(SnapshotRequest(account="DU9"))
+
+
+async def test_an_order_is_sent_in_the_call_as_long_as_tws_takes_more(tws: Tws, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await tws.open()
+    await session.login.find(AAPL)
+    monkeypatch.setattr(session.login, "pacer", Pacer(rate=3, window_s=0.2))
+    loop = asyncio.get_running_loop()
+    told: dict[str, asyncio.Future[Outcome]] = {name: loop.create_future() for name in ("a", "b", "c")}
+    assert session.fire(limit("a"), told["a"].set_result)
+    assert not session.fire(limit("a"), pytest.fail), "its reference is taken"
+    assert all(session.fire(limit(name), told[name].set_result) for name in ("b", "c"))
+    assert not session.fire(limit("d"), pytest.fail), "TWS takes no more now"
+    assert not any(outcome.done() for outcome in told.values()), "told within the call"
+    assert isinstance(await session.place(limit("d")), Accepted), "it waits for its turn"
+    async with asyncio.timeout(40):
+        outcomes = await asyncio.gather(*told.values())
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    assert {order.client_id for order in (await session.snapshot(SnapshotRequest())).orders} == {"a", "b", "c", "d"}
 
 
 async def test_a_wrong_account_and_wrong_numbers_are_said(tws: Tws) -> None:

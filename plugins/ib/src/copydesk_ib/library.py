@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from copydesk.errors import PluginError
@@ -27,12 +27,17 @@ WANTED = frozenset(
 """The messages that this plugin reads; all others are passed over before they are decoded."""
 
 
+Probe = Callable[[Callable[[Any], None]], str]
+
+
 @dataclass(frozen=True)
 class Library:
-    """The parts of the client library that are used. `client` makes a client that calls a wrapper's methods."""
+    """The parts of the client library that are used. `client` makes a client that calls a wrapper's methods; `probe`, for
+    a version of TWS, tells the message that a client writes when a function is called with it."""
 
     name: str
     client: Callable[[Any], Any]
+    probe: Callable[[int], Probe]
     contract: Any
     combo_leg: Any
     order: Any
@@ -61,9 +66,11 @@ def load() -> Library:
 
 def _library(module: Any) -> Library:
     decoder = importlib.import_module(f"{module.__name__}.decoder")
+    client = _client(module.Client, _exact(decoder.Decoder, module.Contract))
     return Library(
         name=module.__name__,
-        client=_client(module.Client, _exact(decoder.Decoder, module.Contract)),
+        client=client,
+        probe=partial(_probe, client),
         contract=module.Contract,
         combo_leg=module.ComboLeg,
         order=module.Order,
@@ -85,6 +92,20 @@ def _client(base: Any, decoder: Any) -> Callable[[Any], Any]:
     return Client
 
 
+def _probe(client: Callable[[Any], Any], version: int) -> Probe:
+    written: list[str] = []
+    made = client(None)
+    made.connState, made._serverVersion, made.sendMsg = made.CONNECTED, version, written.append
+
+    def tell(call: Callable[[Any], None]) -> str:
+        written.clear()
+        call(made)
+        (message,) = written
+        return message
+
+    return tell
+
+
 def _exact(base: Any, contract: Any) -> Any:
     class Decoder(base):  # type: ignore[misc]
         """The library's decoder with `Decimal` in place of `float`, `None` for "no number", and nothing swallowed."""
@@ -98,12 +119,11 @@ def _exact(base: Any, contract: Any) -> Any:
             return handle
 
         def parse(self, record: Any) -> None:
-            for field in fields(record):
-                read = _READERS.get(type(field.default))
-                text = getattr(record, field.name)
-                if read is not None and isinstance(text, str):
-                    default = None if type(field.default) is float and field.default > 1e300 else field.default
-                    setattr(record, field.name, read(text) if text else _plain(default))
+            values = vars(record)
+            for name, read, default in _columns(record.__class__):
+                text = values[name]
+                if type(text) is str:
+                    values[name] = read(text) if text else default
 
         def interpret(self, message: list[str]) -> None:
             """Decode a message and call the wrapper; one that cannot be read is told, and never passed over."""
@@ -140,6 +160,14 @@ def _exact(base: Any, contract: Any) -> Any:
     return Decoder
 
 
+@cache
+def _columns(kind: type[Any]) -> tuple[tuple[str, Callable[[str], Any], Any], ...]:
+    """The fields of a record of the library that are no texts: the name, what reads one, and what an empty one means."""
+    found = ((field.name, _READERS.get(type(field.default)), _plain(field.default)) for field in fields(kind))
+    return tuple((name, read, default) for name, read, default in found if read not in (None, str))
+
+
+@lru_cache(4096)
 def exact(text: str) -> Decimal | None:
     """A number of the wire; None for "no number"."""
     number = Decimal(text) if text else None
@@ -147,7 +175,9 @@ def exact(text: str) -> Decimal | None:
 
 
 def _plain(default: Any) -> Any:
-    return Decimal(str(default)) if isinstance(default, float) else default
+    if not isinstance(default, float):
+        return default
+    return Decimal(str(default)) if default <= UNSET else None
 
 
 _POSITION = (

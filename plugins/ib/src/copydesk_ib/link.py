@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,6 +15,7 @@ from copydesk.model import Record
 from copydesk_ib import library
 from copydesk_ib.pacing import Full, Pacer, Urgency
 from copydesk_ib.requests import Requests
+from copydesk_ib.templates import Templates
 from copydesk_ib.waiting import Waiting
 
 log = logging.getLogger("copydesk.ib")
@@ -61,12 +63,14 @@ class Link(ABC):
         self.waiting = Waiting()
         self.pacer = Pacer()
         self.up = False
+        self.templates: Templates  # for the version of TWS that answers
         self.why = "not connected yet"  # the sentence for whoever asks while it is not up
         self.error: VenueError | None = None  # what the latest attempt to connect met
         self._client: Any = None
         self._told = asyncio.Event()
         self._closed = asyncio.Event()
         self._heard_at = 0.0
+        self.read_ns = 0  # when the bytes that are being worked on were read, zero where none are
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- what is built on it ---
@@ -143,6 +147,7 @@ class Link(ABC):
         self.error = None
         self._client = self.library.client(self.wrapper())
         await self._open_socket()
+        self.templates = Templates(self.library, self._client.serverVersion())
         self._heard_at = asyncio.get_running_loop().time()
         self.pacer.submit(Urgency.CANCEL, lambda: None)  # startApi, which the library has sent
         if self.place.client == 0:
@@ -211,14 +216,28 @@ class Link(ABC):
 
     # --- what the wrapper tells ---
 
-    def on_alive(self) -> None:
+    def on_read(self) -> None:
+        """Bytes have come, whose messages follow."""
+        self.read_ns = time.perf_counter_ns()
         self._heard_at = asyncio.get_running_loop().time()
+
+    def on_worked_off(self) -> None:
+        """All messages of these bytes were told."""
+        self.read_ns = 0
 
     def on_closed(self) -> None:
         self._closed.set()
         self.drop(self.error.args[0] if self.error is not None else f"TWS at {self.place.words} closed the connection")
 
     # --- sending ---
+
+    def fire(self, data: bytes) -> bool:
+        """Send the bytes of a message in this very call; false where they cannot go now, and nothing was sent."""
+        client = self._client
+        if client is None or not client.isConnected() or not self.pacer.at_once():
+            return False
+        client.conn.sendMsg(data)
+        return True
 
     def send(self, urgency: Urgency, call: Callable[[Any], None], key: object = None) -> int | None:
         """Send a message when its turn comes; a ticket where it has to wait. Raises `NotReady`: then it is never sent."""

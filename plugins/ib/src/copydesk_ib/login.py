@@ -149,6 +149,10 @@ class Login(Asking):
         if self.up and known.told is None:
             self.changed(known, decided=True)
 
+    def on_worked_off(self) -> None:
+        super().on_worked_off()
+        self.quotes.tell()
+
     def _price(self, event: PriceEvent) -> None:
         self.catalogue.priced(event.symbol, event.last)
         for listener in tuple(self.listeners):

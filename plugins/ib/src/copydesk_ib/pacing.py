@@ -50,9 +50,8 @@ class Pacer:
 
         `key`: what is waiting under the same key is replaced, in its place.
         """
-        self._forget()
-        if not self._waiting and len(self._sent) < self._rate:
-            self._go(send)
+        if self.at_once():
+            send()
             return None
         if key is not None and key in self._by_key:
             self._calls[self._by_key[key]] = (send, key)
@@ -66,6 +65,15 @@ class Pacer:
         heapq.heappush(self._waiting, (urgency, number))
         self._wake()
         return number
+
+    def at_once(self) -> bool:
+        """Whether a message may go now, ahead of nobody: then it is counted, and the caller sends it."""
+        now = asyncio.get_running_loop().time()
+        self._forget(now)
+        if self._waiting or len(self._sent) >= self._rate:
+            return False
+        self._sent.append(now)
+        return True
 
     def withdraw(self, ticket: int | None) -> None:
         """It is not to be sent any more, if it still waits."""
@@ -83,14 +91,9 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
 
-    def _forget(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _forget(self, now: float) -> None:
         while self._sent and now - self._sent[0] >= self._window_s:
             self._sent.popleft()
-
-    def _go(self, send: Callable[[], None]) -> None:
-        self._sent.append(asyncio.get_running_loop().time())
-        send()
 
     def _wake(self) -> None:
         if self._timer is None and self._waiting:
@@ -99,7 +102,8 @@ class Pacer:
 
     def _flush(self) -> None:
         self._timer = None
-        self._forget()
+        now = asyncio.get_running_loop().time()
+        self._forget(now)
         while self._waiting and len(self._sent) < self._rate:
             _, number = heapq.heappop(self._waiting)
             if number not in self._calls:
@@ -107,5 +111,6 @@ class Pacer:
             send, key = self._calls.pop(number)
             if key is not None:
                 self._by_key.pop(key, None)
-            self._go(send)
+            self._sent.append(now)
+            send()
         self._wake()

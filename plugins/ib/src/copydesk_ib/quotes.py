@@ -62,6 +62,7 @@ class Quotes:
         self._link = link
         self._tell = tell
         self._quotes: dict[str, Quote] = {}
+        self._changed: dict[str, Quote] = {}
         self._dead: set[str] = set()  # symbols whose refusal was logged
 
     def want(self, listed: Listing) -> Quote:
@@ -101,14 +102,19 @@ class Quotes:
         if price is None or price <= 0:  # -1: there is none now
             quote.ticks.pop(kind, None)
             return
-        before = quote.event()
-        quote.ticks[kind] = price
-        event = quote.event()
-        if event is None:
-            return
-        quote.first.set()
-        if before is None or (before.last, before.bid, before.ask) != (event.last, event.bid, event.ask):
-            self._tell(event)
+        if quote.ticks.get(kind) != price:
+            quote.ticks[kind] = price
+            self._changed[quote.listed.symbol] = quote
+        if quote.last is not None:
+            quote.first.set()
+
+    def tell(self) -> None:
+        """Tell the prices that have changed, once for all ticks that came together."""
+        if self._changed:
+            changed, self._changed = self._changed, {}
+            for quote in changed.values():
+                if (event := quote.event()) is not None:
+                    self._tell(event)
 
     def _leave(self, symbol: str) -> None:
         quote = self._quotes.pop(symbol)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 from copydesk.errors import NotReady
+from copydesk.hooks import Done
 from copydesk.model import (
     Accepted,
     NewOrder,
@@ -20,16 +23,19 @@ from copydesk.model import (
     Unknown,
 )
 
-from copydesk_ib import contracts, translate
+from copydesk_ib import translate
 from copydesk_ib.book import Known
 from copydesk_ib.contracts import Listing
 from copydesk_ib.login import Login
 from copydesk_ib.pacing import Urgency
+from copydesk_ib.templates import Names
 from copydesk_ib.translate import Untranslatable
 from copydesk_ib.waiting import Act, Wait, not_sent
 
 GROUP_PREFIX = "oca-"
 REMEMBERED = 20_000
+Send: TypeAlias = Callable[[Any, Wait], None]
+"""Sends a request with the library's client, and says under which order id."""
 
 
 class Desk:
@@ -61,39 +67,38 @@ class Desk:
 
     async def _send_order(self, order: NewOrder, listed: Listing, made: Any, what: str) -> Outcome:
         login = self.login
-        contract = self._contract(listed, order.terms)
-        wait = login.waiting.add(Wait(Act.PLACE, what))
+        contract = translate.contract(login.library, listed, order.terms)
 
-        def go(client: Any) -> None:
+        def go(client: Any, wait: Wait) -> None:
             login.last_order_id += 1
             login.waiting.sent(wait, login.last_order_id)
             self._remember(order.client_id)
             client.placeOrder(wait.order_id, contract, made)
 
-        return await self._sent_and_told(wait, self._urgency(order.terms), go)
+        return await self._sent_and_told(Act.PLACE, what, self._urgency(order.terms), go)
 
     def _urgency(self, terms: Terms) -> Urgency:
         """What makes a position smaller goes before what makes one."""
         held = self.login.holdings.quantity(self.account, terms.symbol)
         return Urgency.EXIT if held * terms.side.sign < 0 else Urgency.ENTRY
 
-    async def _sent_and_told(self, wait: Wait, urgency: Urgency, go: Any, key: object = None) -> Outcome:
+    async def _sent_and_told(
+        self, act: Act, what: str, urgency: Urgency, go: Send, *, terms: Terms | None = None, key: object = None
+    ) -> Outcome:
         login = self.login
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        wait = login.waiting.add(Wait(act, what, partial(_tell_once, told), terms=terms))
         ticket = None
         try:
-            ticket = login.send(urgency, go, key)
+            ticket = login.send(urgency, lambda client: None if wait.is_over else go(client, wait), key)
         except NotReady as error:
-            wait.settle(not_sent(wait.what, str(error)))
+            login.waiting.settle(wait, not_sent(what, str(error)))
         try:
-            return await login.waiting.result(wait)
+            return await told
         finally:
+            login.waiting.forget(wait)
             if not wait.order_id:
                 login.pacer.withdraw(ticket)
-
-    def _contract(self, listed: Listing, terms: Terms) -> Any:
-        contract = contracts.contract(self.login.library, listed)
-        contract.exchange = translate.read_native(terms.native).get("exchange", contract.exchange)
-        return contract
 
     def _remember(self, client_id: str) -> None:
         self._sent[client_id] = None
@@ -109,6 +114,53 @@ class Desk:
         if client_id in self._sent:
             await self.login.refresh()
         return self.login.book.find(self.account, reference=client_id) is not None
+
+    # --- in the very call: false where nothing was sent, and the other way has to be taken ---
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order whose contract is known and whose reference is new."""
+        login = self.login
+        listed = login.catalogue.by_symbol(order.terms.symbol)
+        known = login.book.find(self.account, reference=order.client_id)
+        if listed is None or known is not None or order.client_id in self._sent:
+            return False
+        names = Names(login.last_order_id + 1, self.account, order.client_id)
+        if not self._fired(listed, order.terms, names):
+            return False
+        login.last_order_id = names.order_id
+        self._remember(order.client_id)
+        login.waiting.add(Wait(Act.PLACE, f"place {order.client_id}", done, names.order_id))
+        return True
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Give an order of this client new terms."""
+        known = self._firm(change.ref)
+        if known is None:
+            return False
+        names = Names(known.order_id, self.account, known.reference, known.group)
+        if not self._fired(known.listed, change.terms, names):
+            return False
+        what = f"modify {change.ref.client_id or change.ref.venue_id}"
+        self.login.waiting.add(Wait(Act.MODIFY, what, done, known.order_id, terms=change.terms))
+        return True
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel an order of this client that stands alone."""
+        known = self._firm(ref)
+        if known is None or known.group or not self.login.fire(self.login.templates.cancel(known.order_id)):
+            return False
+        what = f"cancel {ref.client_id or ref.venue_id}"
+        self.login.waiting.add(Wait(Act.CANCEL, what, done, known.order_id))
+        return True
+
+    def _fired(self, listed: Listing, terms: Terms, names: Names) -> bool:
+        data = self.login.templates.write(listed, terms, names)
+        return data is not None and self.login.up and self.login.fire(data)
+
+    def _firm(self, ref: OrderRef) -> Known | None:
+        """The order that is meant, where nothing stands in the way of sending at once."""
+        known = self.find(ref)
+        return known if known is not None and self.login.up and known.is_working and self._is_own(known) else None
 
     # --- groups ---
 
@@ -145,14 +197,14 @@ class Desk:
             return not_sent(what, str(error))
         except Untranslatable as error:
             return Rejected(reason=RejectReason.OTHER, message=f"{what}: {error}")
-        contract = self._contract(known.listed, change.terms)
-        wait = self.login.waiting.add(Wait(Act.MODIFY, what, terms=change.terms))
+        contract = translate.contract(self.login.library, known.listed, change.terms)
 
-        def go(client: Any) -> None:
+        def go(client: Any, wait: Wait) -> None:
             self.login.waiting.sent(wait, known.order_id)
             client.placeOrder(known.order_id, contract, made)
 
-        return await self._sent_and_told(wait, Urgency.CHANGE, go, ("modify", known.order_id))
+        key = ("modify", known.order_id)
+        return await self._sent_and_told(Act.MODIFY, what, Urgency.CHANGE, go, terms=change.terms, key=key)
 
     # --- cancelling ---
 
@@ -171,29 +223,27 @@ class Desk:
         return outcome
 
     async def _cancel(self, known: Known, what: str) -> Outcome:
-        wait = self.login.waiting.add(Wait(Act.CANCEL, what))
-
-        def go(client: Any) -> None:
+        def go(client: Any, wait: Wait) -> None:
             self.login.waiting.sent(wait, known.order_id)
             client.cancelOrder(known.order_id)
 
-        return await self._sent_and_told(wait, Urgency.CANCEL, go)
+        return await self._sent_and_told(Act.CANCEL, what, Urgency.CANCEL, go)
 
     # --- finding ---
 
     def look_up(self, ref: OrderRef) -> Order | None:
         """What the book has of an order. To be brought up to date before, where it matters."""
-        known = self.login.book.find(self.account, reference=ref.client_id, venue_id=ref.venue_id)
+        known = self.find(ref)
         return known.told or known.state() if known is not None else None
 
     async def _own(self, ref: OrderRef, what: str) -> Known | Rejected:
         """The working order that is meant, if this client may touch it. Raises `NotReady`."""
         if not self.login.up:
             raise NotReady(self.login.why)
-        known = self._find(ref)
+        known = self.find(ref)
         if known is None:
             await self.login.refresh()
-            known = self._find(ref)
+            known = self.find(ref)
         if known is None:
             return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: TWS has no such order.", code="10147")
         if known.status.is_final:
@@ -205,12 +255,18 @@ class Desk:
             return Rejected(reason=RejectReason.PERMISSION, message=message, code="10147")
         return known
 
-    def _find(self, ref: OrderRef) -> Known | None:
+    def find(self, ref: OrderRef) -> Known | None:
+        """An order of the account, as far as it is known."""
         return self.login.book.find(self.account, reference=ref.client_id, venue_id=ref.venue_id)
 
     def _is_own(self, known: Known) -> bool:
         """Whether TWS takes changes of it from this client: its own orders; client 0 has those made by hand, once bound."""
         return known.client == self.login.place.client and known.order_id != 0
+
+
+def _tell_once(told: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not told.done():
+        told.set_result(outcome)
 
 
 def _ref(leg: NewOrder) -> OrderRef:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from copydesk import hooks
 from copydesk.errors import AuthFailed, NotReady, Refused, UsageError, VenueError
+from copydesk.hooks import Done, Tell
 from copydesk.model import (
     Accepted,
     BalanceEvent,
@@ -82,33 +84,47 @@ class Session(hooks.Session):
         label = self._labels.get(account)
         if label is None:
             return
-        told = _labelled(event, label)
-        for feed in self._private:
+        told = _labelled(event, label) if label != account else event
+        for feed in tuple(self._private):
+            feed.read_ns = self.login.read_ns
             feed.put(told)
 
     def hear_price(self, event: PriceEvent) -> None:
-        for feed, symbols in self._prices.items():
+        for feed, symbols in tuple(self._prices.items()):
             if event.symbol in symbols:
+                feed.read_ns = self.login.read_ns
                 feed.put_price(event)
 
     def hear_all(self, event: Gap | StreamLost) -> None:
         for feed in self._private | self._prices.keys():
+            feed.read_ns = 0
             feed.put(event)
 
     async def subscribe(self, subscription: Subscription) -> AsyncIterator[VenueEvent]:
-        feed = Feed()
+        async with self._following(subscription, Feed()) as feed:
+            while (event := await feed.get()) is not None:
+                yield event
+
+    async def listen(self, subscription: Subscription, tell: Tell) -> None:
+        """What `subscribe` gives, told in the call that reads it: see `copydesk.hooks.Listens`."""
+        async with self._following(subscription, Feed(tell)) as feed:
+            await feed.get()  # nothing is kept: it returns when the feed is closed
+
+    @asynccontextmanager
+    async def _following(self, subscription: Subscription, feed: Feed) -> AsyncIterator[Feed]:
+        """Fill a feed with what is subscribed to."""
         if subscription.private:
             self._private.add(feed)
         if subscription.symbols:
             self._prices[feed] = frozenset(subscription.symbols)
         try:
             if self.closed:
-                return
-            if self.login.up:
-                feed.put(Gap(reason="TWS is connected."))
-            feed.start(self._want_prices(feed, subscription.symbols))
-            while (event := await feed.get()) is not None:
-                yield event
+                await feed.close()
+            else:
+                if self.login.up:
+                    feed.put(Gap(reason="TWS is connected."))
+                feed.start(self._want_prices(feed, subscription.symbols))
+            yield feed
         finally:
             self._private.discard(feed)
             self._prices.pop(feed, None)
@@ -127,11 +143,14 @@ class Session(hooks.Session):
     # --- what is done ---
 
     def desk(self, account: str) -> Desk:
-        """The desk of an account by its name here."""
-        name = self._names.get(account)
-        if name is None:
+        """The desk of an account by its name here. Raises `Refused`."""
+        desk = self._desk_of(account)
+        if desk is None:
             raise Refused(f"{self.name} has no account {account!r}")
-        return self.desks[name]
+        return desk
+
+    def _desk_of(self, account: str) -> Desk | None:
+        return self.desks.get(self._names.get(account, ""))
 
     async def place(self, order: NewOrder) -> Outcome:
         return self._own(await self.desk(order.account).place(order), order.account)
@@ -144,6 +163,21 @@ class Session(hooks.Session):
 
     async def cancel(self, order: OrderRef) -> Outcome:
         return self._own(await self.desk(order.account).cancel(order), order.account)
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        desk = self._desk_of(order.account)
+        return desk is not None and desk.fire(order, self._to(done, order.account))
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        desk = self._desk_of(change.ref.account)
+        return desk is not None and desk.fire_modify(change, self._to(done, change.ref.account))
+
+    def fire_cancel(self, order: OrderRef, done: Done) -> bool:
+        desk = self._desk_of(order.account)
+        return desk is not None and desk.fire_cancel(order, self._to(done, order.account))
+
+    def _to(self, done: Done, account: str) -> Done:
+        return lambda outcome: done(self._own(outcome, account))
 
     def _own(self, outcome: Outcome, account: str) -> Outcome:
         """Orders in an outcome under the account's name here."""

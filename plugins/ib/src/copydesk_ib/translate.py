@@ -12,6 +12,7 @@ from typing import Any
 
 from copydesk.model import Fill, Order, OrderStatus, OrderType, Record, Side, Terms, TimeInForce, TriggerBy
 
+from copydesk_ib import contracts
 from copydesk_ib.contracts import Listing
 
 ZERO = Decimal(0)
@@ -151,6 +152,13 @@ def status(word: str, filled: Decimal, quantity: Decimal, *, refused: bool) -> O
 
 
 # --- orders to IB -------------------------------------------------------------------------------------------------
+
+
+def contract(library: Any, listed: Listing, wanted: Terms) -> Any:
+    """The contract, with the exchange that the order is to be sent to. Raises `Untranslatable`."""
+    made = contracts.contract(library, listed)
+    made.exchange = read_native(wanted.native).get("exchange", made.exchange)
+    return made
 
 
 def order(library: Any, wanted: Terms, *, account: str, reference: str, group: str = "") -> Any:

@@ -28,7 +28,10 @@ class Wrapper:
     # --- the connection ---
 
     def tcpDataArrived(self) -> None:
-        self._login.on_alive()
+        self._login.on_read()
+
+    def tcpDataProcessed(self) -> None:
+        self._login.on_worked_off()
 
     def connectAck(self) -> None:
         """The server's version is known."""
