@@ -173,8 +173,8 @@ def test_what_a_copy_binds_is_its_rounded_size_at_the_price_over_the_leverage():
             child("c1", k="-0.36", rounding=rounding),
             account("parent", "1000"),
             account("c1", "1000"),
-            {SYMBOL: one, "OTHER": one, "FREE": one},
-            {"OTHER": D(0), SYMBOL: D(100), "UNKNOWN": D(5)},
+            {SYMBOL: one, "ANOTHER": one, "FREE": one},
+            {"ANOTHER": D(0), SYMBOL: D(100), "AN UNKNOWN": D(5)},
             [trade(Side.BUY, "99"), trade(Side.BUY, "10"), trade(Side.SELL, "7", "FREE")],
             {SYMBOL: D(leverage)},
             1,
@@ -234,13 +234,14 @@ def test_what_is_skipped_says_why_and_what_it_would_have_been():
         trade(Side.SELL, "3"),  # an exit that closes nothing yet is not skipped
         trade(Side.BUY, "5", "OTHER"),
     ]
+    trades.insert(0, trades.pop())
     found = preview_child(
         child("c1", k="0.25"), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades, {}, 1
     )
     assert [(skipped.trade, skipped.would_be, skipped.reason) for skipped in found.skipped] == [
-        (trades[1], D("0.5"), "0.5 of step 1"),
-        (trades[2], D("0.5"), size_fault(D(1), PRICE, one)),
-        (trades[5], D("1.25"), "c1 has no OTHER"),
+        (trades[0], D("1.25"), "c1 has no OTHER"),
+        (trades[2], D("0.5"), "0.5 of step 1"),
+        (trades[3], D("0.5"), size_fault(D(1), PRICE, one)),
     ]
     assert found.trades == 6
     for more in (
@@ -249,12 +250,12 @@ def test_what_is_skipped_says_why_and_what_it_would_have_been():
         {"limits": Limits(symbols=("ETH*",))},
     ):
         some = preview_child(
-            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[:1], {}, 1
+            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[1:3], {}, 1
         )
-        assert [skipped.reason for skipped in some.skipped] == [f"c1 does not follow {SYMBOL}"]
+        assert [skipped.reason for skipped in some.skipped] == [f"c1 does not follow {SYMBOL}"] * 2
     for more in ({"filters": Filters(include=("BTC*",))}, {"limits": Limits(symbols=("BTC*", "ETH*"))}):
         some = preview_child(
-            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[:1], {}, 1
+            child("c1", k="1", **more), account("parent", "1"), account("c1", "1"), {SYMBOL: one}, {}, trades[1:2], {}, 1
         )
         assert some.skipped == ()
 
@@ -275,3 +276,30 @@ def test_a_flip_opens_and_shorts_are_played_like_longs():
         (trades[1], "0.5 of step 1"),
         (trades[3], "0.5 of step 1"),
     ]
+
+
+@pytest.mark.parametrize("first", [Side.BUY, Side.SELL])
+def test_an_order_that_turns_is_played_with_all_that_it_moves(first: Side):
+    """From 4 one way to 1 the other: the child's order is for 5, of which the venue takes no less than 4."""
+    from msgspec.structs import replace
+
+    one = replace(instrument("1"), min_quantity=D(4))
+    second = Side.SELL if first is Side.BUY else Side.BUY
+    found = look(child("c1", k="1"), trade(first, "4"), trade(second, "5"), trade(second, "1"), one=one)
+    assert [skipped.trade.quantity for skipped in found.skipped] == [1]  # type: ignore[attr-defined]
+
+
+def test_the_parents_own_least_order_counts_where_the_child_gets_more():
+    from msgspec.structs import replace
+
+    one = replace(instrument("0.5"), min_quantity=D("4.8"))
+    assert smallest_parent_order(D(10), D(5), one, "floor") == 5
+    assert smallest_parent_order(D("0.5"), D(5), one, "floor") == 10
+
+
+def test_what_a_copy_binds_is_not_told_where_nobody_knows_the_leverage():
+    some = {SYMBOL: instrument("1")}
+    found = preview_child(
+        child("c1", k="1"), account("parent", "1"), account("c1", "1"), some, {SYMBOL: D(1)}, [trade(Side.BUY, "2")], {}, 1
+    )
+    assert [one.margin_needed for one in found.symbols] == [None]

@@ -5,12 +5,17 @@ The tables are all that the engine may say. What is not in them is a slip, or a 
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import types
 from collections.abc import Iterable
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from copydesk.ids import is_own
+from copydesk import state
 from copydesk.inputs import Cancel, Decision, LookUp, Modify, Note, Place, PlaceGroup
 from copydesk.model import ZERO, NewOrder, OrderType, Terms, from_json
-from copydesk.state import ChildOrder, Desk, Pair
+from copydesk.state import ChildOrder, Desk, Executed, Pair
 
 NOTES: dict[str, tuple[str, str]] = {
     "adopted": ("info", ""),
@@ -71,6 +76,8 @@ LIMITS = {
     "price-unknown", "sessions", "symbols", "trading-state", "venue",
 }  # fmt: skip
 WAITING = LIMITS | set(NOTES)
+LEGS = "cmtx"
+OWN_ID = re.compile(rf"cdk-[a-z2-7]{{20}}-[{LEGS}][0-9a-z]{{1,3}}")
 
 
 def check(decision: Decision, desk: Desk) -> None:
@@ -94,6 +101,7 @@ def _note(note: Note, desk: Desk) -> None:
     for names in always.split():
         assert any(name in note.data for name in names.split("|")), note
     assert all(value is not None for value in note.data.values()), note
+    assert note.kind == "limits" or note.data.get("limit", "told") in LIMITS - {""} | {"told"}, note
     if note.kind not in OF_NO_LINK:
         assert note.bot in desk.bots, note
         assert note.symbol, note
@@ -122,13 +130,13 @@ def _send(intent: Place | PlaceGroup | Modify | Cancel, desk: Desk) -> None:
     assert intent.cause, intent
     assert intent.why, intent
     assert intent.why in WHYS.get(type(intent), {intent.why}), intent
-    assert is_own(intent.client_id), intent
+    assert OWN_ID.fullmatch(intent.client_id), intent
     match intent:
         case Place(order=order):
             assert _is_whole(order.terms), intent
         case PlaceGroup(group=group):
             assert len(group.legs) == 2, intent
-            assert all(is_own(leg.client_id) and _is_whole(leg.terms) for leg in group.legs), intent
+            assert all(OWN_ID.fullmatch(leg.client_id) and _is_whole(leg.terms) for leg in group.legs), intent
         case Modify(change=change):
             assert _is_whole(change.terms), intent
             assert change.ref.symbol == change.terms.symbol, intent
@@ -145,10 +153,16 @@ def _is_whole(terms: Terms) -> bool:
 
 def check_words(desk: Desk) -> None:
     """Raises `AssertionError` for a word in the state that is not one of those that it may be."""
+    for account in desk.accounts.values():
+        _kinds(account)
     for bot in desk.bots.values():
+        _kinds(bot)
+        for known in (*bot.orders.values(), *bot.books.values()):
+            _kinds(known)
         assert bot.ending in ("", "cancel_all", "cancel_entries", "flatten"), bot.ending
         assert bot.silent in ("", "hold", "cancel_child_entries", "flatten"), bot.silent
         for link in bot.links.values():
+            _kinds(link)
             assert link.said in ("", "ahead"), link.said
             for pair in (*link.pairs.values(), *link.ended.values()):
                 _pair(pair)
@@ -157,6 +171,7 @@ def check_words(desk: Desk) -> None:
 
 
 def _pair(pair: Pair) -> None:
+    _kinds(pair)
     assert pair.closed in CLOSED, pair.closed
     assert pair.waiting in WAITING, pair.waiting
     assert pair.guard in ("", "capped", "filtered"), pair.guard
@@ -168,8 +183,30 @@ def _pair(pair: Pair) -> None:
 
 def _order(order: ChildOrder) -> None:
     assert order.cancelled_for in CANCELLED_FOR, order.cancelled_for
-    assert order.leg in ("c", "m", "t", "x"), order.leg
-    assert isinstance(order.exit, bool)
+    assert order.leg in tuple(LEGS), order.leg
+    _kinds(order)
+
+
+def _kinds(record: Any) -> None:
+    """What a field holds is of the kind that it is annotated with: no zero for none, no other number for a `Decimal`."""
+    for name, kinds in _kinds_of(type(record)) if not isinstance(record, Executed) else ():
+        value = getattr(record, name)
+        assert isinstance(value, kinds), (type(record).__name__, name, value)
+
+
+@cache
+def _kinds_of(record: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    hints = get_type_hints(record, vars(state))
+    kinds = ((field.name, _classes(hints[field.name])) for field in dataclasses.fields(record))
+    return tuple((name, classes) for name, classes in kinds if object not in classes)
+
+
+def _classes(hint: Any) -> tuple[type, ...]:
+    """The classes of an annotation, of what it contains only the outermost."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(found for part in get_args(hint) for found in _classes(part))
+    found = get_origin(hint) or hint
+    return (found if isinstance(found, type) else object,)
 
 
 def check_early(early: Iterable[tuple[str, NewOrder]], decisions: Iterable[Decision]) -> None:

@@ -65,7 +65,7 @@ def mutants_of(module: str) -> Iterator[Mutant]:
     places = {id(function): (name, function) for name, function in _functions(tree)}
     positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
     statements = sorted(_statements(tree, positions), key=lambda span: span[1] - span[0])
-    tables = dict(_tables(tree))
+    tables, strict = dict(_tables(tree)), _strict_values(tree)
     counts: dict[str, int] = {}
     for mutation in mutations:
         outer = mutation.contained_by_top_level_function
@@ -75,6 +75,8 @@ def mutants_of(module: str) -> Iterator[Mutant]:
         mutated = node.deep_replace(mutation.original_node, mutation.mutated_node)
         assert isinstance(mutated, cst.FunctionDef)
         counts[function] = counts.get(function, 0) + 1
+        if id(mutation.original_node) in strict:
+            continue
         if any(rule(mutation.original_node, mutation.mutated_node) for rule in ALIKE):
             continue
         first, last = _lines(positions[mutation.original_node], statements)
@@ -160,6 +162,13 @@ def _strictness(before: cst.CSTNode, after: cst.CSTNode) -> bool:
     assert isinstance(after, cst.Call)
     plain = [arg.value for arg in before.args if arg.keyword is None]
     return plain == [arg.value for arg in after.args if arg.keyword is None]
+
+
+def _strict_values(tree: cst.Module) -> set[int]:
+    """The values of `strict` themselves, by `id`: the same for these."""
+    calls = m.findall(tree, m.Call(func=m.Name("zip")))
+    args = (arg for call in calls if isinstance(call, cst.Call) for arg in call.args)
+    return {id(arg.value) for arg in args if arg.keyword is not None}
 
 
 def _by_a_sign(before: cst.CSTNode, after: cst.CSTNode) -> bool:

@@ -13,6 +13,7 @@ changed is run again. `--survivors` runs those once more that survived.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import resource
 import select
@@ -25,7 +26,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
-from types import CodeType, FrameType, SimpleNamespace
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 from results import MODULES, RESULTS, ROOT, SEED, SURVIVED, keep_result, key_of, read_results, sample
@@ -58,7 +60,7 @@ class Kept:
     name: str
     run: Callable[[], None]
     seconds: float = 0.0
-    lines: dict[tuple[str, str], set[int]] = field(default_factory=dict)  # by module and function
+    lines: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))  # by module and function
     failed: bool = False
 
     @property
@@ -110,8 +112,7 @@ class Mutating:
         tests = [Kept(item.nodeid, partial(self.test, item)) for item in pure(session.items)]
         if not self.chosen.quick:
             tests += [Kept(f"tale {number}", partial(self.tale, number)) for number in range(TALES)]
-        for one in tests:
-            self.survey(one)
+        self.survey(tests)
         quick = [one for one in tests if not one.failed and one.seconds <= QUICK_S and one.is_test]
         long = [one for one in tests if not one.failed and one.seconds <= SLOW_S and one not in quick]
         quick.sort(key=lambda one: (len(one.lines), one.seconds))
@@ -140,41 +141,28 @@ class Mutating:
         drawn = sample(made, self.chosen.sample, self.chosen.seed)
         return [mutant for mutant in drawn if key_of(mutant) not in known]
 
-    def survey(self, kept: Kept) -> None:
-        """Run a test once and keep which lines of the engine it executes."""
+    def survey(self, tests: list[Kept]) -> None:
+        """Run every test once and keep how long it takes and which lines of the engine it executes."""
+        from coverage import Coverage
         from mutate import forget_cached
 
-        seen: dict[CodeType, set[int]] = defaultdict(set)
-        ours: dict[CodeType, bool] = {}
-
-        def enter(frame: FrameType, event: str, _: object) -> Any:
-            code = frame.f_code
-            if code not in ours:
-                ours[code] = code.co_filename.startswith(ENGINE)
-            if not ours[code]:
-                return None
-            lines = seen[code]
-
-            def line(frame: FrameType, event: str, _: object) -> Any:
-                lines.add(frame.f_lineno)
-                return line
-
-            return line
-
-        self.failed = False
-        started = time.process_time()
-        kept.run()
-        kept.seconds = time.process_time() - started
-        if not self.failed and kept.seconds <= (QUICK_S if self.chosen.quick else SLOW_S):
+        meter = Coverage(data_file=None, config_file=False, include=[ENGINE + "*"])
+        meter.start()
+        for one in tests:
+            self.failed = False
             forget_cached()
-            sys.settrace(enter)
-            try:
-                kept.run()
-            finally:
-                sys.settrace(None)
-        for code, lines in seen.items():
-            kept.lines.setdefault(place_of(code), set()).update(lines)
-        kept.failed = self.failed
+            meter.switch_context(one.name)
+            started = time.process_time()
+            one.run()
+            one.seconds, one.failed = time.process_time() - started, self.failed
+        meter.stop()
+        by_name = {one.name: one for one in tests}
+        found = meter.get_data()
+        for file in found.measured_files():
+            places = functions_of(Path(file))
+            for line, names in found.contexts_by_lineno(file).items():
+                for name in set(names) & by_name.keys() if line in places else ():
+                    by_name[name].lines[places[line]].add(line)
 
     def tale(self, number: int) -> None:
         """Some stories of the machine, the same ones for the same number."""
@@ -297,9 +285,20 @@ def pure(items: list[Any]) -> list[Any]:
     return list(chosen.values())
 
 
-def place_of(code: CodeType) -> tuple[str, str]:
-    """(module, function) of the outermost function that `code` belongs to."""
-    return Path(code.co_filename).stem, code.co_qualname.partition(".<locals>")[0]
+def functions_of(path: Path) -> dict[int, tuple[str, str]]:
+    """(module, function) by each line in the body of one; of one within another, the outermost."""
+    found: dict[int, tuple[str, str]] = {}
+
+    def walk(nodes: list[ast.stmt], owner: str) -> None:
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                walk(node.body, f"{owner}{node.name}.")
+            elif isinstance(node, ast.FunctionDef):
+                lines = range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+                found.update(dict.fromkeys(lines, (path.stem, owner + node.name)))
+
+    walk(ast.parse(path.read_text(encoding="utf-8")).body, "")
+    return found
 
 
 def main() -> int:
@@ -321,7 +320,8 @@ def main() -> int:
     os.chdir(ROOT)
     words = [*TESTS, "-q", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "timeout=0"]
     words += ["-o", "tmp_path_retention_policy=none", "-m", "not slow and not browser"]
-    return int(pytest.main(words, plugins=[Mutating(chosen)]))
+    with TemporaryDirectory() as folder:  # of its own: other runs of pytest clear away the old ones among the common ones
+        return int(pytest.main([*words, "--basetemp", f"{folder}/tests"], plugins=[Mutating(chosen)]))
 
 
 if __name__ == "__main__":

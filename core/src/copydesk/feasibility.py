@@ -170,7 +170,7 @@ def smallest_parent_order(ratio: Decimal, child: Decimal, instrument: Instrument
     """The smallest order of the parent, on a flat account, of which the child gets one that its venue takes."""
     step = instrument.quantity_step
     exact = smallest_exact(child, step, rounding) / ratio
-    return max(ceil_to(exact, step), ceil_to(instrument.min_quantity, step), step)
+    return max(ceil_to(exact, step), ceil_to(instrument.min_quantity, step))
 
 
 def _skipped(
