@@ -270,7 +270,7 @@ async def test_rows_without_a_label_belong_to_the_request_of_their_account() -> 
         (402, row(450), False),
         (312, row(352, is_snapshot=True), False),
     ):
-        assert Asked(template_id, mine, may_be_empty=True).owns(message) is is_row
+        assert Asked("a name", template_id, mine, may_be_empty=True).owns(message) is is_row
 
 
 # --- whom a request names, and how ---

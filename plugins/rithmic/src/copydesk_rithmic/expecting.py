@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from copydesk_rithmic.library import Message
 
@@ -15,7 +13,8 @@ Kinds = frozenset[tuple[int, int]]
 class Expected:
     """One expectation. `within` returns what met it; None where the time is over or the stream is lost."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, basket_id: str, kinds: Kinds) -> None:
+        self.basket_id = basket_id
         self.kinds = kinds
         self.met: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
 
@@ -33,17 +32,18 @@ class Expectations:
     def __init__(self) -> None:
         self._waiting: dict[str, list[Expected]] = {}
 
-    @contextmanager
-    def of(self, basket_id: str, kinds: Kinds) -> Iterator[Expected]:
-        """Expect something of a basket from here on: begin before what causes it is sent."""
-        expected = Expected(kinds)
+    def begin(self, basket_id: str, kinds: Kinds) -> Expected:
+        """Expect something of a basket from here on: begin before what causes it is sent, and `end` it."""
+        expected = Expected(basket_id, kinds)
         self._waiting.setdefault(basket_id, []).append(expected)
-        try:
-            yield expected
-        finally:
-            self._waiting[basket_id].remove(expected)
-            if not self._waiting[basket_id]:
-                del self._waiting[basket_id]
+        return expected
+
+    def end(self, expected: Expected) -> None:
+        """Nobody waits for it any more."""
+        waiting = self._waiting[expected.basket_id]
+        waiting.remove(expected)
+        if not waiting:
+            del self._waiting[expected.basket_id]
 
     def meet(self, message: Message) -> None:
         """A notification has come."""

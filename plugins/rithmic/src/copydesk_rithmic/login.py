@@ -9,10 +9,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import websockets
 from copydesk.errors import AuthFailed, CopydeskError, NotReady, VenueError
+from copydesk.hooks import Done
 from copydesk.model import (
     Balance,
     BalanceEvent,
@@ -20,9 +22,11 @@ from copydesk.model import (
     Gap,
     Instrument,
     OrderEvent,
+    Outcome,
     Position,
     PositionEvent,
     StreamLost,
+    Unknown,
     VenueEvent,
 )
 from copydesk_wire.errors import NoReply, Unreadable
@@ -50,6 +54,7 @@ ROUTE_UPDATE, RITHMIC, EXCHANGE, POSITION, BALANCE = 350, 351, 352, 450, 451
 PROTOCOL_ERRORS = (OSError, TimeoutError, WebSocketException)
 
 
+T = TypeVar("T")
 Hears = Callable[[Account, VenueEvent], None]
 
 
@@ -76,7 +81,7 @@ class Login:
         self._unlisted: set[str] = set()
         self._positions: dict[tuple[Account, str], Position] = {}
         self._balances: dict[Account, tuple[float, Balance]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._was_up = False
         self._opening_history = asyncio.Lock()
         self._has_history = False
@@ -311,10 +316,15 @@ class Login:
         self.instruments[symbol] = found
         return found
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def follow(self, what: str, coming: Coroutine[Any, Any, Outcome], done: Done) -> None:
+        """Tell what comes of a request that was sent, once that is known."""
+        self._spawn(coming).add_done_callback(partial(_finish, what, done))
 
     # --- money ---
 
@@ -364,6 +374,16 @@ class Login:
                     raise NotReady(f"The history plant cannot be reached: {type(error).__name__}") from None
                 self._has_history = True
         return self.client.history
+
+
+def _finish(what: str, done: Done, task: asyncio.Task[Outcome]) -> None:
+    if task.cancelled():
+        done(Unknown(message=f"{what}: the session was closed before it was known."))
+    elif (error := task.exception()) is not None:
+        log.error("a request to Rithmic failed: this is a defect of the plugin", exc_info=error)
+        done(Unknown(message=f"{what}: {type(error).__name__}"))
+    else:
+        done(task.result())
 
 
 def _same_route(row: Message, other: Message) -> bool:

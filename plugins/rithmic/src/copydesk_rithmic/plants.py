@@ -9,6 +9,7 @@ What is changed, each shown by a test, since these are private methods of the li
   is `NoReply`, at once;
 - a lost connection is told (`down`), and so is one that is back and subscribed again (`up`);
 - nothing is ever sent twice;
+- a request that trades can be sent in the very call (`fire`);
 - `fcm_id` and `ib_id` are those of the account that a request names;
 - no message is turned into text for a log: passwords stand in some of them.
 """
@@ -20,8 +21,9 @@ import contextlib
 import logging
 import socket
 import struct
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import websockets
@@ -31,7 +33,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from copydesk_rithmic import library
 from copydesk_rithmic.errors import DENIED, NO_DATA, Refusal
-from copydesk_rithmic.library import DecodeError, Message, decode, fields_of
+from copydesk_rithmic.library import DecodeError, Message, decode, encode, fields_of
+from copydesk_rithmic.websocket import Socket
 
 if TYPE_CHECKING:
     from copydesk_rithmic.accounts import Account
@@ -70,7 +73,8 @@ FILL = 5
 class Asked:
     """A request on its way. `rows` are what was answered so far."""
 
-    def __init__(self, template_id: int, account: Account | None, *, may_be_empty: bool) -> None:
+    def __init__(self, name: str, template_id: int, account: Account | None, *, may_be_empty: bool) -> None:
+        self.name = name
         self.template_id = template_id
         self.account = account
         self.may_be_empty = may_be_empty
@@ -91,6 +95,7 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     def __init__(self, client: Any, **options: Any) -> None:
         super().__init__(client, **options)
         self.ws: Any = None
+        self.read_ns = 0  # when the frame that is being worked on was read, zero where none is
         self.connection = 0  # how many there were
         self._gone: deque[tuple[int, float]] = deque()  # the latest of them that ended, and when
         self._settled = 0
@@ -132,22 +137,46 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     async def _ask(
         self, template_id: int, account: Account | None, seconds: float, empty: bool, fields: dict[str, Any]
     ) -> list[Message]:
-        self._numbers += 1
-        name = f"copydesk-{self._numbers}"
+        name = self._next_name()
         if account is not None:
             fields["account_id"] = account.account_id
         request = self._build_request(template_id=template_id, user_msg=name, **fields)
         if account is not None:
             account.name_in(request)
-        asked = self._asked[name] = Asked(template_id, account, may_be_empty=empty)
+        asked = self._asked[name] = Asked(name, template_id, account, may_be_empty=empty)
+        return await self.answer(asked, seconds, self._send(self._convert_request_to_bytes(request)))
+
+    def _next_name(self) -> str:
+        self._numbers += 1
+        return f"copydesk-{self._numbers}"
+
+    def fire(self, template_id: int, account: Account, fields: dict[str, Any]) -> Asked | None:
+        """Send a request in this very call, to be followed by `answer`; None where nothing was sent."""
+        name = self._next_name()
+        data = encode(
+            template_id,
+            user_msg=[name],
+            account_id=account.account_id,
+            fcm_id=account.fcm_id,
+            ib_id=account.ib_id,
+            **fields,
+        )
+        if not self.is_up or self.ws is None or not self.ws.fire(data):
+            return None
+        asked = self._asked[name] = Asked(name, template_id, account, may_be_empty=False)
+        return asked
+
+    async def answer(self, asked: Asked, seconds: float = REPLY_S, sending: Awaitable[None] | None = None) -> list[Message]:
+        """The rows of an answer, once the request has been sent. Raises `NotSent`, `NoReply` or `Refusal`."""
         try:
             async with asyncio.timeout(seconds):
-                await self._send(self._convert_request_to_bytes(request), template_id=template_id)
+                if sending is not None:
+                    await sending
                 return await asked.done
         except TimeoutError:
-            raise NoReply(f"Rithmic did not answer request {template_id} within {seconds:g} s.") from None
+            raise NoReply(f"Rithmic did not answer request {asked.template_id} within {seconds:g} s.") from None
         finally:
-            del self._asked[name]
+            del self._asked[asked.name]
 
     async def _send(self, message: bytes, template_id: int | None = None) -> None:
         """Send now or not at all."""
@@ -173,7 +202,7 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     # --- hearing ---
 
     async def _recv_loop(self) -> None:
-        """Take every frame as it comes, until the connection is lost."""
+        """Take the frames that are not taken as they come, until the connection is lost."""
         reason = "Rithmic closed the connection"
         try:
             while True:
@@ -190,7 +219,9 @@ class Plant(library.BasePlant):  # type: ignore[misc]
     def _take(self, frame: bytes) -> None:
         message = decode(frame)
         if message is not None:  # unknown templates are sent now and then (358 is one)
+            self.read_ns = time.perf_counter_ns()
             self._process(message)
+            self.read_ns = 0
 
     def _process(self, message: Message) -> None:
         template_id = message.template_id
@@ -247,8 +278,11 @@ class Plant(library.BasePlant):  # type: ignore[misc]
             ping_interval=PING_S,
             ping_timeout=PING_S,
             max_size=MAX_FRAME,
+            compression=None,  # it would take longer than all else that sends an order
+            create_connection=Socket,
             logger=quiet,
         )
+        self.ws.take = self._take
         self.connection += 1
 
     @property

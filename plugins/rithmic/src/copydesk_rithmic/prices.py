@@ -26,7 +26,7 @@ LAST_TRADE, BEST = 150, 151
 class Prices:
     """`feeds` are told the prices of their symbols. What was wanted once is listened to for as long as the login lasts."""
 
-    def __init__(self, ticker: TickerPlant, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(self, ticker: TickerPlant, spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self.feeds: dict[Feed, frozenset[str]] = {}
         self.latest: dict[str, PriceEvent] = {}
         self._ticker = ticker

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeAlias
 
 from copydesk.errors import NotReady, Refused, VenueError
+from copydesk.hooks import Done, Tell
 from copydesk.model import (
     Accepted,
     BalanceEvent,
@@ -28,6 +31,7 @@ from copydesk.model import (
     Snapshot,
     SnapshotRequest,
     Subscription,
+    Terms,
     Unknown,
     VenueEvent,
 )
@@ -40,7 +44,7 @@ from copydesk_rithmic import errors, reading, reports, translate
 from copydesk_rithmic.accounts import Account
 from copydesk_rithmic.book import Book
 from copydesk_rithmic.errors import REJECTED, Refusal
-from copydesk_rithmic.expecting import Kinds
+from copydesk_rithmic.expecting import Expected, Kinds
 from copydesk_rithmic.library import Message
 from copydesk_rithmic.login import Login
 from copydesk_rithmic.sharing import release
@@ -48,6 +52,7 @@ from copydesk_rithmic.translate import Untranslatable
 
 log = logging.getLogger("copydesk.rithmic")
 
+Answer: TypeAlias = Callable[[], Awaitable[list[Message]]]
 SETTLE_S = 2.0
 """How long a reply that says "taken" is followed up by what became of it."""
 ENDED = frozenset({(351, reports.COMPLETE), (352, reports.CANCEL), (352, reports.REJECT)})
@@ -100,18 +105,29 @@ class Session:
 
     async def subscribe(self, subscription: Subscription) -> AsyncIterator[VenueEvent]:
         """The accounts' events, and prices of symbols."""
-        feed = Feed()
+        async with self._following(subscription, Feed()) as feed:
+            while (event := await feed.get()) is not None:
+                yield event
+
+    async def listen(self, subscription: Subscription, tell: Tell) -> None:
+        """What `subscribe` gives, told in the call that reads it: see `copydesk.hooks.Listens`."""
+        async with self._following(subscription, Feed(tell)) as feed:
+            await feed.get()  # nothing is kept: it returns when the feed is closed, and raises what ended a loop
+
+    @asynccontextmanager
+    async def _following(self, subscription: Subscription, feed: Feed) -> AsyncIterator[Feed]:
+        """Fill a feed with what is subscribed to."""
         self.feeds.add(feed)
         try:
             if self.closed:
-                return
-            feed.start(self.login.watch_failure())
-            if subscription.private:
-                self.login.listen(feed, lambda account, event: self._hear(feed, account, event))
-            if subscription.symbols:
-                feed.start(self._prices(feed, subscription))
-            while (event := await feed.get()) is not None:
-                yield event
+                await feed.close()
+            else:
+                feed.start(self.login.watch_failure())
+                if subscription.private:
+                    self.login.listen(feed, lambda account, event: self._hear(feed, account, event))
+                if subscription.symbols:
+                    feed.start(self._prices(feed, subscription))
+            yield feed
         finally:
             self.feeds.discard(feed)
             self.login.listeners.pop(feed, None)
@@ -121,6 +137,7 @@ class Session:
     def _hear(self, feed: Feed, account: Account, event: VenueEvent) -> None:
         name = self._names.get(account)
         if name is not None:
+            feed.read_ns = self.login.orders.read_ns
             feed.put(event if not name else _owned(event, name))
 
     async def _prices(self, feed: Feed, subscription: Subscription) -> None:
@@ -143,7 +160,7 @@ class Session:
         """Place an order; its client id is the user tag."""
         what = f"place {order.client_id}"
         account, login = self.account(order.account), self.login
-        if login.flights.is_under_way(account, order.client_id) or order.client_id in self.book(account).tags:
+        if self._is_taken(account, order.client_id):
             message = f"{what}: there is an order of that user tag already."
             return Rejected(reason=RejectReason.DUPLICATE_ID, message=message)
         try:
@@ -151,15 +168,23 @@ class Session:
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}.")
         login.flights.begin(account, order.client_id, login.orders.connection, login.now_ms())
-        answer = await self._send(312, account, what, fields)
-        if isinstance(answer, Unknown):
-            return answer  # the tag stays taken until somebody has looked
-        login.flights.end(account, order.client_id)
-        if isinstance(answer, Rejected):
-            return answer
-        if not answer or not answer[0].basket_id:
+        return await self._taken(account, order, partial(login.orders.ask, 312, account, empty=False, **fields), what)
+
+    async def _taken(self, account: Account, order: NewOrder, answer: Answer, what: str) -> Outcome:
+        """What becomes of an order that is on its way."""
+        rows = await self._answer(what, answer)
+        if isinstance(rows, Unknown):
+            return rows  # the tag stays taken until somebody has looked
+        self.login.flights.end(account, order.client_id)
+        if isinstance(rows, Rejected):
+            return rows
+        if not rows or not rows[0].basket_id:
             return Unknown(message=f"{what}: Rithmic took it and named no basket.")
-        return await self._placed(account, order, answer[0], what)
+        return await self._placed(account, order, rows[0], what)
+
+    def _is_taken(self, account: Account, client_id: str) -> bool:
+        """Whether an order of that user tag is there, or may be."""
+        return self.login.flights.is_under_way(account, client_id) or client_id in self.book(account).tags
 
     async def _new_order(self, account: Account, order: NewOrder) -> dict[str, Any]:
         exchange, _ = translate.split(order.terms.symbol)
@@ -178,8 +203,11 @@ class Session:
         """It was taken: wait for what risk management and the exchange say."""
         book, basket_id = self.book(account), row.basket_id
         if not book.is_confirmed(basket_id):
-            with self.login.expected.of(basket_id, PLACED) as expected:
+            expected = self.login.expected.begin(basket_id, PLACED)
+            try:
                 await expected.within(SETTLE_S)
+            finally:
+                self.login.expected.end(expected)
         known = book.orders.get(basket_id) if book.is_confirmed(basket_id) else None
         if known is None:
             at_ms = translate.time_us(row) // 1000
@@ -203,18 +231,20 @@ class Session:
         order = await self._working(account, change.ref, what)
         if not isinstance(order, Order):
             return order
-        rules = self.login.instruments.get(order.terms.symbol)
         try:
-            if rules is None:
-                raise Untranslatable(RejectReason.SYMBOL, f"the rules of {order.terms.symbol} are not known")
-            if change.terms.type is not order.terms.type:
-                raise Untranslatable(
-                    RejectReason.OTHER, f"a {order.terms.type} order cannot become a {change.terms.type} order"
-                )
-            fields = translate.change(change.terms, rules)
+            fields = self._change(order, change.terms)
         except Untranslatable as error:
             return Rejected(reason=error.reason, message=f"{what}: {error}.")
         return await self._alter(314, account, order, what, fields, CHANGED)
+
+    def _change(self, order: Order, terms: Terms) -> dict[str, Any]:
+        """The fields of 314. Raises `Untranslatable`."""
+        rules = self.login.instruments.get(order.terms.symbol)
+        if rules is None:
+            raise Untranslatable(RejectReason.SYMBOL, f"the rules of {order.terms.symbol} are not known")
+        if terms.type is not order.terms.type:
+            raise Untranslatable(RejectReason.OTHER, f"a {order.terms.type} order cannot become a {terms.type} order")
+        return translate.change(terms, rules)
 
     async def cancel(self, ref: OrderRef) -> Outcome:
         """Cancel a working order."""
@@ -248,31 +278,103 @@ class Session:
         kinds: Kinds,
     ) -> Outcome:
         """Send a change or a cancel, and wait for what becomes of it."""
-        basket_id = order.venue_id
-        with self.login.expected.of(basket_id, kinds) as expected:
-            answer = await self._send(template_id, account, what, {"basket_id": basket_id, **fields})
-            if not isinstance(answer, list):
-                return answer
+        expected = self.login.expected.begin(order.venue_id, kinds)
+        asking = partial(self.login.orders.ask, template_id, account, empty=False, basket_id=order.venue_id, **fields)
+        return await self._altered(account, order, asking, expected, what)
+
+    async def _altered(self, account: Account, order: Order, answer: Answer, expected: Expected, what: str) -> Outcome:
+        """What becomes of a change or a cancel that is on its way."""
+        try:
+            rows = await self._answer(what, answer)
+            if not isinstance(rows, list):
+                return rows
             message = await expected.within(SETTLE_S)
-        now = self.book(account).orders.get(basket_id, order)
+        finally:
+            self.login.expected.end(expected)
+        now = self.book(account).orders.get(order.venue_id, order)
         if message is not None and (message.template_id, message.notify_type) in FAILED:
             return errors.outcome(REJECTED, message.report_text or message.text or "the change failed", what)
-        if now.status is OrderStatus.FILLED or (template_id == 314 and not now.is_working):
+        if now.status is OrderStatus.FILLED or (expected.kinds is CHANGED and not now.is_working):
             return Rejected(reason=RejectReason.NOT_FOUND, message=f"{what}: it is {now.status}.")
         return Accepted(order=self.owned(account, now))
 
-    async def _send(
-        self, template_id: int, account: Account, what: str, fields: dict[str, Any]
-    ) -> list[Message] | Rejected | Unknown:
-        """Send a request that trades: once, and now or not at all."""
+    async def _answer(self, what: str, answer: Answer) -> list[Message] | Rejected | Unknown:
+        """The answer to a request that trades, or what its failure means. It is sent once, and now or not at all."""
         try:
-            return await self.login.orders.ask(template_id, account, empty=False, **fields)
+            return await answer()
         except NotSent as error:
             return Rejected(reason=RejectReason.OVERLOADED, message=f"{what}: {error}")
         except NoReply as error:
             return Unknown(message=f"{what}: {error}")
         except Refusal as refusal:
             return errors.outcome(refusal.code, str(refusal), what)
+
+    # --- in the very call: false where nothing was sent, and the other way has to be taken ---
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order whose instrument is known and whose client id is new."""
+        account, login = self.by_name.get(order.account), self.login
+        rules = login.instruments.get(order.terms.symbol)
+        if account is None or rules is None or self._is_taken(account, order.client_id):
+            return False
+        exchange = order.terms.symbol.partition(":")[0]
+        try:
+            fields = translate.new_order(order, rules, login.route(account, exchange, self._routes.get(exchange, "")))
+        except Untranslatable:
+            return False
+        asked = login.orders.fire(312, account, fields)
+        if asked is None:
+            return False
+        login.flights.begin(account, order.client_id, login.orders.connection, login.now_ms())
+        what = f"place {order.client_id}"
+        self.login.follow(what, self._taken(account, order, partial(login.orders.answer, asked), what), done)
+        return True
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Give a working order other terms."""
+        account, order = self._firm(change.ref)
+        if account is None or order is None:
+            return False
+        try:
+            fields = self._change(order, change.terms)
+        except Untranslatable:
+            return False
+        what = f"modify {change.ref.client_id or change.ref.venue_id}"
+        return self._fire_at(314, account, order, what, fields, CHANGED, done)
+
+    def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
+        """Cancel a working order."""
+        account, order = self._firm(ref)
+        if account is None or order is None:
+            return False
+        what = f"cancel {ref.client_id or ref.venue_id}"
+        return self._fire_at(316, account, order, what, {"manual_or_auto": translate.AUTO}, CANCELLED, done)
+
+    def _firm(self, ref: OrderRef) -> tuple[Account | None, Order | None]:
+        """The account that is meant and its order, where that is known to work."""
+        account = self.by_name.get(ref.account)
+        order = self.book(account).named(ref.client_id, ref.venue_id) if account is not None else None
+        return account, order if order is not None and order.is_working else None
+
+    def _fire_at(
+        self,
+        template_id: int,
+        account: Account,
+        order: Order,
+        what: str,
+        fields: dict[str, Any],
+        kinds: Kinds,
+        done: Done,
+    ) -> bool:
+        login = self.login
+        asked = login.orders.fire(template_id, account, {"basket_id": order.venue_id, **fields})
+        if asked is None:
+            return False
+        expected = login.expected.begin(order.venue_id, kinds)
+        login.follow(what, self._altered(account, order, partial(login.orders.answer, asked), expected, what), done)
+        return True
+
+    # --- looking up ---
 
     async def look_up(self, account: Account, ref: OrderRef) -> Order | None:
         """What Rithmic knows of one order; None where it has none. Raises `VenueError`."""
