@@ -96,8 +96,9 @@ def test_a_child_that_is_taken_out_is_forgotten_and_its_orders_are_known_to_be_l
     configure(desk, rules(child("c1", k="1")))
     assert set(bot.links) == {("c1", BOOK)}
     assert {account for account, _ in state.child_orders} == {"c1"}
-    assert [key for key, filled in state.left.items() if not filled] == [("c2", left)]
-    assert sum(state.left.values()) == 1, "that the other one has filled is known, too"
+    assert [key for key, order in state.left.items() if not order.filled] == [("c2", left)]
+    assert sum(order.filled for order in state.left.values()) == 2, "that the other one has filled is known, too"
+    assert bot.left == {("c2", BOOK): 2}
     desk.reread("c2")
     assert desk.said("stranger") == []
     configure(desk, rules(child("c1", k="1"), child("c2", k="1")))

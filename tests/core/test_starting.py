@@ -295,7 +295,7 @@ def test_what_became_of_an_order_of_an_earlier_run(state: State, op: Op | None, 
     order.state, order.op = state, op
     if corrects:
         link.corrections, link.pairs = [order], {}
-    assert unsettled(bot) == ([] if known else ["c1"])
+    assert unsettled(desk.copier.desk, bot) == ([] if known else ["c1"])
 
 
 def test_an_order_that_is_taken_over_keeps_its_number_and_the_next_one_has_the_next():
@@ -517,11 +517,10 @@ def test_12_how_much_of_what_is_held_counts_as_copied(policy, held, aim, earlier
     desk.bots["another"].link(rules, book).attributed = D(others)
     if D(held):
         desk.account("c1").positions[book] = Position(symbol="BTCUSDT", quantity=D(held))
-    before = {}
+    bot = desk.bots["bot"]
     if earlier is not None:
-        before["c1", book] = Link(bot="bot", child=rules, book=book, attributed=D(earlier))
-    link = desk.bots["bot"].link(rules, book)
-    assert takes(desk, desk.bots["bot"], link, before, D(aim), policy) == D(taken)
+        bot.leave(Link(bot="bot", child=rules, book=book, attributed=D(earlier)))
+    assert takes(desk, bot, bot.link(rules, book), D(aim), policy) == D(taken)
 
 
 @pytest.mark.parametrize(
@@ -547,4 +546,4 @@ def test_12_what_is_held_is_looked_for_on_the_childs_own_side(k, book, theirs):
     link.ratios[1] = link.ratios[-1] = D(k)
     side = PositionSide(theirs)
     desk.account("c1").positions["BTCUSDT", side] = Position(symbol="BTCUSDT", position_side=side, quantity=D(4))
-    assert takes(desk, bot, link, {}, D(9), "adopt") == 4
+    assert takes(desk, bot, link, D(9), "adopt") == 4

@@ -258,7 +258,7 @@ def test_of_orders_that_nobody_follows_it_is_kept_for_a_while_whether_they_fille
     assert len(desk.child_orders) == 4
     forget_links(desk, [gone])
     assert list(desk.child_orders) == [("c2", "1")]
-    assert desk.left == {("c1", "0"): False, ("c1", "2"): True, ("c1", "3"): False}
+    assert {key: order.filled for key, order in desk.left.items()} == {("c1", "0"): 0, ("c1", "2"): 1, ("c1", "3"): 0}
     forget_links(desk, [stays])
     assert list(desk.left) == [("c1", "2"), ("c1", "3"), ("c2", "1")], "the oldest goes first"
 

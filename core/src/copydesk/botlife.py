@@ -148,7 +148,7 @@ class BotLife:
         if policy == ADOPT and len(children) < len(settings.children):
             missing = ", ".join(child.account for child in settings.children if child.account not in children)
             raise NotReady(f"what {missing} holds cannot be read now, and so not adopted: try again when it is connected")
-        unsettled = unsettled_children(self._engine.state.bots[settings.name])
+        unsettled = unsettled_children(self._engine.state, self._engine.state.bots[settings.name])
         if policy != IGNORE and unsettled:
             names = ", ".join(dict.fromkeys(unsettled))
             raise NotReady(f"what an earlier run of bot {settings.name!r} sent to {names} is not settled: try again soon")

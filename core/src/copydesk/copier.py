@@ -142,7 +142,10 @@ class Copier:
                 link.child = children.get(link.child.account, link.child)
             silence.arm(run, bot)
             gone = [key for key in bot.links if key[0] not in children]
-            forget_links(self.desk, [bot.links.drop(key) for key in gone])
+            dropped = [bot.links.drop(key) for key in gone]
+            for link in dropped:
+                bot.leave(link)
+            forget_links(self.desk, dropped)
         for account in self.desk.accounts.values():
             equity_told(run, account)
         for bot in self.desk.bots.values():  # what rests is looked at by the rules that are in force now

@@ -29,7 +29,7 @@ COEXIST, ENFORCE, YIELD = "coexist", "enforce", "yield"
 CONFIRM_MS = 500
 """How far two snapshots lie apart at the least that together are believed."""
 UNSEEN_MS = 11_000
-"""So long after its send an order's fills may be missing in what is read, where only the reply to it told of them."""
+"""So long an order's latest fill may be missing in the positions that are read, while no position has shown it yet."""
 HAND_TRADED = "hand-traded"
 _OTHER = {PositionSide.LONG: PositionSide.SHORT, PositionSide.SHORT: PositionSide.LONG}
 
@@ -68,7 +68,7 @@ def position_told(run: Run, account: str, book: Book) -> None:
     """The venue told a position by itself: it may raise a suspicion, and proves nothing."""
     for bot, link in _links(run.desk, account):
         if link.begun and not link.detached and bot.working and child_book(link) == book:
-            found = foreign(run.desk, account, book)
+            found = _found(run.desk, link)
             if not link.attributed:
                 link.own = found if link.child.hand_trading == COEXIST else link.own
             if _matters(link, found):
@@ -82,11 +82,11 @@ def account_read(run: Run, account: str, snapshot: Snapshot) -> None:
     for bot, link in list(_links(run.desk, account)):
         if link.detached or not (link.begun and bot.working):
             continue
-        found = foreign(run.desk, account, child_book(link))
+        found = _found(run.desk, link)
         if found == link.own:
             link.suspected, link.looks = None, 0
             continue
-        if not _is_quiet(link) or _may_be_unseen(run, link):
+        if not is_quiet(link) or may_be_unseen(run.desk, link):
             link.suspected = None
         elif link.suspected is None or link.suspected[:2] != (found, link.fills):
             link.suspected = (found, link.fills, snapshot.time_ms)
@@ -127,23 +127,38 @@ def _matters(link: Link, found: Decimal) -> bool:
     return found != link.own and found != link.unmoved
 
 
+def lacks(desk: Desk, link: Link) -> bool:
+    """The account holds less than what was copied."""
+    return _closes(link, foreign(desk, link.child.account, child_book(link)))
+
+
 def _closes(link: Link, found: Decimal) -> bool:
     """Copied quantity was closed by hand: against it stands more than stood there before it was opened."""
     sign = 1 if link.attributed > 0 else -1
     return bool(link.attributed) and found * sign < min(link.own * sign, ZERO)
 
 
-def _is_quiet(link: Link) -> bool:
+def is_quiet(link: Link) -> bool:
     """Nothing of ours is on its way: what the venue shows is what it did."""
     unsettled = (State.SENDING, State.UNKNOWN)
     return all(order.op is None and order.state not in unsettled for order in link.orders if order.state.is_open)
 
 
-def _may_be_unseen(run: Run, link: Link) -> bool:
-    """A reply told of fills, and the venue has not told of them otherwise: it may still show what was before them."""
-    since_ns = run.at_ns - UNSEEN_MS * 1_000_000
-    orders = (tracked.order for tracked in run.desk.child_orders.values() if tracked.link is link)
-    return any(order.filled and not order.verified and order.sent_ns > since_ns for order in orders)
+def _found(desk: Desk, link: Link) -> Decimal:
+    """What is foreign by what was told just now. Where that is what there was before, all of our fills are in it."""
+    found = foreign(desk, link.child.account, child_book(link))
+    if found == link.own:
+        link.shown = link.fills
+    return found
+
+
+def may_be_unseen(desk: Desk, link: Link) -> bool:
+    """The venue has not shown a position yet that our latest fills are in, and may still show what was before them."""
+    if link.shown == link.fills:
+        return False
+    since_ms = desk.account(link.child.account).venue_ms - UNSEEN_MS
+    orders = (tracked.order for tracked in desk.child_orders.values() if tracked.link is link)
+    return any(order.filled and order.updated_ms > since_ms for order in orders)
 
 
 # --- what follows from it ---------------------------------------------------------------------------------------------

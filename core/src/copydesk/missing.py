@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from copydesk import handwork
 from copydesk.drifting import drift
 from copydesk.ids import TICKET, client_order_id
 from copydesk.inputs import MissingCopied
@@ -82,6 +83,7 @@ def copy_missing(run: Run, given: MissingCopied) -> None:
     who = f" by {given.actor}" if given.actor else ""
     text = f"asked for{who}: what is missing is copied now, {terms.side} {terms.quantity} {terms.symbol}"
     run.note(link, "info", "missing", text, client_id=order.client_id)
+    handwork.begin(run.desk, link)
     send(run, link, order, "ticket")
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from copydesk import plain, refusing, tickets
 from copydesk.budget import slow_down
 from copydesk.dust import count_fee, hold_back
 from copydesk.following import follow
 from copydesk.ids import TICKET, is_own
 from copydesk.inputs import Note, Settled
-from copydesk.model import Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Snapshot, Unknown, to_json
+from copydesk.model import ZERO, Accepted, Fill, Order, OrderStatus, Rejected, RejectReason, Snapshot, Unknown, to_json
 from copydesk.protecting import fall_back
 from copydesk.sending import Run, count_copied, count_missed
-from copydesk.state import ChildOrder, Op, Tracked
+from copydesk.state import ChildOrder, Left, Op, Tracked
 from copydesk.tracking import Event, State
-from copydesk.trimming import resend_correction, settle_link
+from copydesk.trimming import settle_link
 from copydesk.verifying import ask, await_word, hear, is_unverified
 
 LOOK_UP_AFTER_MS = 200
@@ -250,11 +252,14 @@ def _filled_first(tracked: Tracked) -> None:
 def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> None:
     """A venue's report of an order of ours. `looked_up`: it was read, so it also settles what was unknown."""
     tracked = run.desk.child_orders.get((account, order.client_id))
-    if tracked is None and order.filled and (account, order.client_id) in run.desk.left:
-        run.desk.left[account, order.client_id] = True
+    left = run.desk.left.get((account, order.client_id))
+    if left is not None and order.filled > left.filled:
+        _left_fills(run, account, left, order.filled)
     if tracked is None or (run.shortcuts and not looked_up and plain.echoed(run, tracked, order)):
         return
     ours = tracked.order
+    if ours.state is State.REJECTED and order.is_working and order.updated_ms > ours.updated_ms:
+        _found_after_all(tracked)
     was_open, changing = ours.state.is_open, ours.op is Op.MODIFY and ours.asked is not None
     _merge(run, tracked, order)
     ours.absent = 0
@@ -279,6 +284,26 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
         ours.op = None  # a placement whose outcome was unknown: the stream tells that it stands
     if not looked_up:
         _go_on(run, tracked)
+
+
+def _found_after_all(tracked: Tracked) -> None:
+    """What was given up because it never arrived stands at the venue: its pair is looked at again, and keeps it or not."""
+    pair, link, cause = tracked.pair, tracked.link, tracked.order.cause
+    if pair is None or link.pairs.get(cause, pair) is not pair:
+        return
+    link.ended.pop(cause, None)
+    link.pairs[cause] = pair
+    pair.closed = pair.waiting = ""
+    tracked.order.on(Event.FOUND)
+
+
+def _left_fills(run: Run, account: str, left: Left, filled: Decimal) -> None:
+    """An order that nobody follows any more fills on: a later start is to know what it brought."""
+    bot = run.desk.bots.get(left.bot)
+    if bot is not None:
+        key = (account, left.book)
+        bot.left[key] = bot.left.get(key, ZERO) + left.sign * (filled - left.filled)
+    left.filled = filled
 
 
 def report_fill(run: Run, account: str, fill: Fill, *, settle: bool = False) -> None:
@@ -377,9 +402,9 @@ def due(run: Run, tracked: Tracked) -> None:
         order.op = None
         settle_link(run, tracked.bot, tracked.link)
     elif order.state in (State.WAITING, State.MISSING):
-        if tracked.pair is None:
-            resend_correction(run, tracked.link, order)
-        else:
+        if tracked.pair is not None:
             follow(run, tracked.bot, tracked.link, tracked.pair)
+        else:
+            settle_link(run, tracked.bot, tracked.link)
     elif order.op is None and tracked.bot.working:
         settle_link(run, tracked.bot, tracked.link)

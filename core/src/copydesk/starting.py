@@ -54,8 +54,9 @@ GENERATIONS = 36
 def begin(run: Run, given: BotStarted) -> None:
     """Start the bot on the parent's snapshot. An earlier run of it is over."""
     bot = run.desk.bots[given.bot]
-    before = bot.links
-    forget_links(run.desk, before.values())
+    for link in bot.links.values():
+        bot.leave(link)
+    forget_links(run.desk, bot.links.values())
     bot.working, bot.winding, bot.ending, bot.silent, bot.silent_since_ns = True, False, "", "", 0
     bot.wound_down, bot.started_ms = False, given.snapshot.time_ms
     bot.orders, bot.past, bot.books, bot.links = {}, {}, {}, Links()
@@ -75,7 +76,7 @@ def begin(run: Run, given: BotStarted) -> None:
         read_account(run.desk, account, snapshot, given.at_ns)
     for position in given.snapshot.positions:
         if position.quantity and (bot.rules.kind, position.symbol) in run.desk.instruments:
-            _take_over(run, bot, given, position, before)
+            _take_over(run, bot, given, position)
     for parent in list(bot.orders.values()):
         pair_up(run, bot, parent, grown=False)
     _take_over_orders(run, bot, given.children)
@@ -85,13 +86,13 @@ def begin(run: Run, given: BotStarted) -> None:
         settle_link(run, bot, link)
 
 
-def unsettled(bot: Bot) -> list[str]:
-    """Children of which nobody knows yet what became of an order that an earlier run of the bot sent."""
-    on_its_way = (State.SENDING, State.UNKNOWN)
+def unsettled(desk: Desk, bot: Bot) -> list[str]:
+    """Children of which nobody knows yet what became of an order that an earlier run of the bot sent, or whose position
+    does not show yet what it filled: what they hold would be taken for less than it is, and copied twice."""
     return [
         child
         for (child, _), link in bot.links.items()
-        if any(order.state.is_open and (order.op is not None or order.state in on_its_way) for order in link.orders)
+        if not handwork.is_quiet(link) or (handwork.lacks(desk, link) and handwork.may_be_unseen(desk, link))
     ]
 
 
@@ -113,7 +114,7 @@ def read_account(desk: Desk, key: str, snapshot: Snapshot, at_ns: int) -> Accoun
 # --- positions --------------------------------------------------------------------------------------------------------
 
 
-def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position, before: Links) -> None:
+def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position) -> None:
     """Follow a position of the parent as if one order had opened it now."""
     order = _opening(given, position)
     adverse = given.max_adverse_percent if given.policy == COPY_IF_BETTER else None
@@ -132,7 +133,7 @@ def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position, before
             continue
         pair.ratio = link.ratios[sign] = ratio
         aim = target(bot, link, run.desk.instruments[bot.rules.kind, book[0]])
-        taken = takes(run.desk, bot, link, before, aim, given.policy)
+        taken = takes(run.desk, bot, link, aim, given.policy)
         if taken:
             link.attributed += taken
             link.fills += 1
@@ -144,24 +145,25 @@ def _take_over(run: Run, bot: Bot, given: BotStarted, position: Position, before
             pair.closed = NOT_ADOPTED
 
 
-def takes(desk: Desk, bot: Bot, link: Link, before: Links, aim: Decimal, policy: str) -> Decimal:
+def takes(desk: Desk, bot: Bot, link: Link, aim: Decimal, policy: str) -> Decimal:
     """How much of what the child holds counts as copied, signed: under `adopt` anything that is nobody else's, else what
-    an earlier run of this bot left."""
+    earlier runs of this bot left. Of that so much is left no longer."""
     child = link.child.account
     book = _book_at(link, link.ratio(1 if aim > 0 else -1))
     found = desk.account(child).positions.get(book)
     held = found.quantity if found is not None else ZERO
     others = (other.links.get((child, link.book)) for name, other in desk.bots.items() if name != bot.rules.name)
     held -= sum((other.attributed for other in others if other is not None), ZERO)
-    if policy != ADOPT:
-        left = before.get((child, link.book))
-        mine = left.attributed if left is not None else ZERO
-        held = _nearer(held, mine) if held * mine > 0 else ZERO
-    return _nearer(held, aim) if held * aim > 0 else ZERO
+    left = _common(held, bot.left.pop((child, link.book), ZERO))  # what is not there any more a person has closed
+    taken = _common(held if policy == ADOPT else left, aim)
+    bot.left[child, link.book] = left - _common(left, taken)
+    return taken
 
 
-def _nearer(one: Decimal, other: Decimal) -> Decimal:
-    """Of two on the same side of zero, the one that is nearer to it."""
+def _common(one: Decimal, other: Decimal) -> Decimal:
+    """Of two on the same side of zero the one that is nearer to it, else zero."""
+    if one * other <= 0:
+        return ZERO
     return one if abs(one) <= abs(other) else other
 
 
@@ -207,7 +209,8 @@ def _take_over_orders(run: Run, bot: Bot, children: Mapping[str, Snapshot]) -> N
         standing = {order.client_id: order for order in snapshot.orders if order.is_working} if snapshot is not None else {}
         for cause, pair in link.pairs.items():
             # A second copy of what has filled could fill that twice.
-            copied = any(run.desk.left.get(key) for key in copies_before(run.desk, link, cause))
+            before = (run.desk.left.get(key) for key in copies_before(run.desk, link, cause))
+            copied = any(left is not None and left.filled for left in before)
             found = _left(bot.rules.name, child, cause, standing)
             if found is not None:
                 number, leg, order = found
@@ -263,7 +266,7 @@ def rehearse(desk: Desk, given: BotStarted) -> tuple[list[Decision], Bot, Desk]:
     `desk` is not changed.
     """
     old = desk.bots[given.bot]
-    bot = Bot(rules=old.rules, links=old.links)
+    bot = Bot(rules=old.rules, links=old.links, left=dict(old.left))
     concerned = (old.rules.parent, *(child.account for child in old.rules.children))
     scratch = copy.copy(desk)
     scratch.bots = {**desk.bots, given.bot: bot}

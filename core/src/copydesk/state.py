@@ -357,6 +357,7 @@ class Link:
     alarm: str = ""  # and what a person was told of it
     begun: bool = False  # an order of it was sent: from then on what is foreign is watched
     own: Decimal = ZERO  # the foreign quantity that is known and left alone
+    shown: int = -1  # `fills` when the venue last showed a position that they and `own` explain
     suspected: tuple[Decimal, int, int] | None = None  # foreign, by a snapshot of that time, after so many of our fills
     looks: int = 0  # how often the account was read because of it
     unmoved: Decimal | None = None  # foreign quantity that was tried to be closed
@@ -428,6 +429,7 @@ class Bot:
     orders: dict[str, ParentOrder] = field(default_factory=dict)
     books: dict[Book, ParentBook] = field(default_factory=dict)
     links: Links = field(default_factory=Links)
+    left: dict[tuple[str, Book], Decimal] = field(default_factory=dict)  # what runs that are over left on children
     turn: str = ""  # the child that is looked at first: it was the first to go without when the budget was used up
     past: dict[str, None] = field(default_factory=dict)  # orders that were forgotten, but not that they were seen
     copied: dict[str, int] = field(default_factory=dict)
@@ -465,6 +467,11 @@ class Bot:
             self.links[key] = Link(bot=self.rules.name, child=child, book=book)
         return self.links[key]
 
+    def leave(self, link: Link) -> None:
+        """The link is not followed any more: what it copied stays where it is, and is remembered."""
+        key = (link.child.account, link.book)
+        self.left[key] = self.left.get(key, ZERO) + link.attributed
+
 
 @dataclass(slots=True)
 class Tracked:
@@ -474,6 +481,16 @@ class Tracked:
     link: Link
     pair: Pair | None
     order: ChildOrder
+
+
+@dataclass(slots=True)
+class Left:
+    """An order that no bot follows any more: whose it was, where, and what it filled. `sign`: 0 where that was no copy."""
+
+    bot: str
+    book: Book
+    sign: int
+    filled: Decimal
 
 
 @dataclass(slots=True)
@@ -490,9 +507,7 @@ class Desk:
     windows: dict[str, Window] = field(default_factory=dict)  # of the venues' limits, by name
     purses: dict[str, Purse] = field(default_factory=dict)  # by account, where its kind has limits
     child_orders: dict[tuple[str, str], Tracked] = field(default_factory=dict)
-    left: dict[tuple[str, str], bool] = field(
-        default_factory=dict
-    )  # orders that no bot follows any more: whether any filled
+    left: dict[tuple[str, str], Left] = field(default_factory=dict)  # orders that no bot follows any more
     strangers: dict[tuple[str, str], None] = field(
         default_factory=dict
     )  # open orders that no bot knows and that were told of
@@ -548,7 +563,7 @@ def forget_ended(orders: dict[Any, Any], is_ended: Callable[[Any], bool]) -> lis
 
 
 def forget_links(desk: Desk, links: Iterable[Link]) -> None:
-    """Orders of these links are not followed any more. What is remembered of each is its id and whether it filled any."""
+    """Orders of these links are not followed any more. What is remembered of each is its id and what it filled."""
     gone = {id(link) for link in links}
     if not gone:
         return
@@ -557,7 +572,9 @@ def forget_links(desk: Desk, links: Iterable[Link]) -> None:
         if id(tracked.link) not in gone:
             kept[key] = tracked
         else:
-            desk.left[key] = bool(tracked.order.filled)
+            order, link = tracked.order, tracked.link
+            sign = 0 if order.enforces or link.detached else order.terms.side.sign
+            desk.left[key] = Left(link.bot, link.book, sign, order.filled)
     desk.child_orders = kept
     while len(desk.left) > PAST_KEPT:
         del desk.left[next(iter(desk.left))]

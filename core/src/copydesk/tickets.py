@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from copydesk import handwork
 from copydesk.ids import TICKET, client_order_id
 from copydesk.inputs import Note, TicketDismissed, TicketSent
 from copydesk.model import ZERO, PositionSide, Terms, to_json
@@ -129,6 +130,7 @@ def send_ticket(run: Run, given: TicketSent) -> None:
     desk.tickets[ticket.id] = msgspec.structs.replace(ticket, status="sent", client_id=client_id)
     text = f"ticket {ticket.id} sent{_by(given.actor)}: {terms.side} {terms.quantity} {terms.symbol}"
     run.note(link, "info", "ticket", text, ticket_id=ticket.id, client_id=client_id)
+    handwork.begin(desk, link)
     send(run, link, order, "ticket")
 
 

@@ -44,6 +44,7 @@ class Event(Word):
     NOT_FOUND = "not-found"
     SENT_AGAIN = "sent-again"
     GIVEN_UP = "given-up"
+    FOUND = "found"
     NEW = "new"
     PARTLY = "partly-filled"
     FILLED = "filled"
@@ -91,6 +92,7 @@ def _table() -> dict[tuple[State, Event], State]:
     for state in (State.WAITING, State.MISSING):
         table[state, Event.SENT_AGAIN] = State.SENDING
         table[state, Event.GIVEN_UP] = State.REJECTED
+    table[State.REJECTED, Event.FOUND] = State.WORKING  # it was given up, and has arrived after all
     # At the venue.
     for event, reported in _REPORTED.items():
         table[State.WORKING, event] = reported

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from copydesk import tickets
 from copydesk.binding import has_room, in_turn
 from copydesk.drifting import watch
 from copydesk.dust import is_dust, is_flat, tell_dust
 from copydesk.following import follow
 from copydesk.handwork import child_book, keep_away
-from copydesk.ids import TRIM, client_order_id
+from copydesk.ids import TICKET, TRIM, client_order_id
 from copydesk.lacking import own_up
 from copydesk.model import ZERO, OrderType, PositionSide, Terms
 from copydesk.planning import closing_side
@@ -31,7 +33,7 @@ ENDED_KEPT = 200
 
 def settle_link(run: Run, bot: Bot, link: Link) -> None:
     """Look at every pair of the link, then at the position as a whole."""
-    _send_what_waits(run, link)
+    _send_what_waits(run, bot, link)
     clearing = bot.ending or (FLATTEN if bot.silent == FLATTEN else "")
     if clearing:
         if clear(run, bot, link, clearing) and clearing == FLATTEN:
@@ -180,19 +182,31 @@ def closing_terms(desk: Desk, bot: Bot, link: Link, quantity: Decimal) -> Terms:
     )
 
 
-def _send_what_waits(run: Run, link: Link) -> None:
-    """Corrections that never reached the venue and that no timer waits for: those of before a restart."""
-    if run.desk.account(link.child.account).connected:
-        for order in link.corrections:
-            if order.is_unsent and not order.due_ns:
-                resend_correction(run, link, order)
+def _send_what_waits(run: Run, bot: Bot, link: Link) -> None:
+    """Corrections that never reached the venue, once no timer waits for them, go again under the same id: of a trim as much
+    as is still too much."""
+    if not run.desk.account(link.child.account).connected:
+        return
+    for order in link.corrections:
+        if not order.is_unsent or order.due_ns:
+            continue
+        quantity = min(order.terms.quantity, _still_wanted(run, bot, link, order))
+        if not quantity:
+            order.on(Event.GIVEN_UP)
+            continue
+        order.doubted = order.doubted or (order.state is State.MISSING and quantity != order.terms.quantity)
+        order.terms = msgspec.structs.replace(order.terms, quantity=quantity)
+        order.on(Event.SENT_AGAIN)
+        order.absent = 0
+        send(run, link, order, order.why)
 
 
-def resend_correction(run: Run, link: Link, order: ChildOrder) -> None:
-    """A correction that never reached the venue goes again under the same id."""
-    order.on(Event.SENT_AGAIN)
-    order.absent = 0
-    send(run, link, order, order.why)
+def _still_wanted(run: Run, bot: Bot, link: Link, order: ChildOrder) -> Decimal:
+    if order.enforces or order.leg == TICKET:
+        return order.terms.quantity
+    instrument = run.desk.instruments[bot.rules.kind, link.book[0]]
+    held = max(ZERO, -order.terms.side.sign * link.attributed)
+    return held if order.why == FLATTEN else min(held, excess(bot, link, instrument))
 
 
 # --- the end of an episode --------------------------------------------------------------------------------------------

@@ -304,7 +304,7 @@ class HeldStage(PureStage):
             return
         for account in [] if first else self.scenario.children:
             await self.is_read(account)
-        if policy != "ignore" and not first and unsettled(self.desk.bots[BOT]):
+        if policy != "ignore" and not first and unsettled(self.desk, self.desk.bots[BOT]):
             return
         sent = {intent.client_id for intent in loop.intents if isinstance(intent, Place)}
         sent |= {leg.client_id for intent in loop.intents if isinstance(intent, PlaceGroup) for leg in intent.group.legs}

@@ -144,7 +144,7 @@ class Watch:
 
     def _look_at_place(self, intent: Place, tracked: Tracked, terms: Terms) -> None:
         self._look_at_connection(intent.account, intent.client_id)
-        opens = _opening(tracked, terms)
+        opens = ZERO if tracked.order.enforces else _opening(tracked, terms)
         if opens:
             self._look_at_entry(intent.account, intent.why, intent.cause, tracked, terms, opens)
             self._look_at_budget(intent)
