@@ -51,7 +51,7 @@ def test_what_ended_stays_as_it_ended_but_for_a_fill_that_raced_it(state):
     for event in Event:
         if (state, event) in IMPOSSIBLE:
             continue
-        wanted = State.FILLED if event is Event.FILLED else state
+        wanted = {Event.FILLED: State.FILLED, Event.FOUND: State.WORKING}.get(event, state)
         assert step(state, event) is wanted
 
 
@@ -70,7 +70,8 @@ def run(state: State, events: list[Event]) -> list[State]:
     return passed
 
 
-events = st.lists(st.sampled_from(list(Event)), max_size=40)
+events = st.lists(st.sampled_from([event for event in Event if event is not Event.FOUND]), max_size=40)
+"""But for what was given up, and is found to have arrived after all."""
 
 
 @given(st.sampled_from(list(State)), events)

@@ -92,8 +92,16 @@ def unsettled(desk: Desk, bot: Bot) -> list[str]:
     return [
         child
         for (child, _), link in bot.links.items()
-        if not handwork.is_quiet(link) or (handwork.lacks(desk, link) and handwork.may_be_unseen(desk, link))
+        if not handwork.is_quiet(link)
+        or (handwork.lacks(desk, link) and handwork.may_be_unseen(desk, link))
+        or any(_may_arrive(desk, order) for order in link.orders)
     ]
+
+
+def _may_arrive(desk: Desk, order: ChildOrder) -> bool:
+    """The venue does not know it, and may still come to."""
+    age_ms = desk.account(order.account).venue_ms - order.sent_ns // 1_000_000
+    return order.state is State.MISSING and age_ms < handwork.UNSEEN_MS
 
 
 def read_account(desk: Desk, key: str, snapshot: Snapshot, at_ns: int) -> Account:
