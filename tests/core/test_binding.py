@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from copydesk.binding import binds, in_turn
+from copydesk.binding import binds, has_room, in_turn
 from copydesk.inputs import Configured, Place, PlaceGroup
 from copydesk.model import Order, OrderEvent, OrderType, Outcome, Rejected, RejectReason, Side, Terms
 from copydesk.sending import Run
@@ -213,3 +213,41 @@ def test_11_a_group_that_the_price_forbids_is_placed_again_once_it_allows_it() -
     desk.exchange.apply(MarketTrade(symbol=SYMBOL, price=D(61000), quantity=D(4), buyer_is_maker=False))
     desk.settle()
     assert (desk.held(), standing(desk)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "free"),
+    [
+        ({}, True),
+        ({"needs": "1"}, False),
+        ({"needs": "1", "closed": "done"}, True),
+        ({"link_needs": "1"}, False),
+        ({"held_back": "1"}, False),
+        ({"quantity": "3"}, False),
+    ],
+)
+def test_11_a_target_has_room_where_nothing_that_comes_first_claims_its_coins(change: dict[str, str], free: bool) -> None:
+    desk = loop()
+    place(desk, sell(STOP, "59000"))
+    target = sell(LIMIT, "61000")
+    place(desk, target)
+    desk.settle()
+    link, known = link_of(desk), desk.copier.desk
+    stop, resting = list(link.pairs.values())
+    for pair in (stop, resting):
+        pair.orders = []
+    stop.needs, stop.closed = D(change.get("needs", "0")), change.get("closed", "")
+    link.needs, link.held_back = D(change.get("link_needs", "0")), D(change.get("held_back", "0"))
+    terms = replace(target, quantity=D(change.get("quantity", "2")))
+    run = Run(known, [], desk.now_ns)
+    bot = known.bots["bot"]
+    assert has_room(run, bot, link, resting, terms, SPOT) is free
+    assert has_room(run, bot, link, stop, sell(STOP, "59000"), SPOT) is (
+        "held_back" not in change and "link_needs" not in change
+    )
+    sale = replace(terms, type=OrderType.MARKET, price=None)
+    first = "held_back" not in change and "quantity" not in change
+    assert has_room(run, bot, link, None, sale, SPOT) is first
+    assert has_room(run, bot, link, resting, sale, SPOT) is first
+    assert has_room(run, bot, link, resting, replace(terms, side=Side.BUY, quantity=D(99)), SPOT)
+    assert run.decisions == []

@@ -11,6 +11,8 @@ from copydesk.budget import (
     Window,
     is_paid,
     look_up_after_ms,
+    may_cancel,
+    may_modify,
     may_place,
     may_read,
     pay_both,
@@ -632,3 +634,22 @@ def test_21_a_look_up_waits_for_no_longer_than_until_there_is_room():
     after_ms = look_up_after_ms(run, "c1")
     assert not window.has_room(run.at_ns + (after_ms - 1) * 1_000_000, RESERVED, 1)
     assert window.has_room(run.at_ns + after_ms * 1_000_000, RESERVED, 1)
+
+
+@pytest.mark.parametrize(("used", "may"), [(84, True), (85, False)])
+def test_21_a_cancel_may_use_the_reserve_and_no_more(used, may):
+    run, (link,) = holding(loop(1, limits(100, BudgetScope.ACCOUNT)))
+    window = run.desk.windows["requests/c1"]
+    window.spend(run.at_ns, used)
+    assert may_cancel(run, link) is may
+    assert list(window.waiting) == ([] if may else [("bot", "c1", link.book)])
+    assert may_modify(run, link, urgent=True) is may
+    assert not may_modify(run, link, urgent=False)
+
+
+def test_21_however_many_wait_a_window_has_one_timer():
+    run, links = holding(loop(3, limits(100)))
+    run.desk.windows["requests/paper"].spend(run.at_ns, 100)
+    for link in links:
+        assert not may_place(run, link, replaces=False)
+    assert len(run.due) == 1

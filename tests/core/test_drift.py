@@ -26,7 +26,7 @@ from copydesk.events import Events
 from copydesk.journal import Journal
 from copydesk.model import Rejected, RejectReason, to_json
 from copydesk.secrets import SealedFile
-from copydesk.view import DeskEvent, DeskView, DriftView
+from copydesk.view import DeskEvent, DeskView, DriftCause, DriftView
 from copydesk.views import health
 from harness.closed_loop import PARENT, START_NS, ClosedLoop, D, child, instrument
 from harness.scenario.lapse import Lapse
@@ -279,3 +279,25 @@ async def _two_days(config: Config, folder: Path, lapse: Lapse) -> None:
         pass
     await engine.stop()
     journal.close()
+
+
+def test_what_a_refused_order_should_have_brought_is_the_rounded_share():
+    """Half of 9 is 5 to the nearest, and of 1 it is 1: both ways the whole difference has its cause."""
+    desk = ClosedLoop((child("c1", k="0.5", rounding="nearest"),), instrument=instrument("1"), soon_ms=20_000).start()
+    refusal = Rejected(reason=RejectReason.OTHER, message="no")
+    desk.fault = lambda intent: refusal
+    desk.buy("9")
+    desk.settle()
+    (view,) = drifts(desk.copier.desk)
+    assert view.causes == (DriftCause(cause="rejected", quantity=D(5)),)
+    desk.sell("9")
+    desk.settle()
+    desk.fault = lambda intent: None
+    desk.buy("9")
+    desk.settle()
+    assert desk.position("c1") == 5
+    desk.fault = lambda intent: refusal
+    desk.sell("8")
+    desk.settle()
+    (view,) = drifts(desk.copier.desk)
+    assert view.causes == (DriftCause(cause="rejected", quantity=D(-4)),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from copydesk.drifting import drifts
-from copydesk.dust import is_dust
+from copydesk.dust import is_dust, least_sellable
 from copydesk.model import Contract, FillEvent, Instrument, OrderEvent, OrderType, PositionSide
 from copydesk.views import health
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
@@ -228,3 +228,25 @@ def test_18_what_is_left_is_told_with_its_asset():
     assert note.text.startswith(f"{note.data['quantity']} BTC is left, too little to be sold")
     assert D(note.data["quantity"]) == desk.position("c1")
     assert link(desk).dust == desk.position("c1")
+
+
+@pytest.mark.parametrize(
+    ("step", "least", "notional", "size", "price", "sellable"),
+    [
+        ("0.01", "0.01", "0", "1", "100", "0.01"),
+        ("0.01", "0.05", "0", "1", "100", "0.05"),
+        ("0.01", "0", "0", "1", "0", "0.01"),
+        ("0.01", "0.01", "5", "1", "90", "0.06"),
+        ("0.01", "0.01", "5", "2", "90", "0.03"),
+        ("0.01", "0.01", "5", "1", "0", "0.01"),
+        ("0.01", "0.3", "5", "1", "90", "0.3"),
+    ],
+)
+def test_18_the_least_that_can_be_sold_is_a_whole_number_of_steps(step, least, notional, size, price, sellable):
+    held = replace(SPOT, quantity_step=D(step), min_quantity=D(least), min_notional=D(notional), contract_size=D(size))
+    assert least_sellable(held, D(price)) == D(sellable)
+    assert not is_dust(D(sellable), held, D(price))
+    assert is_dust(D(sellable) - D("0.001"), held, D(price))
+    assert is_dust(D("0.001") - D(sellable), held, D(price))
+    assert not is_dust(D(0), held, D(price))
+    assert not is_dust(D("0.001"), replace(held, contract=Contract.LINEAR), D(price))

@@ -5,13 +5,29 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from copydesk.config import ChildSettings
+from copydesk.config import ChildSettings, check_bot
 from copydesk.drifting import drifts
 from copydesk.filters import day_of, in_session, matches, next_turn_ns, session_of
-from copydesk.inputs import ChildRules, Configured, Filters, Limits, LimitSet, Reported
+from copydesk.guarding import guarded
+from copydesk.inputs import (
+    BotRules,
+    ChildRules,
+    Configured,
+    EngineStarted,
+    Filters,
+    Limits,
+    LimitSet,
+    Note,
+    Reported,
+    Unfilled,
+)
 from copydesk.model import BalanceEvent, Contract, Order, OrderEvent, OrderStatus, OrderType, PositionSide, Side, Terms
+from copydesk.planning import Wanted
 from copydesk.rules import rules_of
+from copydesk.sending import Run
 from copydesk.sizing import notional, quantity_worth
+from copydesk.state import ChildOrder, Pair, ParentOrder, Trading
+from copydesk.tracking import State
 from copydesk.views import health, limit_view
 from harness.closed_loop import KIND, PARENT, SYMBOL, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -269,6 +285,8 @@ def test_20_a_daily_loss_makes_the_child_close_only_until_the_next_day():
     view = limit_view(desk.copier.desk, "c1")
     assert (view.state, view.actor, health_of(desk), desk.working("c1")) == ("close_only", "daily-loss", "close-only", [])
     assert "500" in view.reason
+    known = desk.copier.desk.account("c1").trading
+    assert known == Trading("close_only", view.reason, "daily-loss", desk.now_ns, view.until_ns)
     assert datetime.fromtimestamp(view.until_ns / 1e9, UTC).time().isoformat() == "00:00:00"
     assert len(desk.working("c2")) == 1
     desk.sell("5")
@@ -425,7 +443,6 @@ def test_wrong_limits_and_filters_are_refused_in_words(table, words):
 
 
 def test_settings_become_rules():
-    from copydesk.config import check_bot
 
     table = {
         "account": "c1",
@@ -434,7 +451,10 @@ def test_settings_become_rules():
         "limits": {"max_order": "5", "max_position": "none", "symbols": "BTC*; ETH*", "day_starts": "17:00"},
         "filters": {"sessions": "mon-fri 09:30-16:00 America/New_York; sun 18:00-24:00 UTC", "exclude": "none"},
     }
-    (rules,) = rules_of(check_bot({"name": "b", "parent": "p", "children": [table]}), KIND).children
+    bot = rules_of(check_bot({"name": "b", "parent": "p", "children": [table]}), KIND)
+    assert bot == BotRules(name="b", kind=KIND, parent="p", children=bot.children)
+    (rules,) = bot.children
+    assert rules == replace(child("c1", k="1"), limits=rules.limits, filters=rules.filters)
     assert rules.limits == Limits(max_order=D(5), symbols=("BTC*", "ETH*"), day_starts=17 * 60)
     assert [session.opens for session in rules.filters.sessions] == [570, 1080]
     assert rules.filters.exclude == ()
@@ -768,3 +788,139 @@ def test_20_what_is_left_of_a_limit_is_opened_only_where_the_venue_takes_so_litt
     desk.feed(Configured(at_ns=desk.now_ns, bots=(replace(bot, children=(tight,)),), capabilities=can))
     desk.settle()
     assert [order.terms.quantity - order.filled for order in desk.exchange.open_orders("c1")] == standing
+
+
+def test_20_a_new_process_looks_at_an_account_again_only_where_a_state_ends():
+    desk = ClosedLoop((child("c1", k="1"),))
+    desk.feed(EngineStarted(at_ns=desk.now_ns))
+    assert desk.copier.next_due_ns == 0
+    until_ns = desk.now_ns + 5_000_000
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="none", until_ns=until_ns))
+    desk.feed(EngineStarted(at_ns=desk.now_ns))
+    assert desk.copier.next_due_ns == until_ns
+    desk.feed(EngineStarted(at_ns=until_ns + 7))
+    assert desk.copier.next_due_ns == until_ns + 8, "it ended while there was no process"
+
+
+@pytest.mark.parametrize(
+    ("over", "limit", "filled", "opened"),
+    [
+        ("shrink", "4", "0", 4),
+        ("shrink", "4.7", "0", 4),
+        ("shrink", "4", "6", 6),
+        ("shrink", "6", "6", 6),
+        ("refuse", "4", "6", 6),
+    ],
+)
+def test_20_what_is_wanted_of_an_entry_beyond_a_limit(over, limit, filled, opened):
+    """What it has filled already stays, whatever the limit is by now."""
+    desk = loop(limited(over=over, max_order=D(limit)))
+    known = desk.copier.desk
+    bot = known.bots["bot"]
+    terms = Terms(symbol=SYMBOL, side=Side.BUY, type=OrderType.LIMIT, quantity=D(9), price=D(99))
+    link = bot.link(bot.rules.children[0], (SYMBOL, PositionSide.NET))
+    link.ratios[1] = D(1)
+    mine = ChildOrder(client_id="1", account="c1", terms=terms, cause="1", filled=D(filled), state=State.PARTIAL, op=None)
+    parent = ParentOrder(order=Order(venue_id="1", terms=terms, status=OrderStatus.NEW))
+    pair = link.pairs["1"] = Pair(parent=parent, orders=[mine] if D(filled) else [])
+    run = Run(known, [], desk.now_ns)
+    want = guarded(run, bot, link, pair, known.instruments[KIND, SYMBOL])
+    assert want == Wanted(replace(terms, quantity=D(opened)), exit=False, opening=D(opened))
+    assert (pair.guard, pair.limit, pair.waiting) == ("capped", "max-order", "max-order")
+    (told,) = run.decisions
+    assert isinstance(told, Note)
+    assert (told.level, told.kind, told.data) == ("warn", "capped", {"limit": "max-order", "parent_order": "1"})
+    assert told.text.startswith(f"opens {opened} instead of 9 {SYMBOL}: an order may be {limit} at the most")
+    guarded(run, bot, link, pair, known.instruments[KIND, SYMBOL])
+    assert len(run.decisions) == 1, "it is told once"
+
+
+def test_every_setting_becomes_a_rule():
+    settings = {
+        "account": "c1",
+        "mode": "percentage",
+        "value": "50",
+        "rounding": "nearest",
+        "ahead": "ask",
+        "basis": "fixed",
+        "fixed_balance": "700",
+        "balance_max_age_s": "1.5",
+        "catch_up": {"max_age_s": "2.5", "max_adverse_percent": "3"},
+        "trigger": "on_fill",
+        "unfilled_entry": {
+            "action": "chase",
+            "after_s": "4.5",
+            "max_slippage_percent": "5",
+            "step_percent": "6",
+            "steps": 7,
+        },
+        "unfilled_exit": {"action": "chase", "after_s": "8.5", "step_percent": "9", "steps": 10},
+        "on_size_reject": "shrink_to_fit",
+        "ticket_expires_s": "11.5",
+        "limits": {
+            "over": "shrink",
+            "max_order": "12",
+            "max_order_notional": "13",
+            "max_position": "14",
+            "max_position_notional": "15",
+            "daily_loss": "16",
+            "day_starts": "17:00",
+            "time_zone": "Europe/Berlin",
+            "symbols": "BTC*",
+            "price_band_percent": "18",
+        },
+        "filters": {"include": "B*", "exclude": "BNB*", "sessions": "mon 09:00-10:00 UTC"},
+        "hand_trading": "yield",
+    }
+    silent = {"after_s": "19.5", "action": "flatten"}
+    made = check_bot({"name": "b", "parent": "p", "children": [settings], "parent_silent": silent})
+    rules = ChildRules(
+        account="c1",
+        mode="percentage",
+        value=D(50),
+        rounding="nearest",
+        ahead="ask",
+        basis="fixed",
+        fixed_balance=D(700),
+        balance_max_age_ms=1_500,
+        catch_up_max_age_ms=2_500,
+        catch_up_max_adverse_percent=D(3),
+        trigger="on_fill",
+        unfilled_entry=Unfilled(action="chase", after_ms=4_500, max_slippage_percent=D(5), step_percent=D(6), steps=7),
+        unfilled_exit=Unfilled(action="chase", after_ms=8_500, step_percent=D(9), steps=10),
+        on_size_reject="shrink_to_fit",
+        ticket_expires_ms=11_500,
+        limits=Limits(
+            over="shrink",
+            max_order=D(12),
+            max_order_notional=D(13),
+            max_position=D(14),
+            max_position_notional=D(15),
+            daily_loss=D(16),
+            day_starts=17 * 60,
+            zone="Europe/Berlin",
+            symbols=("BTC*",),
+            price_band_percent=D(18),
+        ),
+        filters=Filters(include=("B*",), exclude=("BNB*",), sessions=(session_of("mon 09:00-10:00 UTC"),)),
+        hand_trading="yield",
+    )
+    assert rules_of(made, KIND) == BotRules(
+        name="b",
+        kind=KIND,
+        parent="p",
+        children=(rules,),
+        parent_silent_after_ms=19_500,
+        parent_silent_action="flatten",
+    )
+
+
+def test_20_an_older_entry_that_grows_leaves_a_younger_one_what_stands():
+    desk = loop(limited(over="shrink", max_position=D(10)))
+    first = desk.buy("4", price="90")
+    desk.settle()
+    desk.buy("6", price="91")
+    desk.settle()
+    desk.amend(first, quantity="8")
+    desk.settle()
+    assert sorted(terms.quantity for terms in desk.working("c1")) == [4, 6]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from copydesk import plain
-from copydesk.inputs import Filters, InstrumentSeen, Limits, LimitSet, Place, Reported
-from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderStatus, OrderType
+from copydesk.inputs import Cancel, Filters, InstrumentSeen, Limits, LimitSet, Place, Reported
+from copydesk.model import BudgetScope, Costs, NewOrder, OrderEvent, OrderStatus, OrderType, PositionSide
 from copydesk.sending import Run
-from copydesk.state import Bot, ChildOrder, Link, Op, Pair, Tracked
+from copydesk.state import Bot, ChildOrder, Link, Op, Pair, ParentOrder, Tracked
 from copydesk.tracking import State
-from harness.closed_loop import PARENT, ClosedLoop, D, child
+from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from msgspec.structs import replace
 
 
@@ -159,6 +159,28 @@ def test_a_dragged_order_is_looked_at_once_the_one_under_way_is_settled(monkeypa
     assert len(sent) == 3, "the entry, the first price, the newest"
 
 
+IN_THE_WAY: dict[str, Callable[[Link], Any]] = {
+    "in a person's hands": lambda link: setattr(link, "detached", 1),
+    "corrected": lambda link: link.corrections.append(link.orders[0]),
+    "a fee held back": lambda link: setattr(link, "held_back", D("0.1")),
+    "held on the other side": lambda link: setattr(link, "attributed", D(-1)),
+    "an order that has ended": lambda link: [
+        setattr(pair, "parent", ParentOrder(order=replace(pair.parent.order, status=OrderStatus.CANCELLED)))
+        for pair in link.pairs.values()
+    ],
+}
+
+
+@pytest.mark.parametrize("change", IN_THE_WAY.values(), ids=IN_THE_WAY.keys())
+def test_a_child_with_something_in_the_way_is_left_to_the_general_engine(change: Callable[[Link], Any]):
+    desk = loop(child("c1", k="1"), child("c2", k="1"))
+    desk.buy("0.2", price=D(59_000))
+    desk.settle()
+    change(bot_of(desk).links["c1", (SYMBOL, PositionSide.NET)])
+    desk.buy("0.2", price=D(58_000))
+    assert set(found(desk)) == {"c2"}
+
+
 @pytest.mark.parametrize("which", ["requests", "orders"])
 @pytest.mark.parametrize(("used", "fits"), [(69, True), (70, False)])
 def test_an_entry_uses_its_part_of_a_limit_and_no_more(which: str, used: int, fits: bool):
@@ -273,6 +295,10 @@ def test_an_entry_is_left_to_the_general_engine_once_something_else_is_to_be_see
     if pair.agreed is not None:
         pair.agreed = (pair.parent.order, *pair.agreed[1:])
     assert plain.withdrawn(run, bot_of(desk), link, pair) is (spoil is None)
+    if spoil is None:
+        (sent,) = run.decisions
+        assert isinstance(sent, Cancel)
+        assert (sent.why, pair.orders[0].cancelled_for) == ("the parent's order has ended", "parent")
     assert order.terms.quantity == D("0.2")
 
 

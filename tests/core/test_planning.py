@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from copydesk.ids import CLOSE, COPY
 from copydesk.inputs import Place
 from copydesk.model import Balance, Order, OrderStatus, OrderType, PositionSide, Side, Terms, TimeInForce, TriggerBy
 from copydesk.planning import Hold, Wanted, as_market, child_terms, ratio_for, wanted
 from copydesk.sizing import round_to
 from copydesk.state import Account, Pair, ParentOrder, book_of
+from copydesk.tracking import State
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
 
@@ -267,3 +269,54 @@ def test_why_there_is_no_ratio(balance, theirs, why):
 def test_a_balance_may_be_as_old_as_the_limit(age_ms, old):
     accounts = Account(key="parent", balance=BALANCE), Account(key="c1", balance=BALANCE)
     assert isinstance(ratio_for(child("c1"), *accounts, age_ms * 1_000_000), str) is old
+
+
+@pytest.mark.parametrize(
+    ("status", "brought", "kind"),
+    [
+        (OrderStatus.NEW, False, "waits-for-fill"),
+        (OrderStatus.NEW, True, "waits-for-fill"),
+        (OrderStatus.FILLED, True, "waits-for-fill"),
+        (OrderStatus.FILLED, False, "nothing-to-reduce"),
+    ],
+)
+def test_an_exit_waits_for_what_may_still_come(status, brought, kind):
+    """The child holds nothing: its own order for the parent's entry rests, or there is none."""
+    desk = ClosedLoop((child("c1", k="1"),), instrument=instrument("1")).start()
+    bid = desk.buy("2", price="59000")
+    desk.settle()
+    known = desk.copier.desk
+    bot = known.bots["bot"]
+    (link,) = bot.links.values()
+    (entering,) = link.pairs.values()
+    if not brought:
+        entering.orders[0].state = State.CANCELLED
+    bot.books[link.book].position = D(2)
+    terms = replace(bid.terms, side=Side.SELL, price=D(61_000), reduce_only=True)
+    done = {"filled": D(2), "closed": D(2)} if status is OrderStatus.FILLED else {}
+    pair = link.pairs["2"] = Pair(parent=ParentOrder(order=Order(venue_id="2", terms=terms, status=status), **done))
+    want = wanted(known, bot, link, pair, known.instruments["paper", SYMBOL])
+    assert isinstance(want, Hold)
+    assert (want.kind, want.final) == (kind, False)
+
+
+@pytest.mark.parametrize(
+    ("attributed", "k", "want"),
+    [("1", "2", (1, True, 0, CLOSE)), ("0", "2", (8, False, 8, COPY)), ("0", "0.1", "rounded-to-nothing")],
+)
+def test_where_the_venue_does_not_net_a_flip_closes_first_and_opens_then(attributed, k, want):
+    desk = ClosedLoop((child("c1", k=k),), instrument=instrument("1"), nets=False).start()
+    known = desk.copier.desk
+    bot = known.bots["bot"]
+    terms = entry(OrderType.LIMIT, "61000", "5", Side.SELL)
+    bot.book(book_of(terms)).position = D(1)
+    link = bot.link(desk.children[0], book_of(terms))
+    link.ratios, link.attributed = {1: D(k), -1: D(k)}, D(attributed)
+    pair = link.pairs["1"] = Pair(parent=ParentOrder(order=Order(venue_id="1", terms=terms, status=OrderStatus.NEW)))
+    found = wanted(known, bot, link, pair, known.instruments["paper", SYMBOL])
+    if isinstance(found, Hold):
+        assert found == Hold("too little to open", want)
+        return
+    size, exits, opening, leg = want
+    closes = replace(terms, quantity=D(size), reduce_only=exits)
+    assert found == Wanted(closes, exit=exits, opening=D(opening), leg=leg)

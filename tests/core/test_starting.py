@@ -14,7 +14,7 @@ from copydesk.ids import COPY, client_order_id
 from copydesk.inputs import BotStarted, BotStopped, ChildRules, Configured, Filters, Place
 from copydesk.model import OrderType, Position, PositionSide, Side, Terms, to_json
 from copydesk.starting import read_account, unsettled
-from copydesk.state import Op
+from copydesk.state import ChildOrder, Op
 from copydesk.tracking import State
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child
 from hypothesis import assume, given, settings
@@ -83,6 +83,9 @@ def test_adopt_takes_what_fits_the_target_and_closes_only_that(held: str, adopte
     assert desk.sent == []
     (row,) = drifts(desk.copier.desk)
     assert (row.target, row.attributed) == (D(1), D(adopted))
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    (pair,) = (link.pairs | link.ended).values()
+    assert (link.fills, pair.taken, pair.ratio) == (1, D(adopted), D("0.5"))
     assert row.cause == ("" if adopted == "1" else "unmanaged")
     desk.sell("1")
     desk.settle()
@@ -179,7 +182,19 @@ def test_a_bot_that_is_started_again_adopts_what_it_left_orders_too():
     tracked = desk.copier.desk.child_orders["c1", before[0]]
     assert tracked.pair is not None
     assert tracked.pair.orders == [tracked.order]
-    assert (tracked.order.state, tracked.order.filled, tracked.pair.closed) == (State.WORKING, 0, "")
+    (stands,) = desk.exchange.open_orders("c1")
+    assert tracked.pair.closed == ""
+    assert tracked.order == ChildOrder(
+        client_id=before[0],
+        account="c1",
+        terms=stands.terms,
+        cause=tracked.pair.parent.order.venue_id,
+        exit=True,
+        state=State.WORKING,
+        op=None,
+        venue_id=stands.venue_id,
+        updated_ms=stands.updated_ms,
+    )
     desk.sell("2")
     desk.settle()
     assert desk.position("c1") == 0
@@ -255,11 +270,14 @@ def test_copy_now_counts_nothing_of_a_persons_own():
 
 
 def test_percentage_without_a_balance_follows_nothing_and_says_so():
-    desk = loop(child("c1"), cash={"c1": D(0)})
+    desk = loop(child("c1"), child("c2", k="1"), cash={"c1": D(0)})
     desk.buy("2")
     start(desk, "copy_now")
-    assert desk.sent == []
-    assert desk.said("no-balance")
+    assert {account for account, _, _ in desk.sent} == {"c2"}
+    (text,) = desk.said("no-balance")
+    assert text.startswith("the parent's 2 BTCUSDT is not followed: the balance of c1 is 0")
+    mine, _ = desk.copier.desk.bots["bot"].links.values()
+    assert [pair.closed for pair in mine.ended.values()] == ["no-balance"]
 
 
 def test_hedge_books_are_taken_over_each_on_its_own_side():
@@ -502,6 +520,8 @@ def test_12_a_position_is_followed_as_if_one_order_had_opened_it(policy, side):
         ("copy_now", "5", "8", "-3", "0", "0"),
         ("copy_now", "5", "8", "0", "0", "0"),
         ("copy_now", "0", "8", "3", "0", "0"),
+        ("copy_now", "5", "-8", "-3", "0", "0"),
+        ("adopt", "5", "0", None, "0", "0"),
     ],
 )
 def test_12_how_much_of_what_is_held_counts_as_copied(policy, held, aim, earlier, others, taken):

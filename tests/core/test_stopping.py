@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from copydesk.drifting import drifts
 from copydesk.forecast import plan_stop
-from copydesk.inputs import BotStopped, Cancel, Decision, EngineStarted, Place, Ticked
-from copydesk.model import OrderType, Rejected, RejectReason, Side, Terms, Unknown
+from copydesk.inputs import BotStopped, Cancel, Decision, EngineStarted, Note, Place, Ticked
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side, Terms, Unknown
 from copydesk.sending import Run
 from copydesk.state import Link, Op
 from copydesk.stopping import clear
@@ -336,3 +336,21 @@ def test_once_wound_down_what_closes_nothing_any_more_goes_at_once():
     desk.feed(Ticked(at_ns=desk.now_ns))
     assert desk.said("wound-down")
     assert [intent.client_id for intent in desk.queue if isinstance(intent, Cancel)] == [stop_order.client_id]
+
+
+@pytest.mark.parametrize("policy", ["cancel_entries", "wind_down"])
+def test_the_plan_leaves_exits_alone_also_where_the_venue_knows_no_reduce_only(policy: str):
+    desk = ClosedLoop((child("c1", k="1"),), reduce_only=False).start()
+    desk.buy("2")
+    desk.sell("2", type=OrderType.STOP_MARKET, trigger="55000", reduce_only=True)
+    desk.settle()
+    desk.copier.desk.bots["bot"].links["c1", (SYMBOL, PositionSide.NET)].attributed = D(1)
+    plan = plan_stop(desk.copier.desk, "bot", policy)
+    assert plan.sends == ()
+
+
+def test_the_end_of_a_stop_is_told_of_the_bot():
+    desk = stop(busy(), "flatten")
+    assert desk.notes[-1] == Note(
+        level="info", kind="stop-done", text="bot 'bot': what its stop asked for is done: flatten", bot="bot"
+    )

@@ -6,8 +6,8 @@ import pytest
 from copydesk import tickets
 from copydesk.drifting import drifts
 from copydesk.ids import TICKET, client_order_id, is_own
-from copydesk.inputs import BotStopped, Modify, Place, TicketDismissed, TicketSent
-from copydesk.model import OrderType, PositionSide, Rejected, RejectReason
+from copydesk.inputs import BotStopped, LimitSet, Modify, Place, TicketDismissed, TicketSent
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side, Terms
 from copydesk.state import ChildOrder
 from copydesk.tickets import standing_of, why_not
 from copydesk.view import Ticket
@@ -184,8 +184,6 @@ def test_5_ask_leaves_a_ticket_that_reduces():
 
 @pytest.mark.parametrize("what", ["away", "stopped", "close-only", "unknown"])
 def test_9_what_is_in_the_way_of_a_ticket_is_said_in_a_sentence(what):
-    from copydesk.inputs import LimitSet
-
     desk = loop()
     ticket = refused(desk)
     if what == "away":
@@ -470,3 +468,31 @@ def test_only_so_many_tickets_are_kept(monkeypatch):
     for _ in range(4):
         refused(desk)
     assert list(desk.copier.desk.tickets) == ["t3", "t4"]
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_closes_is_sent_by_a_ticket_on_an_account_that_opens_nothing(guarded):
+    desk = loop()
+    desk.buy("2")
+    desk.settle()
+    known = desk.copier.desk
+    (link,) = known.bots["bot"].links.values()
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="none"))
+    known.bots["bot"].books[link.book].position = D(0)
+    terms = Terms(symbol=link.book[0], side=Side.SELL, type=OrderType.MARKET, quantity=D(1), reduce_only=guarded)
+    known.tickets["t1"] = Ticket(
+        id="t1",
+        bot="bot",
+        child="c1",
+        symbol=link.book[0],
+        position_side="net",
+        terms=terms,
+        kind="ahead",
+        why="it is ahead",
+        created_ns=desk.now_ns,
+        expires_ns=desk.now_ns + 1,
+    )
+    assert why_not(known, "t1", desk.now_ns) == ""
+    known.tickets["t1"] = replace(known.tickets["t1"], terms=replace(terms, side=Side.BUY, reduce_only=False))
+    known.bots["bot"].books[link.book].position = D(9)
+    assert why_not(known, "t1", desk.now_ns) == "c1 is none: nothing is opened there; see `copydesk limits`"

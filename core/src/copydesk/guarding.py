@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 
 import msgspec
 
@@ -60,7 +61,7 @@ def _cut(run: Run, bot: Bot, link: Link, pair: Pair, want: Wanted, bar: _Bar, in
     closing = want.terms.quantity - want.opening
     opened = max(ZERO, pair.filled - closing)
     allowed = opened
-    if bar.quantity > opened and link.child.limits.over == "shrink":
+    if link.child.limits.over == "shrink":
         allowed = min(want.opening, floor_to(bar.quantity, instrument.quantity_step))
         if size_fault(allowed - opened, want.terms.price or want.terms.trigger_price, instrument):
             allowed = opened
@@ -170,12 +171,11 @@ def _too_large(
 def _used(link: Link, pair: Pair, terms: Terms, *, older: bool = False) -> Decimal:
     """What the child holds in the direction of `terms`, and what other entries on their way, or only those that are
     `older`, will add (unsigned)."""
-    pairs = list(link.pairs.values())
-    at = next((number for number, other in enumerate(pairs) if other is pair), len(pairs))
+    before = takewhile(lambda other: other is not pair, link.pairs.values())
     coming = sum(
         (
             order.remaining
-            for other in (pairs[:at] if older else pairs)
+            for other in (before if older else link.pairs.values())
             if other is not pair
             for order in other.orders
             if order.state.is_open and order.terms.side is terms.side and not order.terms.reduce_only

@@ -100,7 +100,7 @@ def _of_child(desk: Desk, bot: Bot, child: ChildRules, parent: Account, sizing: 
         if isinstance(fresh, str):
             return None
         ratio = fresh
-    if link is not None and not _is_clear(link, number, sign if ratio > 0 else -sign):
+    if link is not None and not _is_clear(link, sign if ratio > 0 else -sign):
         return None
     terms = sizing.terms(ratio, child.rounding)
     client_id = client_order_id(bot.rules.name, child.account, number)
@@ -111,13 +111,11 @@ def _of_child(desk: Desk, bot: Bot, child: ChildRules, parent: Account, sizing: 
     return Entry(ratio, NewOrder(client_id=client_id, terms=terms))
 
 
-def _is_clear(link: Link, number: str, sign: int) -> bool:
-    """Nothing of the link stands in the way of an entry in the direction `sign`, and the parent's order is new to it."""
+def _is_clear(link: Link, sign: int) -> bool:
+    """Nothing of the link stands in the way of an entry in the direction `sign`."""
     if link.detached or link.corrections or link.held_back or link.attributed * sign < 0:
         return False
-    if number in link.pairs or number in link.ended:
-        return False
-    return not link.pairs or all(pair.parent.live for pair in link.pairs.values())
+    return all(pair.parent.live for pair in link.pairs.values())
 
 
 def _unguarded(bot: Bot) -> frozenset[str]:
@@ -196,7 +194,7 @@ class _Paying:
         if window.waiting or self.at_ns < window.blocked_ns or (shared and not self.in_order):
             return False
         window.expire(self.at_ns)
-        used = window.total + (self.taken.get(window.name, 0) if shared else 0)
+        used = window.total + self.taken.get(window.name, 0)
         return used + cost <= max(window.limit * NORMAL // 100, cost)
 
 
