@@ -42,6 +42,10 @@ def cancels(desk: ClosedLoop) -> list[str]:
     return [intent.why for intent in desk.intents if isinstance(intent, Cancel)]
 
 
+def places(desk: ClosedLoop) -> int:
+    return len([intent for intent in desk.intents if isinstance(intent, Place)])
+
+
 def buyers(desk: ClosedLoop, price: str, quantity: str) -> None:
     desk.exchange.apply(MarketTrade(symbol=SYMBOL, price=D(price), quantity=D(quantity), buyer_is_maker=False))
 
@@ -180,6 +184,89 @@ def test_what_adds_waits_for_a_trim_that_is_on_its_way():
     desk.cancel(order)
     desk.settle()
     assert (desk.position(PARENT), desk.position("c1")) == (D("0.2"), D("0.2"))
+
+
+def test_10_what_the_venue_carried_out_twice_is_told_once():
+    desk = loop()
+    desk.buy("0.4", price="59990")
+    desk.settle()
+    (order,) = desk.exchange.open_orders("c1")
+    for filled in ("0.4", "0.6", "0.8"):
+        double = replace(order, status=OrderStatus.FILLED, filled=D(filled))
+        desk.feed(Reported(at_ns=desk.now_ns, account="c1", event=OrderEvent(order=double)))
+    (note,) = [note for note in desk.notes if note.kind == "ahead"]
+    assert note.text.startswith(f"filled 0.6 {SYMBOL} where it was for 0.4: it was not found, so it was sent again")
+    assert (note.level, note.data["client_id"]) == ("warn", order.client_id)
+    assert note.data["parent_order"] == pairs(desk)[0].parent.order.venue_id
+
+
+def test_2_an_episode_ends_with_the_reply_that_tells_of_the_last_fill():
+    desk = loop()
+    desk.buy("0.4")
+    desk.settle()
+    assert link(desk).ratios == {1: 1}
+    desk.sell("0.4")
+    desk.deliver()
+    desk.carry_out()
+    assert (link(desk).ratios, link(desk).pairs, link(desk).ended, link(desk).attributed) == ({}, {}, {}, 0)
+
+
+def test_a_link_whose_correction_is_on_its_way_goes_on():
+    desk = loop()
+    order = desk.buy("0.4", price="59990")
+    desk.settle()
+    child_alone(desk, order, "59980", "59990", "0.2")
+    desk.cancel(order)
+    desk.deliver()
+    desk.carry_out()
+    desk.deliver()
+    (trim,) = link(desk).corrections
+    assert (trim.terms.quantity, trim.terms.side) == (D("0.2"), Side.SELL)
+    assert link(desk).ratios
+    desk.settle()
+    assert (desk.position("c1"), link(desk).ratios, link(desk).corrections) == (0, {}, [])
+
+
+def test_5_what_cannot_be_trimmed_is_tried_once_in_each_slow_turn():
+    desk = loop(child("c1", k="1"))
+    order = desk.buy("1", price="59990")
+    desk.settle()
+    child_alone(desk, order, "59980", "59990", "0.4")
+    desk.fault = lambda intent: Rejected(reason=RejectReason.OTHER, message="no") if isinstance(intent, Place) else None
+    desk.cancel(order)
+    desk.soon_ms = 20_000
+    desk.settle()
+    tried = [places(desk)]
+    for _ in range(3):
+        due_ns = link(desk).again_ns
+        desk.live((due_ns - desk.now_ns) // 1_000_000 - 1)
+        tried.append(places(desk))
+        desk.live(1_000)
+        tried.append(places(desk))
+        assert due_ns + 30_000_000_000 <= link(desk).again_ns <= due_ns + 31_000_000_000
+    first = tried[0]
+    assert tried == [first, first, first + 1, first + 1, first + 2, first + 2, first + 3]
+    assert len(told(desk, "trim-failed")) == 1
+
+
+def test_a_trim_that_is_refused_leaves_no_ticket_of_its_own():
+    desk = loop(child("c1", k="1"))
+    order = desk.buy("1", price="59990")
+    desk.settle()
+    child_alone(desk, order, "59980", "59990", "0.4")
+    tickets = len(desk.copier.desk.tickets)
+    desk.fault = lambda intent: Rejected(reason=RejectReason.OTHER, message="no") if isinstance(intent, Place) else None
+    desk.cancel(order)
+    desk.deliver()
+    desk.carry_out()
+    desk.deliver()
+    desk.carry_out()
+    note = [note for note in desk.notes if note.kind == "rejected"][-1]
+    assert note.text == f"not copied: sell 0.4 {SYMBOL} was refused: no"
+    assert "ticket" in note.data
+    assert "ticket_id" not in note.data
+    assert "parent_order" not in note.data
+    assert len(desk.copier.desk.tickets) == tickets
 
 
 # --- the legs of a group ----------------------------------------------------------------------------------------------

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from copydesk import following
+from copydesk import following, settling, unfilled
 from copydesk.inputs import BotRules
-from copydesk.model import Capabilities, Order, OrderStatus, OrderType, Position, PositionSide, Side, Terms
+from copydesk.model import (
+    Capabilities,
+    Order,
+    OrderEvent,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionSide,
+    Scope,
+    Side,
+    Snapshot,
+    Terms,
+)
 from copydesk.planning import Wanted
 from copydesk.sending import Run
 from copydesk.state import Bot, ChildOrder, Desk, Executed, Link, Pair, ParentBook, ParentOrder
 from copydesk.tracking import State
-from harness.closed_loop import KIND, PARENT, SYMBOL, D, child, instrument
+from copydesk.verifying import is_unverified
+from harness.closed_loop import KIND, PARENT, SYMBOL, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -195,3 +208,91 @@ def test_a_reduce_only_order_that_closes_all_is_made_smaller_by_the_venue(change
         link.foreign = D("0.5")
         run.desk.account("c1").positions[BOOK] = Position(symbol=SYMBOL, quantity=D(2), position_side=BOOK[1])
     assert following._is_clamped(run, bot, link, mine, new) is clamped
+
+
+# --- small questions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_exit", [True, False])
+@pytest.mark.parametrize("held", ["0.5", "0", "-0.5"])
+def test_6_what_closes_goes_by_the_rules_of_an_exit(is_exit: bool, held: str):
+    one = pair(SELL, "2", "0", live=True)
+    link = standing("1", held, one)[1]
+    closes = is_exit or held == "0.5"
+    assert unfilled.reduces(link, one, is_exit=is_exit) is closes
+    expected = link.child.unfilled_exit if closes else link.child.unfilled_entry
+    assert unfilled.policy(link, one, is_exit=is_exit) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "unverified"),
+    [
+        ({}, True),
+        ({"state": State.EXPIRED}, False),
+        ({"cancelled_for": ""}, False),
+        ({"exit": False}, False),
+        ({"terms": PLAIN}, False),
+        ({"verified": True}, False),
+        ({"asked_for": 5}, True),
+        ({"asked_for": 6}, False),
+    ],
+)
+def test_11_what_has_to_be_confirmed_is_a_protective_order_that_was_cancelled(changed, unverified):
+    stop = terms(SELL, "2", STOP, trigger_price=D(1), reduce_only=True)
+    order = copied(stop, state=State.CANCELLED, cancelled_for="parent", exit=True)
+    for name, value in changed.items():
+        setattr(order, name, value)
+    assert is_unverified(order) is unverified
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.MISSING])
+def test_what_is_given_up_is_not_sent_again(state: State):
+    one = pair(BUY, "2", "0", copied(terms(), state=state))
+    following._give_up(one, "done")
+    assert (one.closed, one.orders[0].state) == ("done", State.REJECTED)
+    standing_order = pair(BUY, "2", "1", copied(terms()))
+    following._give_up(standing_order, "done")
+    assert (standing_order.orders[0].state, standing_order.seen) == (State.WORKING, 1)
+
+
+@pytest.mark.parametrize("type_", [MARKET, LIMIT])
+def test_13_what_a_bot_that_winds_down_does_not_open_is_over_with_the_parents_order(type_: OrderType):
+    desk = ClosedLoop((child("c1", k="1"),), instrument=ONE).start()
+    bot = desk.copier.desk.bots["bot"]
+    desk.buy("1")
+    desk.settle()
+    bot.winding = True
+    order = desk.buy("1", type=type_, price=None if type_ is MARKET else "59000")
+    desk.settle()
+    (link,) = bot.links.values()
+    found = {**link.pairs, **link.ended}[order.venue_id]
+    assert (found.waiting, found.orders) == ("winding-down", [])
+    assert found.closed == ("winding-down" if type_ is MARKET else "")
+
+
+def test_how_large_an_order_should_be_that_turned_into_an_entry_may_not_be_known():
+    """The exit that rests opens by now, for another one has closed; how large it may be nobody can tell: it goes."""
+    desk = ClosedLoop((child("c1", percent="100"),), instrument=ONE, price=D(100)).start()
+    desk.buy("1")
+    desk.settle()
+    desk.sell("1", price="110")
+    desk.settle()
+    desk.pass_time(3_600_000)
+    desk.sell("1")
+    for _ in range(3):
+        desk.reports = [report for report in desk.reports if isinstance(report.event, OrderEvent)]
+        desk.deliver()
+        desk.carry_out()
+    assert (desk.position("c1"), desk.working("c1")) == (0, [])
+
+
+def test_strangers_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settling, "STRANGERS_KEPT", 2)
+    run = Run(desk=Desk(), due=[])
+    for numbers in ("a", "ab", "abc"):
+        orders = tuple(
+            Order(venue_id=n, client_id=f"cdk-{n}", terms=terms(), status=OrderStatus.NEW, filled=D(0)) for n in numbers
+        )
+        settling.tell_of_strangers(run, "c1", Snapshot(account="c1", scope=Scope.ACCOUNT, time_ms=1, orders=orders))
+    assert [note.data["orders"] for note in run.decisions] == [["cdk-a"], ["cdk-b"], ["cdk-c"]]
+    assert list(run.desk.strangers) == [("c1", "cdk-b"), ("c1", "cdk-c")]

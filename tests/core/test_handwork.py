@@ -498,6 +498,20 @@ def test_17_two_sides_that_a_hand_closes_at_once_are_both_let_go_of():
     assert [link.detached for link in desk.copier.desk.bots["bot"].links.values()] == [1, -1]
 
 
+@pytest.mark.parametrize("whole", [("long", "10"), ("short", "-5")])
+def test_17_of_two_sides_the_one_that_a_hand_closes_is_let_go_of_whichever_comes_first(whole):
+    desk = both_sides()
+    side = PositionSide(whole[0])
+    for _ in range(2):
+        shows(desk, (side, whole[1]))
+    held = {link.book[1]: link.detached for link in desk.copier.desk.bots["bot"].links.values()}
+    assert held == {side: 0, **({PositionSide.SHORT: -1} if side is PositionSide.LONG else {PositionSide.LONG: 1})}
+    for _ in range(2):
+        shows(desk)
+    assert 0 not in {link.detached for link in desk.copier.desk.bots["bot"].links.values()}
+    assert alerts(desk) == ["error", "error"]
+
+
 def test_17_a_side_that_was_let_go_of_does_not_hide_the_other():
     desk = both_sides()
     for _ in range(2):

@@ -118,7 +118,8 @@ def test_why_it_cannot_be_done_is_said_and_nothing_is_sent(spoil, says):
 def test_a_symbol_that_nobody_follows_is_said():
     desk = loop()
     found = plan_missing(desk.copier.desk, "bot", "c1", "ETHUSDT", "net", desk.now_ns)
-    assert found.refusals == ("bot 'bot' follows nothing in ETHUSDT on c1",)
+    refusals = ("bot 'bot' follows nothing in ETHUSDT on c1",)
+    assert found == MissingPlan(bot="bot", child="c1", symbol="ETHUSDT", position_side="net", refusals=refusals)
 
 
 # --- what exactly is sent ---------------------------------------------------------------------------------------------

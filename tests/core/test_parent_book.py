@@ -64,6 +64,8 @@ def book_after(
         ("-3", "0", Side.BUY, "5", ("2", "2")),
         ("1", "1", Side.BUY, "1", ("2", "2")),
         ("-1", "-1", Side.SELL, "1", ("-2", "-2")),
+        ("1", "0.5", Side.SELL, "0.2", ("0.8", "0.3")),
+        ("-1", "-0.5", Side.BUY, "0.2", ("-0.8", "-0.3")),
     ],
 )
 def test_an_order_from_before_the_start_moves_what_was_there_before(position, baseline, side, filled, after):
@@ -93,6 +95,46 @@ def test_an_order_that_is_followed_closes_then_leaves_the_baseline_then_opens(
     assert book.baseline == D(baseline) + side.sign * D(ignored)
     followed = abs(D(position) - D(baseline))
     assert parent.closings == ([(followed, followed - D(closed))] if D(closed) else [])
+
+
+def test_what_is_filled_in_parts_adds_up():
+    bot = Bot(rules=BotRules(name="bot", kind=KIND, parent=PARENT, children=()))
+    book = bot.books[BOOK] = ParentBook(position=D(10), baseline=D(6))
+    parent = ParentOrder(order=order(Side.SELL, "20", "0"))
+    for number, filled in enumerate(("1", "5", "8", "12", "13"), 1):
+        assert parent_filled(bot, parent, order(Side.SELL, "20", filled, updated_ms=number))
+        assert (book.moves, book.moved_ms, parent.moved, parent.filled_ms) == (number, number, number, number)
+    assert (parent.closed, parent.ignored, parent.opened) == (4, 6, 3)
+    assert (book.position, book.baseline) == (-3, 0)
+    assert parent.closings == [(4, 0)]
+    assert parent_filled(bot, parent, order(Side.SELL, "20", "14", updated_ms=1))
+    assert book.moved_ms == 5, "a report that came late does not turn the clock back"
+
+
+@pytest.mark.parametrize(
+    ("seen", "baseline", "created_ms", "updated_ms", "told"),
+    [
+        (False, False, 1, 20, True),  # nobody had heard of it
+        (False, False, 10, 20, True),
+        (False, False, 11, 20, False),
+        (True, False, 1, 20, False),
+        (False, True, 1, 20, False),
+        (True, False, 1, 10, True),
+        (True, False, 1, 11, False),
+        (False, True, 1, 9, True),
+    ],
+)
+def test_what_the_position_had_told_already_does_not_count_again(seen, baseline, created_ms, updated_ms, told):
+    for filled, number, left in (("5", "p1", "0"), ("2", "p1", "1"), ("5", "inferred/p1", "3")):
+        bot = Bot(rules=BotRules(name="bot", kind=KIND, parent=PARENT, children=()))
+        book = bot.books[BOOK] = ParentBook(position=D(3), inferred_ms=10, inferred={1: D(3)})
+        late = replace(order(Side.BUY, "20", filled, number=number, updated_ms=updated_ms), created_ms=created_ms)
+        parent = ParentOrder(order=late, baseline=baseline, seen=seen)
+        parent_filled(bot, parent, late)
+        assert book.inferred[1] == (D(left) if told else 3)
+        assert parent.told == 3 - book.inferred[1]
+        assert book.position == 3 + D(filled) - parent.told
+        assert parent.done == D(filled) - parent.told
 
 
 # --- fills that no report told of -------------------------------------------------------------------------------------

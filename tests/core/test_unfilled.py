@@ -299,3 +299,28 @@ def test_6_nothing_is_added_on_old_news(action):
     flow(desk, 10_000)
     assert desk.position("c1") == 0
     assert len(desk.working("c1")) == 1
+
+
+# --- the window in which it may be made up for ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "hurried", "found"),
+    [
+        ("wait", True, (60_000, D("0.5"))),
+        ("cancel_after", True, (60_000, D("0.5"))),
+        ("market_after", False, (60_000, D("0.5"))),
+        ("chase", False, (60_000, D("0.5"))),
+        ("market_after", True, (63_000, D(2))),
+        ("chase", True, (69_000, D("0.2"))),
+    ],
+)
+def test_6_how_old_and_how_far_away_a_fill_may_be(action, hurried, found):
+    from copydesk.unfilled import window
+
+    entry = Unfilled(action=action, after_ms=3_000, max_slippage_percent=D(2), step_percent=D("0.1"), steps=2)
+    desk = loop(entry)
+    desk.buy("1")
+    desk.settle()
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    assert window(link, hurried=hurried) == found

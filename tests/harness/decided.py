@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from copydesk import state
+from copydesk.ids import TICKET, client_order_id
 from copydesk.inputs import Cancel, Decision, LookUp, Modify, Note, Place, PlaceGroup
 from copydesk.model import ZERO, NewOrder, OrderType, Terms, from_json
 from copydesk.state import ChildOrder, Desk, Executed, Pair
@@ -131,6 +132,9 @@ def _send(intent: Place | PlaceGroup | Modify | Cancel, desk: Desk) -> None:
     assert intent.why, intent
     assert intent.why in WHYS.get(type(intent), {intent.why}), intent
     assert OWN_ID.fullmatch(intent.client_id), intent
+    leg = intent.client_id.rpartition("-")[2]
+    made = client_order_id(intent.bot, intent.account, intent.cause, leg[0], int(leg[1:], 36))
+    assert intent.client_id == made or leg[0] == TICKET, intent
     match intent:
         case Place(order=order):
             assert _is_whole(order.terms), intent

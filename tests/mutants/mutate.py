@@ -173,7 +173,11 @@ def _strict_values(tree: cst.Module) -> set[int]:
 
 def _by_a_sign(before: cst.CSTNode, after: cst.CSTNode) -> bool:
     """`x / sign` for `x * sign`: a sign is 1 or -1."""
-    sign = m.Name("sign") | m.Name("towards") | m.Attribute(attr=m.Name("sign")) | m.Call(func=m.Name("child_sign"))
+    one, less = m.Integer("1"), m.UnaryOperation(m.Minus(), m.Integer("1"))
+    either = m.IfExp(body=one, orelse=less) | m.IfExp(body=less, orelse=one)
+    sign = (
+        either | m.Name("sign") | m.Name("towards") | m.Attribute(attr=m.Name("sign")) | m.Call(func=m.Name("child_sign"))
+    )
     times = m.BinaryOperation(operator=m.Multiply(), right=sign)
     return m.matches(before, times) and m.matches(after, m.BinaryOperation(operator=m.Divide(), right=sign))
 
