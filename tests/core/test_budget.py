@@ -9,6 +9,7 @@ from copydesk.budget import (
     NORMAL,
     RESERVED,
     Window,
+    is_order_paid,
     is_paid,
     look_up_after_ms,
     may_cancel,
@@ -653,3 +654,13 @@ def test_21_however_many_wait_a_window_has_one_timer():
     for link in links:
         assert not may_place(run, link, replaces=False)
     assert len(run.due) == 1
+
+
+@pytest.mark.parametrize(("per_second", "counts_ns"), [(10, SECOND_NS // 10), (0, SECOND_NS)])
+def test_21_an_order_that_was_paid_for_counts_as_long_as_its_window_is_longer_than_the_venues(per_second, counts_ns):
+    run, _ = holding(loop(1, limits(100, BudgetScope.ACCOUNT, orders_per_second=per_second)))
+    paid_ns = run.at_ns
+    for after, paid in ((0, True), (counts_ns - 1, True), (counts_ns, False)):
+        assert is_order_paid(Run(run.desk, [], paid_ns + after), "c1", paid_ns) is paid
+    assert not is_order_paid(run, "c1", 0)
+    assert is_order_paid(Run(run.desk, [], paid_ns + SECOND_NS - 1), "nobody", paid_ns)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from copydesk.config import ChildSettings, check_bot
 from copydesk.drifting import drifts
-from copydesk.filters import day_of, in_session, matches, next_turn_ns, session_of
+from copydesk.filters import clock_minutes, day_of, in_session, matches, next_turn_ns, session_of
 from copydesk.guarding import guarded
 from copydesk.inputs import (
     BotRules,
@@ -924,3 +924,14 @@ def test_20_an_older_entry_that_grows_leaves_a_younger_one_what_stands():
     desk.amend(first, quantity="8")
     desk.settle()
     assert sorted(terms.quantity for terms in desk.working("c1")) == [4, 6]
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("00:00", 0), (" 9:05 ", 545), ("17:59", 1079), ("23:59", 1439)])
+def test_a_time_of_day_is_read_as_minutes(text, minutes):
+    assert clock_minutes(text) == minutes
+
+
+@pytest.mark.parametrize("text", ["24:00", "17:60", "17", "noon", "117:00"])
+def test_what_is_no_time_of_day_is_refused_in_words(text):
+    with pytest.raises(ValueError, match="is not a time of day: write it like 17:00"):
+        clock_minutes(text)

@@ -341,3 +341,26 @@ def test_once_one_child_is_not_plain_what_a_shared_budget_has_left_is_not_known(
     desk = loop(child("c1", k="1"), replace(CLOSE_ONLY, account="c2"), child("c3", k="1"), budget=budget)
     desk.buy("0.2", price=D(59_000))
     assert set(found(desk)) == {"c1"}
+
+
+def test_an_order_for_a_whole_position_is_left_to_the_general_engine():
+    desk = loop()
+    desk.buy("0.2", price=D(59_000))
+    report = told(desk)
+    assert isinstance(report.event, OrderEvent)
+    order = report.event.order
+    whole = replace(order, terms=replace(order.terms, close_position=True))
+    assert not dict(desk.copier.begin(replace(report, event=OrderEvent(order=whole))))
+
+
+def test_an_order_is_dragged_where_only_its_prices_are_new_and_it_works():
+    desk = loop()
+    order = desk.buy("0.2", price=D(59_000))
+    moved = replace(order, terms=replace(order.terms, price=D(58_000), trigger_price=D(1)))
+    assert plain.is_dragged(order, moved)
+    assert not plain.is_dragged(order, replace(order, terms=replace(order.terms, quantity=D(1))))
+    for before, now in (
+        (order, replace(moved, status=OrderStatus.FILLED)),
+        (replace(order, status=OrderStatus.FILLED), moved),
+    ):
+        assert not plain.is_dragged(before, now)

@@ -139,3 +139,9 @@ def test_what_a_venue_would_not_take(quantity, price, fault):
 def test_a_child_that_should_hold_nothing_closes_all():
     for before, after in ((0, 0), (0, 1), (1, 0), (-1, 1)):
         assert exit_quantity(Decimal(5), Decimal(before), Decimal(after), Decimal(1)) == 5
+
+
+def test_without_a_step_nothing_is_rounded():
+    assert [round_up_or_down(Decimal("1.23"), Decimal(0)) for round_up_or_down in (floor_to, ceil_to, nearest_to)] == [
+        Decimal("1.23")
+    ] * 3

@@ -347,6 +347,8 @@ def test_the_plan_leaves_exits_alone_also_where_the_venue_knows_no_reduce_only(p
     desk.copier.desk.bots["bot"].links["c1", (SYMBOL, PositionSide.NET)].attributed = D(1)
     plan = plan_stop(desk.copier.desk, "bot", policy)
     assert plan.sends == ()
+    desk.feed(BotStopped(at_ns=desk.now_ns, bot="bot", policy=policy))
+    assert not [one for one in desk.queue if isinstance(one, Cancel) and one.why == "the bot is stopped"]
 
 
 def test_the_end_of_a_stop_is_told_of_the_bot():

@@ -6,8 +6,9 @@ import pytest
 from copydesk import tickets
 from copydesk.drifting import drifts
 from copydesk.ids import TICKET, client_order_id, is_own
-from copydesk.inputs import BotStopped, LimitSet, Modify, Place, TicketDismissed, TicketSent
-from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side, Terms
+from copydesk.inputs import BotStopped, LimitSet, Modify, Note, Place, TicketDismissed, TicketSent
+from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side, Terms, to_json
+from copydesk.sending import Run
 from copydesk.state import ChildOrder
 from copydesk.tickets import standing_of, why_not
 from copydesk.view import Ticket
@@ -496,3 +497,23 @@ def test_what_closes_is_sent_by_a_ticket_on_an_account_that_opens_nothing(guarde
     known.tickets["t1"] = replace(known.tickets["t1"], terms=replace(terms, side=Side.BUY, reduce_only=False))
     known.bots["bot"].books[link.book].position = D(9)
     assert why_not(known, "t1", desk.now_ns) == "c1 is none: nothing is opened there; see `copydesk limits`"
+
+
+@pytest.mark.parametrize("parent_order", ["", "7"])
+def test_what_is_told_of_a_ticket_names_the_parents_order_where_there_is_one(parent_order):
+    desk = loop()
+    ticket = refused(desk)
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    run = Run(desk.copier.desk, [], desk.now_ns)
+    tickets.leave(run, link, "warn", "ahead", "it is ahead", ticket.terms, parent_order=parent_order, code="1")
+    (told,) = run.decisions
+    named = {"parent_order": parent_order} if parent_order else {}
+    assert told == Note(
+        level="warn",
+        kind="ahead",
+        text="it is ahead",
+        bot="bot",
+        account="c1",
+        symbol=ticket.symbol,
+        data={"ticket": to_json(ticket.terms).decode(), "ticket_id": "t2", "code": "1"} | named,
+    )
