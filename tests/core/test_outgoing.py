@@ -47,6 +47,7 @@ from copydesk.secrets import SealedFile
 from copydesk.timing import Marks
 from copydesk.venue import Venue, open_venue
 from harness.closed_loop import instrument
+from harness.deaths import left_behind
 
 D = Decimal
 SYMBOL = instrument("1").symbol
@@ -290,7 +291,7 @@ async def test_copies_leave_while_the_parents_event_is_told_and_behind_its_row(
     written: list[bool] = []
 
     def way(one: NewOrder, done: Done) -> bool:
-        with Journal.open(tmp_path / "journal.db", read_only=True) as journal:
+        with Journal.open(left_behind(tmp_path / "journal.db", tmp_path / f"left-{len(written)}")) as journal:
             rows = journal.rows(kinds=("input",), account="parent", newest_first=True, limit=1)
             written.append(any(b'"venue_id":"7"' in row.body for row in rows))
         return soon(Accepted())(one, done)

@@ -1,7 +1,7 @@
 """The data folder: where it is, who works on it, and how files in it are written.
 
-In it: `copydesk.toml` (people write it), `bots.toml`, `journal.db`, `secrets.sealed`, `control.json` (only while an engine
-runs) and `lock`.
+In it: `copydesk.toml` (people write it), `bots.toml`, `journal.db` with its `-wal`, `-shm` and `-spool`, `secrets.sealed`,
+`control.json` (only while an engine runs) and `lock`.
 """
 
 from __future__ import annotations

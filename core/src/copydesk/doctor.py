@@ -20,7 +20,7 @@ from copydesk.config import Config, load_config
 from copydesk.connections import settings_for
 from copydesk.datafolder import JOURNAL_NAME, is_locked, read_control
 from copydesk.errors import CopydeskError, PluginError, SecretsError, UsageError
-from copydesk.journal import Journal, check_sqlite
+from copydesk.journal import Journal, check_sqlite, spool_of
 from copydesk.model import Record
 from copydesk.plugins import describe_kind
 from copydesk.secrets import SealedFile
@@ -186,8 +186,13 @@ def check_journal(folder: Path) -> Check:
         return Check(
             name="journal", status=FAIL, finding="its last row is from the future: this machine's clock was set back"
         )
-    size = path.stat().st_size / 1e6
-    return Check(name="journal", status=OK, finding=f"{last.seq if last else 0} rows, {size:.1f} MB")
+    finding = f"{last.seq if last else 0} rows, {path.stat().st_size / 1e6:.1f} MB"
+    spool = spool_of(path)
+    if spool.exists() and spool.stat().st_size and not is_locked(folder):
+        finding += (
+            f"; the engine was killed: the next start takes its last rows from {spool.name}, keep both files together"
+        )
+    return Check(name="journal", status=OK, finding=finding)
 
 
 def check_disk(folder: Path) -> Check:

@@ -27,7 +27,7 @@ from copydesk.config import Config, account_of, connection_of
 from copydesk.connection import Connection, Quiet
 from copydesk.connections import settings_for
 from copydesk.copier import Copier
-from copydesk.errors import CopydeskError, JournalError, UsageError
+from copydesk.errors import JournalError, UsageError
 from copydesk.events import Events
 from copydesk.filters import clock_minutes, day_of
 from copydesk.inputs import (
@@ -72,7 +72,9 @@ from copydesk.views import budget_view
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
-"""How long the record of what was decided may wait for company before it is committed."""
+"""How long rows wait for company before the journal's database gets them; twice as long where inputs keep coming."""
+QUIET_NS = 1_000_000
+"""So long after an input the database is not written to: the next one may follow closely."""
 LONGEST_SLEEP_S = 60.0
 """A machine that was asleep at the end of the day notices this soon after it woke."""
 DRAIN_S = 3.0
@@ -109,6 +111,7 @@ class Engine:
         self._tick: asyncio.TimerHandle | None = None
         self._tick_ns = 0
         self._flush: asyncio.TimerHandle | None = None
+        self._flush_by_ns = 0
         self._stopping = False
         self._fed_ns = 0
         self.boot: BootWatch | None = None
@@ -295,7 +298,7 @@ class Engine:
         for account, order in self._copier.begin(given):
             if not marks.planned_ns:
                 marks.planned_ns = time.perf_counter_ns()
-                self._journal.commit()  # the input is kept before the first byte leaves
+                self._journal.keep()  # the input, before the first byte leaves
                 marks.journalled_ns = time.perf_counter_ns()
             venue = self.connections[connection_of(account)].venue
             flight = self.outgoing.early(venue, account, order, marks) if venue is not None else None
@@ -311,7 +314,7 @@ class Engine:
                 continue
             if not marks.planned_ns:
                 marks.planned_ns = time.perf_counter_ns()
-                self._journal.commit()  # as above
+                self._journal.keep()  # as above
                 marks.journalled_ns = time.perf_counter_ns()
             connection = self.connections[connection_of(decision.account)]
             if isinstance(decision, LookUp):
@@ -361,16 +364,29 @@ class Engine:
                     )
             if isinstance(given, Reported):
                 self.chronicle.reported(given, self.state)
+        try:
+            self._journal.prepare()
+        except JournalError as error:
+            self._fail(error)
         if work and self._flush is None and not self._stopping:
+            self._flush_by_ns = time.perf_counter_ns() + int(2 * FLUSH_S * 1e9)
             self._flush = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_now)
         self.on_change()
 
     def _flush_now(self) -> None:
+        """Let the journal's database catch up a little: now, or when it has been quiet for a moment."""
         self._flush = None
-        try:
-            self._journal.commit()
-        except CopydeskError as error:
-            self._fail(error)
+        pause_s = 0.0
+        if self.quiet_ns() < QUIET_NS and time.perf_counter_ns() < self._flush_by_ns:
+            pause_s = QUIET_NS / 1e9
+        else:
+            try:
+                if not self._journal.catch_up():
+                    return
+            except JournalError as error:
+                self._fail(error)
+                return
+        self._flush = asyncio.get_running_loop().call_later(pause_s, self._flush_now)
 
     def _arm_tick(self) -> None:
         due_ns = self._copier.next_due_ns

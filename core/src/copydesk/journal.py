@@ -1,17 +1,18 @@
 """The journal: everything that went in, what was decided, and what was said, append-only and hash-chained, in SQLite.
 
-`append` gives a row its number and its hash, `commit` writes what was appended in one transaction. When `commit` returns,
-the rows survive the death of this process; with durability `page-cache` they survive that of the machine about 100 ms later
-(a thread syncs the write-ahead log), with `fsync` at once. There is one writer: the engine that holds the data folder.
+`append` gives a row its number and its hash. When `keep` returns, all rows appended survive the death of this process: with
+durability `page-cache` they are in the spool beside the database (`copydesk.spool`), and `catch_up` puts them into the
+database behind, some at a time; about 100 ms later they survive the machine's death too (a thread syncs the write-ahead
+log). With `fsync` they are in the database and on the disk when `keep` returns. Those who read see what the database has.
+There is one writer: the engine that holds the data folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ import apsw
 
 from copydesk.errors import JournalBroken, JournalError
 from copydesk.model import Record
+from copydesk.spool import Frame, Spool, pack
 
 MIN_SQLITE = (3, 51, 3)  # the first with the repair of the WAL-reset bug, which could corrupt a database under checkpoints
 APPLICATION_ID = 0x6370646B  # "cpdk"
@@ -33,6 +35,8 @@ MAX_LOG_BYTES = 64 << 20
 MAX_BUFFERED = 100_000
 WAIT_MS = 15_000  # how long a row may wait for the disk while the log is moved into the database
 YIELD_MS = 50  # how long moving it may keep rows waiting for those who read: far below WAIT_MS
+SLICE_ROWS = 100  # so many go into the database at a time, which takes a quarter of a millisecond
+SLICE_BYTES = 64 << 10  # or so much, but one row at the least
 _PAGE_ROWS = 500
 
 _LAYOUT_SQL = f"""
@@ -49,7 +53,6 @@ COMMIT;
 """  # noqa: S608 - constants of this module only
 _INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)"
 _HEAD = "UPDATE head SET seq = ?, hash = ?"
-_lengths = struct.Struct(">qqIIII")
 
 _Values = tuple[int, int, str, str, str, bytes, bytes]
 
@@ -67,18 +70,18 @@ class Row(Record):
 
 
 class Journal:
-    """An open journal. One thread appends and commits; rows may be read at any time and are those committed."""
+    """An open journal. One thread appends and writes; rows may be read at any time and are those in the database."""
 
-    def __init__(self, path: Path, connection: apsw.Connection, durability: str, read_only: bool) -> None:
+    def __init__(self, path: Path, connection: apsw.Connection, spool: Spool | None, read_only: bool) -> None:
         self._path = path
         self._connection = connection
-        self._cursor = connection.cursor()
         self._read_only = read_only
         self._buffer: list[_Values] = []
         self._seq: int
         self._hash: bytes
         self._seq, self._hash = _fetch(connection, "SELECT seq, hash FROM head")[0]
-        self._syncer = None if read_only or durability == "fsync" else _Syncer(path)
+        self._spool = spool
+        self._syncer = None if spool is None else _Syncer(path)
 
     @classmethod
     def open(cls, path: Path, *, durability: str = "page-cache", read_only: bool = False) -> Self:
@@ -89,26 +92,33 @@ class Journal:
         try:
             connection = _connect(path, WAIT_MS)
             _check_layout(path, connection, create=not read_only)
-            connection.pragma("synchronous", "FULL" if durability == "fsync" else "NORMAL")
             if read_only:
                 connection.pragma("query_only", True)
-            else:
-                connection.pragma("journal_size_limit", LOG_BYTES)
-            if not read_only and durability != "fsync":
-                connection.wal_autocheckpoint(0)  # the syncing thread does it, off the path of orders
-            return cls(path, connection, durability, read_only)
+                return cls(path, connection, None, read_only)
+            connection.pragma("journal_size_limit", LOG_BYTES)
+            connection.pragma("synchronous", "FULL")
+            spool = _recovered(path, connection)
+            if durability == "fsync":
+                spool.close()
+                return cls(path, connection, None, read_only)
+            connection.pragma("synchronous", "NORMAL")
+            connection.wal_autocheckpoint(0)  # the syncing thread does it, off the path of orders
+            return cls(path, connection, spool, read_only)
         except apsw.Error as error:
             raise JournalError(_open_failure(path, error)) from None
 
     def append(self, kind: str, body: bytes, *, at_ns: int, bot: str = "", account: str = "") -> int:
-        """Number and chain a row, to be written by the next `commit`; returns its seq. Raises `JournalError` when full."""
+        """Number and chain a row, to be written by the next `keep`; returns its seq. Raises `JournalError` when full."""
         if len(self._buffer) >= MAX_BUFFERED:
             raise JournalError(
                 f"{self._path}: {MAX_BUFFERED} rows wait to be written and none could be: see the error before"
             )
         seq = self._seq + 1
-        digest = chain_hash(self._hash, seq, at_ns, kind.encode(), bot.encode(), account.encode(), body)
+        packed = pack(self._hash, seq, at_ns, kind.encode(), bot.encode(), account.encode(), body)
+        digest = sha256(packed).digest()
         self._buffer.append((seq, at_ns, kind, bot, account, body, digest))
+        if self._spool is not None:
+            self._spool.add(packed, digest)
         self._seq, self._hash = seq, digest
         return seq
 
@@ -117,29 +127,46 @@ class Journal:
         """Number and hash of the row appended last; 0 and the beginning of the chain where there is none."""
         return self._seq, self._hash
 
+    def keep(self) -> None:
+        """Make all appended rows safe from the death of this process. Raises `JournalError`; the rows are then kept."""
+        if self._spool is None:
+            self.commit()
+            return
+        self._spool.write()
+        if self._syncer is not None:
+            self._syncer.check()
+
+    def prepare(self) -> None:
+        """Put appended rows into the spool, if there is one: the next `keep` finds few then. Raises as `keep` does."""
+        if self._spool is not None:
+            self._spool.write()
+
+    def catch_up(self) -> bool:
+        """Put some rows into the database, for half a millisecond. Returns whether more wait. Raises as `commit` does."""
+        count = size = 0
+        for *_, body, _hash in self._buffer[:SLICE_ROWS]:
+            if count and size + len(body) > SLICE_BYTES:
+                break
+            count, size = count + 1, size + len(body)
+        self._write(count)
+        return bool(self._buffer)
+
     def commit(self) -> None:
-        """Write all appended rows in one transaction. Raises `JournalError`; the rows are then kept for the next try."""
-        if not self._buffer:
+        """Put all appended rows into the database. Raises `JournalError`; the rows are then kept for the next try."""
+        self._write(len(self._buffer))
+
+    def _write(self, count: int) -> None:
+        """Put the first so many rows into the database, in one transaction; what is there is in the spool before."""
+        if not count:
             return
         if self._read_only:
             raise JournalError(f"{self._path} was opened for reading only")
-        cursor = self._cursor
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                cursor.executemany(_INSERT, self._buffer)
-                cursor.execute(_HEAD, (self._seq, self._hash))
-                cursor.execute("COMMIT")
-            except apsw.Error:
-                if self._connection.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
-        except apsw.ConstraintError:
-            raise JournalError(f"{self._path}: another process has written to this journal: run one engine only") from None
-        except apsw.Error as error:
-            raise JournalError(f"{self._path} cannot be written: {error}; free some space or repair the disk") from None
-        count = len(self._buffer)
-        self._buffer.clear()
+        if self._spool is not None:
+            self._spool.write()
+        _insert(self._path, self._connection, self._buffer[:count])
+        del self._buffer[:count]
+        if self._spool is not None and self._spool.is_long and not self._buffer:
+            self._spool.begin_anew()
         if self._syncer is not None:
             self._syncer.note(count)
 
@@ -156,7 +183,7 @@ class Journal:
         limit: int = 0,
         newest_first: bool = False,
     ) -> Iterator[Row]:
-        """Committed rows in order of seq. Empty and zero filters do not filter; `to_ns` and `before_seq` are exclusive.
+        """The database's rows in order of seq. Empty and zero filters do not filter; `to_ns`, `before_seq` are exclusive.
 
         Read page by page, so that a slow reader holds no lock. Raises `JournalError` where the file cannot be read.
         """
@@ -199,13 +226,19 @@ class Journal:
 
     def close(self) -> None:
         """Commit what was appended, sync, and close. Calling it again does nothing."""
-        try:
-            self.commit()
-        finally:
-            if self._syncer is not None:
-                self._syncer.stop()
-                self._syncer = None
-            self._connection.close()
+        spool, syncer = self._spool, self._syncer
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._connection.close)
+            if spool is not None:
+                closing.callback(spool.close)
+            if syncer is not None:
+                closing.callback(syncer.stop)
+            try:
+                self.commit()
+            finally:
+                self._spool = self._syncer = None
+            if spool is not None:
+                spool.begin_anew()
 
     def __enter__(self) -> Self:
         return self
@@ -229,9 +262,8 @@ class Journal:
 
 
 def chain_hash(before: bytes, seq: int, at_ns: int, kind: bytes, bot: bytes, account: bytes, body: bytes) -> bytes:
-    """SHA-256 over the hash before and all columns, each with its length, so that no two rows give the same bytes."""
-    lengths = _lengths.pack(seq, at_ns, len(kind), len(bot), len(account), len(body))
-    return sha256(b"".join((before, lengths, kind, bot, account, body))).digest()
+    """SHA-256 over the hash before and all columns."""
+    return sha256(pack(before, seq, at_ns, kind, bot, account, body)).digest()
 
 
 def check_sqlite() -> str:
@@ -250,7 +282,7 @@ class _Syncer:
 
     It works on a connection of its own, so that the committing thread does not wait for the disk, and looks by itself
     whether there is anything to do: waking it at each commit would cost time just where orders are about to be sent. What
-    fails here is raised by the next `note`.
+    fails here is raised by the next `note` or `check`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -268,6 +300,10 @@ class _Syncer:
     def note(self, rows: int) -> None:
         """So many rows were committed. Raises `JournalError` where syncing has failed since."""
         self._unsynced += rows
+        self.check()
+
+    def check(self) -> None:
+        """Raises `JournalError` where syncing has failed."""
         if self._failure:
             raise JournalError(self._failure)
 
@@ -308,6 +344,63 @@ class _Syncer:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if os.fstat(self._log).st_size > MAX_LOG_BYTES:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+
+
+def spool_of(path: Path) -> Path:
+    """The spool of the journal at `path`."""
+    return path.with_name(f"{path.name}-spool")
+
+
+def _recovered(path: Path, connection: apsw.Connection) -> Spool:
+    """The spool, empty: what it had is in the database. Raises `JournalError` where it does not fit the database."""
+    spool = Spool.open(spool_of(path))
+    try:
+        if lacking := _lacking(path, connection, spool):
+            _insert(path, connection, [frame[1:] for frame in lacking])
+        spool.begin_anew()
+    except BaseException:
+        spool.close()
+        connection.close()
+        raise
+    return spool
+
+
+def _lacking(path: Path, connection: apsw.Connection, spool: Spool) -> list[Frame]:
+    """The rows of the spool that the database has not."""
+    seq, digest = _fetch(connection, "SELECT seq, hash FROM head")[0]
+    frames = list(spool.frames())
+    shared = sum(frame.seq <= seq for frame in frames)
+    if shared:
+        last = frames[shared - 1]
+        fits = _fetch(connection, "SELECT hash FROM journal WHERE seq = ?", last.seq) == [(last.hash,)]
+    else:
+        fits = not frames or (frames[0].seq, frames[0].before) == (seq + 1, digest)
+    if not fits:
+        raise JournalError(
+            f"{spool_of(path)} does not go on where {path} ends: put the database back that belongs to it, or move the "
+            "file away to go on with what the database has"
+        )
+    return frames[shared:]
+
+
+def _insert(path: Path, connection: apsw.Connection, rows: Sequence[_Values]) -> None:
+    """Put rows that follow the head into the database, in one transaction."""
+    cursor = connection.cursor()
+    seq, *_, digest = rows[-1]
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            cursor.executemany(_INSERT, rows)
+            cursor.execute(_HEAD, (seq, digest))
+            cursor.execute("COMMIT")
+        except apsw.Error:
+            if connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+    except apsw.ConstraintError:
+        raise JournalError(f"{path}: another process has written to this journal: run one engine only") from None
+    except apsw.Error as error:
+        raise JournalError(f"{path} cannot be written: {error}; free some space or repair the disk") from None
 
 
 def _connect(path: Path, wait_ms: int) -> apsw.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from copydesk.journal import Journal
 from copydesk.model import to_json
 from copydesk.plugins import DISTRIBUTIONS
 from copydesk.view import LogEntry
+from harness.deaths import left_behind
 
 from .conftest import Run, assert_refused
 
@@ -281,9 +283,21 @@ def test_the_doctor_finds_a_sound_folder_sound(toy: Path, run: Run, folder: Path
     assert {status for status, _ in found.values()} <= {"ok", "warn"}
     assert found["connection parent"] == ("ok", "Toy venue, 2 keys found")
     assert found["bots"] == ("ok", "1 bots, 0 of them working")
-    assert found["journal"][1].startswith("1 rows")
+    assert re.fullmatch(r"1 rows, \d\.\d MB", found["journal"][1])
     assert found["disk"][1].startswith("a sync takes ")
     assert run("doctor").status == 0
+
+
+def test_the_doctor_says_that_the_last_rows_wait_after_a_kill(toy: Path, run: Run, folder: Path, tmp_path: Path) -> None:
+    add(run)
+    (tmp_path / "alive").mkdir()
+    with Journal.open(tmp_path / "alive" / "journal.db") as journal:
+        journal.append("engine", b"{}", at_ns=1)
+        journal.keep()
+        left_behind(tmp_path / "alive" / "journal.db", folder)
+    status, finding = findings(run)["journal"]
+    assert status == "ok"
+    assert "takes its last rows from journal.db-spool, keep both files together" in finding
 
 
 def test_the_doctor_says_what_would_not_work(toy: Path, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
