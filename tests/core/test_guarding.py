@@ -935,3 +935,16 @@ def test_a_time_of_day_is_read_as_minutes(text, minutes):
 def test_what_is_no_time_of_day_is_refused_in_words(text):
     with pytest.raises(ValueError, match="is not a time of day: write it like 17:00"):
         clock_minutes(text)
+
+
+def test_20_where_a_limit_is_lowered_the_younger_entry_gives_way():
+    desk = loop(limited(over="shrink", max_position=D(10)))
+    for quantity, price in (("4", "90"), ("6", "91")):
+        desk.buy(quantity, price=price)
+        desk.settle()
+    bot = desk.copier.desk.bots["bot"].rules
+    tight = limited(over="shrink", max_position=D(8))
+    can = dict(desk.copier.desk.capabilities)
+    desk.feed(Configured(at_ns=desk.now_ns, bots=(replace(bot, children=(tight,)),), capabilities=can))
+    desk.settle()
+    assert sorted((terms.price, terms.quantity) for terms in desk.working("c1")) == [(90, 4), (91, 4)]

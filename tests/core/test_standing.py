@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from copydesk.inputs import BotRules, ChildRules
 from copydesk.model import Order, OrderStatus, OrderType, PositionSide, Side, Terms
-from copydesk.standing import excess, explained, in_step, opening_sign, still_moves
+from copydesk.standing import excess, explained, in_step, opening_sign, still_moves, target
 from copydesk.state import Bot, ChildOrder, Executed, Link, Pair, ParentBook, ParentOrder
 from copydesk.tracking import State
 from harness.closed_loop import KIND, PARENT, SYMBOL, D, child, instrument
@@ -268,3 +268,15 @@ def test_the_side_that_an_order_opens():
     ):
         _, link, pair = made(side=side, book=book)
         assert opening_sign(link, pair) == sign
+
+
+@pytest.mark.parametrize(("position", "aim"), [("3", "6"), ("-3", "-9"), ("0", "0"), ("0.2", "0"), ("-0.5", "-1")])
+def test_the_target_is_the_rounded_share_by_the_ratio_of_the_parents_side(position, aim):
+    rules = child("c1", k="1")
+    bot = Bot(rules=BotRules(name="bot", kind=KIND, parent=PARENT, children=(rules,)))
+    link = bot.link(rules, (SYMBOL, PositionSide.NET))
+    assert target(bot, link, instrument("1")) == 0
+    bot.book(link.book).position = D(position)
+    assert target(bot, link, instrument("1")) == 0, "no ratio is known"
+    link.ratios = {1: D(2), -1: D(3)}
+    assert target(bot, link, instrument("1")) == D(aim)
