@@ -23,6 +23,7 @@ from copydesk.model import (
 )
 
 FILLS_KEPT = 500
+ENDED_KEPT = 200
 
 
 @dataclass(slots=True)
@@ -33,8 +34,8 @@ class AccountBoard:
     positions: dict[tuple[str, PositionSide], Position] = field(default_factory=dict)
     balance: Balance | None = None
     fills: deque[Fill] = field(default_factory=lambda: deque(maxlen=FILLS_KEPT))
-    seen: deque[str] = field(default_factory=lambda: deque(maxlen=FILLS_KEPT))
-    ended: deque[str] = field(default_factory=lambda: deque(maxlen=FILLS_KEPT))
+    seen: dict[str, None] = field(default_factory=dict)  # the latest fills
+    ended: dict[str, None] = field(default_factory=dict)  # and the orders that ended last: a snapshot may be older
 
     def take(self, event: AccountEvent) -> list[tuple[str, Order | Fill | Position | Balance]]:
         match event:
@@ -82,7 +83,7 @@ class AccountBoard:
                 return []  # a snapshot that was read before the order ended
             self.orders[order.venue_id] = order
         else:
-            self.ended.append(order.venue_id)
+            _remember(self.ended, order.venue_id, ENDED_KEPT)
             if self.orders.pop(order.venue_id, None) is None:
                 return []
         return [("order", order)]
@@ -91,7 +92,7 @@ class AccountBoard:
         identity = f"{fill.symbol}:{fill.execution_id}"
         if identity in self.seen:
             return []
-        self.seen.append(identity)
+        _remember(self.seen, identity, FILLS_KEPT)
         self.fills.append(fill)
         return [("fill", fill)]
 
@@ -105,3 +106,9 @@ class AccountBoard:
         else:
             del self.positions[key]
         return [("position", position)]
+
+
+def _remember(names: dict[str, None], name: str, most: int) -> None:
+    names[name] = None
+    if len(names) > most:
+        del names[next(iter(names))]

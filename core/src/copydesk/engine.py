@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
@@ -100,8 +101,8 @@ class Engine:
         self.prices: dict[str, Decimal] = {}
         self._read_ns: dict[str, int] = {}
         self._watched: dict[str, set[str]] = {}
-        self.times: dict[tuple[str, str], ChildTimes] = {}
-        self.waterfalls: dict[str, Waterfall] = {}
+        self.times: defaultdict[tuple[str, str], ChildTimes] = defaultdict(ChildTimes)
+        self.waterfalls: defaultdict[str, Waterfall] = defaultdict(Waterfall)
         self.chronicle = Chronicle(journal, self.events)
         self.on_change: Callable[[], None] = lambda: None
         self._behind: list[tuple[Input, list[Decision]]] = []
@@ -413,9 +414,8 @@ class Engine:
             return  # it is being recalled
         if flight.fired and flight.venue is not None and not isinstance(outcome, Unknown):
             flight.venue.round_trips.add(flight.answered_ns - flight.sent_ns)
-        waterfall = self.waterfalls.setdefault(request.bot, Waterfall())
-        waterfall.settled(request, flight.marks, flight.sent_ns, flight.answered_ns, fired=flight.fired)
-        times = self.times.setdefault((request.bot, request.account), ChildTimes())
+        self.waterfalls[request.bot].settled(request, flight.marks, flight.sent_ns, flight.answered_ns, fired=flight.fired)
+        times = self.times[request.bot, request.account]
         times.sent.add(flight.sent_ns - received_ns)
         times.accepted.add(flight.answered_ns - received_ns)
         times.latest_us = (flight.sent_ns - received_ns) // 1000
@@ -466,8 +466,7 @@ class Engine:
     def _count_fill(self, key: str, event: FillEvent, received_ns: int) -> None:
         tracked = self.state.child_orders.get((key, event.fill.client_id))
         if tracked is not None:
-            waterfall = self.waterfalls.setdefault(tracked.bot.rules.name, Waterfall())
-            waterfall.filled(key, event.fill.client_id, received_ns or time.perf_counter_ns())
+            self.waterfalls[tracked.bot.rules.name].filled(key, event.fill.client_id, received_ns or time.perf_counter_ns())
 
     def read(self, key: str, snapshot: Snapshot) -> None:
         self._read_ns[key] = time.time_ns()
