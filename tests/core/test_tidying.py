@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -78,3 +81,33 @@ async def test_all_is_collected_now_and_then(monkeypatch: pytest.MonkeyPatch):
     with Tidy(lambda: tidying.QUIET_NS, lambda: False):
         knot = weakref.ref(Knot())
         await until(lambda: knot() is None)
+
+
+THREADS = """
+import ctypes, sys, threading
+from copydesk.tidying import one_heap
+if "one" in sys.argv:
+    one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+both = threading.Barrier(3)
+def take():
+    both.wait()
+    libc.malloc(10_000)
+    both.wait()
+threads = [threading.Thread(target=take) for _ in range(3)]
+for one in threads: one.start()
+for one in threads: one.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(not os.confstr_names.get("CS_GNU_LIBC_VERSION"), reason="the C library is not glibc")
+def test_threads_take_memory_from_the_one_heap() -> None:
+    def heaps(*words: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS, *words], capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stderr.count("Arena ")
+
+    assert heaps("one") == 1 < heaps()

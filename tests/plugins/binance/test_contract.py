@@ -34,8 +34,6 @@ class TestBinanceFutures(VenueContract):
 
 
 class TestBinanceSpotFired(FiredContract):
-    fires = ("fire", "fire_cancel")
-
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         async with RehearsalRig(spot_plugin, "binance", libraries=("ccxt", "aiohttp"), options=NO_FEES) as rig:

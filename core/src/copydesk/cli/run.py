@@ -19,6 +19,9 @@ def run(context: typer.Context, as_json: Json = False) -> None:
     """Run the engine on the data folder: connect, resume the bots that are Working, serve the control API, until Ctrl-C."""
     import asyncio
 
+    from copydesk.tidying import one_heap
+
+    one_heap()
     asyncio.run(_run(folder_of(context), sealed_of(context), as_json))
 
 

@@ -21,7 +21,8 @@ _WITHOUT_FILL = frozenset({"NEW", "CANCELED", "EXPIRED", "AMENDMENT"})
 
 
 @lru_cache(maxsize=8192)
-def _number(text: str) -> Decimal:
+def remembered(text: str) -> Decimal:
+    """A number, made once: the same few come again and again. Raises `Unreadable`."""
     return number(text, "a number")
 
 
@@ -94,7 +95,7 @@ def order_answer(body: bytes) -> Order | None:
         if told.type != told.orig_type or told.update_time <= 0:
             return None
         type_ = _TYPES[told.type]
-        terms, filled = _terms(told, type_), _number(told.executed_qty)
+        terms, filled = _terms(told, type_), remembered(told.executed_qty)
         return Order(
             venue_id=str(told.order_id),
             client_id=told.client_order_id,
@@ -115,7 +116,7 @@ def _terms(told: _Answer, type_: OrderType) -> Terms:
         symbol=_name(told.symbol),
         side=SIDES[told.side],
         type=type_,
-        quantity=_number(told.orig_qty),
+        quantity=remembered(told.orig_qty),
         price=_positive(told.price) if type_ is OrderType.LIMIT else None,
         trigger_by=TRIGGERS[told.working_type],
         time_in_force=time_in_force,
@@ -134,7 +135,7 @@ def order_update(frame: bytes | str) -> tuple[OrderReport, bool] | None:
             return None
         type_ = _TYPES[told.o]
         time_in_force, post_only = TIMES_IN_FORCE[told.f]
-        quantity, filled = _number(told.q), _number(told.z)
+        quantity, filled = remembered(told.q), remembered(told.z)
         terms = Terms(
             symbol=_name(told.s),
             side=SIDES[told.S],
@@ -161,7 +162,7 @@ def order_update(frame: bytes | str) -> tuple[OrderReport, bool] | None:
             reason=told.rm,
         )
         if told.x in _WITHOUT_FILL:
-            _number(told.l)
+            remembered(told.l)
             return OrderReport(order=order), is_first
         return OrderReport(order=order, fill=_fill(told, order)), is_first
     except _FAILURES:
@@ -172,7 +173,7 @@ def _fill(told: _Order, order: Order) -> Fill | None:
     """The execution, where the report is of one. Raises `KeyError` for a kind of report that is not an everyday one."""
     if told.x != "TRADE":
         raise KeyError(told.x)
-    last = _number(told.l)
+    last = remembered(told.l)
     if last <= 0:
         return None
     return Fill(
@@ -183,8 +184,8 @@ def _fill(told: _Order, order: Order) -> Fill | None:
         side=order.terms.side,
         position_side=order.terms.position_side,
         quantity=last,
-        price=_number(told.L),
-        fee=_number(told.n or "0"),
+        price=remembered(told.L),
+        fee=remembered(told.n or "0"),
         fee_asset=told.N or "",
         maker=told.m,
         time_ms=told.T,
@@ -199,7 +200,7 @@ def _status(word: str, quantity: Decimal, filled: Decimal) -> OrderStatus:
 
 
 def _positive(text: str) -> Decimal | None:
-    value = _number(text)
+    value = remembered(text)
     return value if value > 0 else None
 
 

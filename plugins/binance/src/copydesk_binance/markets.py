@@ -120,16 +120,24 @@ class SpotVenue(BinanceVenue):
     def __init__(self, client: Any, http: aiohttp.ClientSession, url: str) -> None:
         super().__init__(client, http, url)
         self.placing = PlaceShapes(self._draft_place)
+        self.changing = ChangeShapes(self._draft_change)
         self.cancelling = CancelShapes(self._draft_cancel)
-        self.shapes = [self.placing, self.cancelling]
+        self.shapes = [self.placing, self.changing, self.cancelling]
 
     def learn_shapes(self) -> None:
         """Learn the everyday ones, soon."""
         self.placing.learn([order for order in EVERYDAY if not order.terms.reduce_only], None)
         self.cancelling.learn(EVERYDAY_REFS, None)
+        for ref in EVERYDAY_REFS:
+            self.changing.learn(
+                [OrderChange(ref=ref, terms=order.terms) for order in EVERYDAY if order.terms.type is OrderType.LIMIT], None
+            )
 
     def _draft_place(self, order: NewOrder, _: None, pen: Pen) -> Draft:
         return self.draft("POST", "order", ["private"], spot.place_params(order.client_id, order.terms), pen)
+
+    def _draft_change(self, change: OrderChange, _: None, pen: Pen) -> Draft:
+        return self.draft("PUT", "order/amend/keepPriority", ["private"], spot.amend_params(change), pen)
 
     def _draft_cancel(self, ref: OrderRef, _: None, pen: Pen) -> Draft:
         return self.draft("DELETE", "order", ["private"], spot.ref_params(ref), pen)

@@ -53,6 +53,7 @@ class SpotSession(Login[SpotVenue]):
         super().__init__(name, venue, key, secret)
         self.holdings = Holdings()
         self._placing = Way[NewOrder](lambda order, reply: self._accept(reply, in_words(order)), self.place)
+        self._changing = Way[OrderChange](lambda change, reply: self._amended(reply, in_words(change)), self.modify)
         self._cancelling = Way[OrderRef](lambda ref, reply: self._cancelled(reply, in_words(ref)), self.cancel)
 
     async def log_in(self) -> None:
@@ -126,8 +127,13 @@ class SpotSession(Login[SpotVenue]):
         except Untranslatable as error:
             return _untranslated(what, error)
         answer = await self.trade("PUT", "order/amend/keepPriority", params, what)
-        if not isinstance(answer, Reply):
-            return answer
+        return self._amended(answer, what) if isinstance(answer, Reply) else answer
+
+    def fire_modify(self, change: OrderChange, done: Done) -> bool:
+        """Make an order smaller now: see `copydesk.hooks.Fires`."""
+        return self.sender.fire(self.venue.changing, change, None, done, self._changing)
+
+    def _amended(self, answer: Reply, what: str) -> Outcome:
         try:
             return Accepted(order=translate.amended(answer.body))
         except Unreadable as error:

@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused
 from copydesk.model import FillEvent, Gap, OrderEvent, RejectReason
-from copydesk_wire.errors import Unreadable
+from copydesk_wire.errors import Unreadable, read_json
 from copydesk_wire.streaming import Feed, Lost
 from copydesk_wire.websocket import Socket
 
 from copydesk_binance.errors import Reply, raise_for, read_reply
 from copydesk_binance.fields import Payload, whole
 from copydesk_binance.prices import Stream, Timing
-from copydesk_binance.spot import translate
+from copydesk_binance.spot import decoding, translate
+from copydesk_binance.spot.translate import OrderReport
 
 if TYPE_CHECKING:
     from copydesk_binance.spot.session import SpotSession
@@ -55,6 +57,7 @@ class PrivateStream(Stream):
             self.listening("The private stream is connected.")
             for frame in early:
                 await self._take(frame)
+            self.take_at_once(socket)
             async for frame in self.frames(socket):
                 await self._take(frame)
         finally:
@@ -92,6 +95,21 @@ class PrivateStream(Stream):
             await self.session.venue.measure_clock()
             raise
 
+    def take_now(self, data: bytes) -> bool:
+        """Everyday reports of orders in known instruments, and what is told of the account beside them."""
+        report = decoding.execution_report(data)
+        if report is not None:
+            if report.order.terms.symbol not in self.session.instruments:
+                return False
+            self._told(report)
+            return True
+        with suppress(Unreadable):
+            event = translate.event_of(read_json(data))
+            if event is not None and event.get("e") == "outboundAccountPosition":
+                self._account(event)
+                return True
+        return False
+
     async def _take(self, frame: Any) -> None:
         event = translate.event_of(frame) if isinstance(frame, dict) else None
         if event is None:
@@ -119,9 +137,11 @@ class PrivateStream(Stream):
 
     async def _order(self, event: Payload) -> None:
         report = translate.execution_report(event)
-        symbol = report.order.terms.symbol
-        await self.know(symbol)
-        session = self.session
+        await self.know(report.order.terms.symbol)
+        self._told(report)
+
+    def _told(self, report: OrderReport) -> None:
+        symbol, session = report.order.terms.symbol, self.session
         session.heard += 1
         if report.pending:
             return
@@ -132,8 +152,9 @@ class PrivateStream(Stream):
         self.feed.put(OrderEvent(order=report.order))
 
     def _account(self, event: Payload) -> None:
+        wallets, time_ms = translate.account_position(event), whole(event, "u", "E")
         self.session.heard += 1
-        for told in self.session.account_events(translate.account_position(event), whole(event, "u", "E")):
+        for told in self.session.account_events(wallets, time_ms):
             self.feed.put(told)
 
     async def _read_account(self, asset: str) -> None:

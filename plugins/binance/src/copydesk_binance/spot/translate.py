@@ -92,8 +92,8 @@ TIMES_IN_FORCE: dict[str, tuple[TimeInForce, bool]] = {
     "FOK": (TimeInForce.FOK, False),
     "GTX": (TimeInForce.GTC, True),
 }
-_TRADES = frozenset({"TRADE", "CALCULATED"})
-_NONE = ("", "NONE")
+TRADES = frozenset({"TRADE", "CALCULATED"})
+NONE = ("", "NONE")
 BASIS_POINTS = 100
 """A trail is sent in hundredths of a percent."""
 
@@ -159,7 +159,7 @@ def _type_word(payload: Payload, name: str) -> str:
     return str(payload[name])
 
 
-def _average(spent: Decimal, filled: Decimal) -> Decimal | None:
+def average(spent: Decimal, filled: Decimal) -> Decimal | None:
     """The venue tells what was spent. Exact as far as a quotient can be."""
     return spent / filled if filled > 0 and spent > 0 else None
 
@@ -184,7 +184,7 @@ def execution_report(event: Payload, account: str = "") -> OrderReport:
         terms=terms,
         status=word_of(body, STATUSES, "X"),
         filled=filled,
-        average_price=_average(number_or_zero(body, "Z"), filled),
+        average_price=average(number_or_zero(body, "Z"), filled),
         triggered=_was_triggered(terms, is_working=body.get("w") is True, working_ms=whole(body, "W"), filled=filled),
         created_ms=whole(body, "O"),
         updated_ms=time_ms,
@@ -193,7 +193,7 @@ def execution_report(event: Payload, account: str = "") -> OrderReport:
     )
     pending = body.get("X") == "PENDING_NEW"
     last = number_or_zero(body, "l")
-    if kind not in _TRADES or last <= 0:
+    if kind not in TRADES or last <= 0:
         return OrderReport(order=order, pending=pending)
     trade_id = whole(body, "t")
     fill = Fill(
@@ -219,7 +219,7 @@ def _was_triggered(terms: Terms, *, is_working: bool, working_ms: int, filled: D
 
 def _reason(body: Payload) -> str:
     refused, expired = str(body.get("r") or ""), str(body.get("eR") or "")
-    return refused if refused not in _NONE else expired
+    return refused if refused not in NONE else expired
 
 
 def order(payload: Any, account: str = "") -> Order:
@@ -238,7 +238,7 @@ def order(payload: Any, account: str = "") -> Order:
         terms=terms,
         status=word_of(body, STATUSES, "status"),
         filled=filled,
-        average_price=_average(spent, filled),
+        average_price=average(spent, filled),
         triggered=_was_triggered(terms, is_working=False, working_ms=working_ms, filled=filled),
         created_ms=whole(body, "time", "transactTime"),
         updated_ms=whole(body, "updateTime", "transactTime", "time"),
