@@ -55,7 +55,23 @@ def follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:
         _follow(run, bot, link, pair)
     elif pair.closed == NOT_ADOPTED and pair.last is not None and pair.last.state.is_live and pair.last.op is None:
         cancel(run, link, pair.last, "stop", "an earlier run of the bot left it, and has filled some of it")
+    elif pair.last is not None and pair.last.is_unsent:
+        _ticket_unsent(run, link, pair.last)
     retire(run, link, pair)
+
+
+def _ticket_unsent(run: Run, link: Link, order: ChildOrder) -> None:
+    """What a person sent for an order that is done with: to a busy venue it goes again, and what got lost is told."""
+    if order.state is State.WAITING:
+        if run.at_ns >= order.due_ns and run.desk.account(order.account).connected:
+            order.on(Event.SENT_AGAIN)
+            send(run, link, order, order.why)
+        return
+    order.on(Event.GIVEN_UP)
+    terms = order.terms
+    text = f"not copied: {terms.side} {terms.quantity} {terms.symbol}, sent from a ticket, never reached the venue"
+    named = {"client_id": order.client_id, "parent_order": order.cause, "code": ""}
+    tickets.leave(run, link, "error", "rejected", text, terms, **named)
 
 
 def _follow(run: Run, bot: Bot, link: Link, pair: Pair) -> None:

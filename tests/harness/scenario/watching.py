@@ -94,14 +94,15 @@ class Watch:
             for (account, book), link in bot.links.items():
                 followed, key = bot.book(book).followed, (name, account, book)
                 ratio = link.ratios.get(1 if followed > 0 else -1)
-                if ratio is None or followed * ratio * link.attributed <= 0:
+                if not link.attributed:
                     self._ratios.pop(key, None)
+                if ratio is None or followed * ratio * link.attributed <= 0:
                     continue
                 number = self._episodes[name, book].number
                 first, begun = self._ratios.setdefault(key, (ratio, number))
                 if ratio != first:
                     self._ratios[key] = (ratio, number)
-                    if begun == number:
+                    if begun == number and not self.loop.misled:
                         self._tell("a ratio stays", f"{account}: the ratio {first} became {ratio}")
 
     def _look_at_owns(self, answered: set[str]) -> None:
