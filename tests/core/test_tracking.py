@@ -17,7 +17,7 @@ IMPOSSIBLE = {
     # Only what the venue does not have is sent again or given up,
     *((state, event) for state in State if state not in NOWHERE for event in (Event.SENT_AGAIN, Event.GIVEN_UP)),
     # only what was given up is found after all,
-    *((state, Event.FOUND) for state in State if state is not State.REJECTED),
+    *((state, Event.FOUND) for state in State if state not in (State.REJECTED, State.CANCELLED)),
     # only what was sent and not answered can be found missing at first,
     *((state, Event.NOT_FOUND) for state in (State.SENDING, State.WAITING, State.MISSING)),
     # and what is not on its way is not answered, but for an answer that comes late.

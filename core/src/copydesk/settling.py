@@ -29,6 +29,7 @@ longer than that. One that is reduce-only cannot do harm twice, and waiting woul
 RETRY_MS = 250
 URGENT_RETRY_MS = 1_000
 """A venue that is too busy is asked again after twice as long each time, for what reduces risk no later than this."""
+NOT_KNOWN = "the venue does not know it any more"
 STRANGERS_KEPT = 1_000
 RETRIES = 8
 CANCEL_REPORT_MS = 2_000
@@ -258,7 +259,7 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
     if tracked is None or (run.shortcuts and not looked_up and plain.echoed(run, tracked, order)):
         return
     ours = tracked.order
-    if ours.state is State.REJECTED and order.is_working and order.updated_ms > ours.updated_ms:
+    if order.is_working and _was_given_up(ours, order, looked_up=looked_up):
         _found_after_all(tracked)
     was_open, changing = ours.state.is_open, ours.op is Op.MODIFY and ours.asked is not None
     _merge(run, tracked, order)
@@ -286,8 +287,15 @@ def report(run: Run, account: str, order: Order, *, looked_up: bool = False) -> 
         _go_on(run, tracked)
 
 
+def _was_given_up(ours: ChildOrder, told: Order, *, looked_up: bool) -> bool:
+    """Nobody told that it never came to stand, or stands no more, but that it was not found."""
+    if ours.state is State.CANCELLED:
+        return looked_up and ours.reason == NOT_KNOWN
+    return ours.state is State.REJECTED and told.updated_ms > ours.updated_ms
+
+
 def _found_after_all(tracked: Tracked) -> None:
-    """What was given up because it never arrived stands at the venue: its pair is looked at again, and keeps it or not."""
+    """What was given up because it was not found stands at the venue: its pair is looked at again, and keeps it or not."""
     pair, link, cause = tracked.pair, tracked.link, tracked.order.cause
     if pair is None or link.pairs.get(cause, pair) is not pair:
         return
@@ -295,6 +303,7 @@ def _found_after_all(tracked: Tracked) -> None:
     link.pairs[cause] = pair
     pair.closed = pair.waiting = ""
     tracked.order.on(Event.FOUND)
+    tracked.order.op, tracked.order.cancelled_for, tracked.order.reason = None, "", ""
 
 
 def _left_fills(run: Run, account: str, left: Left, filled: Decimal) -> None:
@@ -345,7 +354,7 @@ def absent(run: Run, account: str, client_id: str, *, final: bool = False) -> No
         order.on(Event.NOT_FOUND)
     elif order.state.is_live:
         order.on(Event.CANCELLED)  # it stood there once and is gone: ended without our hearing of it
-        order.reason = "the venue does not know it any more"
+        order.reason = NOT_KNOWN
 
 
 def unmentioned(run: Run, account: str, mentioned: set[str]) -> None:

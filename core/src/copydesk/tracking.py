@@ -92,7 +92,8 @@ def _table() -> dict[tuple[State, Event], State]:
     for state in (State.WAITING, State.MISSING):
         table[state, Event.SENT_AGAIN] = State.SENDING
         table[state, Event.GIVEN_UP] = State.REJECTED
-    table[State.REJECTED, Event.FOUND] = State.WORKING  # it was given up, and has arrived after all
+    for state in (State.REJECTED, State.CANCELLED):
+        table[state, Event.FOUND] = State.WORKING  # it was given up because the venue did not know it, and stands after all
     # At the venue.
     for event, reported in _REPORTED.items():
         table[State.WORKING, event] = reported

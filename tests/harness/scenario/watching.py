@@ -148,7 +148,7 @@ class Watch:
         opens = ZERO if tracked.order.enforces else _opening(tracked, terms)
         if opens:
             self._look_at_entry(intent.account, intent.why, intent.cause, tracked, terms, opens)
-            self._look_at_budget(intent)
+            self._look_at_budget(intent, tracked)
             if intent.why in LATE:
                 self._look_at_window(intent, tracked, terms)
         self._look_at_crossing(intent, tracked, terms)
@@ -184,10 +184,12 @@ class Watch:
         if limits.max_position and held + opens > limits.max_position and not self.loop.touched(account):
             self._tell("limits hold", f"{what} and holds {held}, and no more than {limits.max_position} is allowed")
 
-    def _look_at_budget(self, intent: Place) -> None:
-        """Rule 21: what may wait is not sent beyond the venue's limits."""
-        can = self.loop.can
-        if intent.why in OWN or not (can.orders_per_second or can.requests_per_minute):
+    def _look_at_budget(self, intent: Place, tracked: Tracked) -> None:
+        """Rule 21: what may wait is not sent beyond the venue's limits. What was paid with the cancel that made way for it
+        goes, though an exit, which never waits, has used its place meanwhile."""
+        can, pair = self.loop.can, tracked.pair
+        prepaid = pair is not None and len(pair.orders) > 1 and bool(pair.orders[-2].paid_ns)
+        if prepaid or intent.why in OWN or not (can.orders_per_second or can.requests_per_minute):
             return
         accounts = list(self._sent) if can.requests_scope is BudgetScope.MACHINE else [intent.account]
         orders = sum(placed and at_ns > self.loop.now_ns - 10**9 for at_ns, placed in self._sent[intent.account])
@@ -216,7 +218,8 @@ class Watch:
         prompt = parent.terms.type is OrderType.MARKET or child.trigger == "on_fill"
         if age_ms > max(most_ms, PROMPT_MS if prompt else 0):
             self._tell("risk is added in time", f"{intent.account} followed {intent.cause} after {age_ms} ms")
-        chased = again and rules.action == "chase"  # from the parent's own limit on, which it may have filled better than
+        # What is chased rests, and starts from the limit of the parent, which may have filled at better.
+        chased = again and rules.action == "chase" and terms.time_in_force is TimeInForce.GTC
         reference = (chased and parent.terms.price) or parent.average_price or parent.terms.price
         if terms.type is OrderType.MARKET:
             if not (prompt and age_ms <= PROMPT_MS):
