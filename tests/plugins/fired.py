@@ -98,3 +98,14 @@ class FiredContract(Doubting):
             await venue.modify(OrderChange(ref=ref, terms=terms))
         await venue.cancel(ref)
         assert fired.counts.keys() >= set(self.fires)
+
+    async def test_warming_up_sends_nothing(self, bench: Bench, fired: Fired) -> None:
+        """Gone through again and again, also once the shape of the request is known."""
+        venue, _ = await bench.both()
+        await bench.place(venue, bench.terms())
+        there = await bench.snapshot(venue)
+        for _ in range(5):
+            venue.warm_up(NewOrder(client_id=bench.client_id(), terms=bench.terms()))
+        await bench.place(venue, bench.terms())  # whatever had been sent before it would have arrived by now
+        found = await bench.snapshot(venue)
+        assert len(found.orders) == len(there.orders) + 1

@@ -255,7 +255,10 @@ class BotSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """How the engine works. Times in seconds."""
+    """How the engine works. Times in seconds.
+
+    `warm_up_ms`: so often the way of a copy is gone through while nothing comes in, 0 for never (`copydesk.warming`).
+    """
 
     reconcile_s: Decimal = Field(default=Decimal(30), gt=0)
     durability: Literal["page-cache", "fsync"] = "page-cache"
@@ -263,6 +266,7 @@ class EngineSettings(Settings):
     place_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
     snapshot_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     budget_percent: Decimal = Field(default=Decimal(100), gt=0)
+    warm_up_ms: Decimal = Field(default=Decimal(2), ge=0)
     day_ends: str = "00:00"
     time_zone: str = "UTC"
 

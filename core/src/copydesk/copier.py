@@ -104,6 +104,10 @@ class Copier:
             found[key] = entry
             yield key[1], entry.order
 
+    def first(self, given: Input) -> tuple[str, NewOrder] | None:
+        """What `begin` would find first. Changes nothing."""
+        return next(((key[1], entry.order) for key, entry in self._entries(given)), None)
+
     def _entries(self, given: Input) -> Iterator[tuple[tuple[str, str], Entry]]:
         if self._shortcuts and isinstance(given, Reported) and isinstance(given.event, OrderEvent):
             return plain.entries(self.desk, given.account, given.event.order, given.at_ns)

@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from copydesk import __version__, wording
 from copydesk.board import AccountBoard
@@ -54,6 +56,7 @@ from copydesk.model import (
     ConnectionSettings,
     FillEvent,
     KindInfo,
+    OrderEvent,
     OrderRef,
     PriceEvent,
     Scope,
@@ -78,6 +81,9 @@ QUIET_NS = 1_000_000
 """So long after an input the database is not written to: the next one may follow closely."""
 LONGEST_SLEEP_S = 60.0
 """A machine that was asleep at the end of the day notices this soon after it woke."""
+BUSY_NS = 1_500_000
+"""For so long after an input nothing is warmed up."""
+LARGEST_GROUP = 32
 DRAIN_S = 3.0
 """How long a stop waits for the answers to what was sent. What is not answered by then is looked up at the next start."""
 
@@ -115,6 +121,7 @@ class Engine:
         self._flush_by_ns = 0
         self._stopping = False
         self._fed_ns = 0
+        self._latest: Reported | None = None  # what was copied last at a glance
         self.boot: BootWatch | None = None
         self._leases = Leases(store.folder)
         self._settings: dict[str, ConnectionSettings] = {}
@@ -296,8 +303,9 @@ class Engine:
     def _send_early(self, given: Input, marks: Marks) -> dict[str, Flight]:
         """Send what is known before the state is brought up to it, each as soon as it is; by client id."""
         early: dict[str, Flight] = {}
-        for account, order in self._copier.begin(given):
+        for account, order in _in_growing_groups(self._copier.begin(given)):
             if not marks.planned_ns:
+                self._latest = given if isinstance(given, Reported) else None
                 marks.planned_ns = time.perf_counter_ns()
                 self._journal.keep()  # the input, before the first byte leaves
                 marks.journalled_ns = time.perf_counter_ns()
@@ -404,6 +412,27 @@ class Engine:
         if time.time_ns() >= self._tick_ns:
             self.feed(Ticked(at_ns=time.time_ns()))
         self._arm_tick()
+
+    def warm_up(self) -> bool:
+        """Go through the way from the parent's event to its first request with an order that is never sent.
+
+        Changes nothing and keeps nothing; left out while something comes in. False where nothing was copied yet.
+        """
+        latest = self._latest
+        if latest is None or not isinstance(latest.event, OrderEvent) or self._stopping:
+            return False
+        if self.quiet_ns() < BUSY_NS:
+            return True
+        order = replace(latest.event.order, venue_id=f"{latest.event.order.venue_id}-warm")
+        given = replace(latest, event=OrderEvent(order=order))
+        self._journal.warm_up("input", to_json(given), at_ns=given.at_ns, account=given.account)
+        found = self._copier.first(given)
+        if found is not None:
+            account, copy = found
+            venue = self.connections[connection_of(account)].venue
+            if venue is not None:
+                self.outgoing.warm_up(venue, account, copy, Marks(0, 0))
+        return True
 
     # --- what came of it ------------------------------------------------------------------------------------------
 
@@ -604,6 +633,18 @@ class Engine:
             orders=tuple(board.orders.values()),
             budget=budget_view(self.state, key, time.time_ns()),
         )
+
+
+def _in_growing_groups(found: Iterator[Any]) -> Iterator[Any]:
+    """All that is found: the first alone, then ever more in a row.
+
+    The first leaves at once. After that, planning some and then sending them goes faster than taking turns: each keeps what
+    it works with in the processor's caches.
+    """
+    size = 1
+    while group := tuple(islice(found, size)):
+        yield from group
+        size = min(LARGEST_GROUP, size * 2)
 
 
 def _accounts_of(store: BotStore) -> frozenset[str]:

@@ -100,6 +100,17 @@ class Fires(Session, Protocol):
     def fire_modify(self, change: OrderChange, done: Done, /) -> bool: ...
 
 
+class Warms(Fires, Protocol):
+    """A session that can go through its part of a copy without sending anything."""
+
+    def warm_up(self, order: NewOrder, /) -> None:
+        """Do all of `fire` but the sending, and decode an everyday report: what was not run for milliseconds has left the
+        processor's caches, and takes several times as long. Called every few milliseconds while nothing comes in, with an
+        order that is never sent. Changes nothing that can be told from outside.
+        """
+        ...
+
+
 class Listens(Session, Protocol):
     """A session that calls for each event as it reads it, instead of handing it over through an iterator."""
 

@@ -94,6 +94,11 @@ class Outgoing:
         self._left(flight)
         return flight
 
+    def warm_up(self, venue: Venue, key: str, order: NewOrder, marks: Marks) -> None:
+        """Go through what `early` does, and send nothing."""
+        Flight(self._land, venue, key, marks)
+        venue.warm_up(_placed(order, key))
+
     def send(self, venue: Venue | None, request: Request, marks: Marks) -> bool:
         """Send what was decided: at once where the session can, else in a task, which is to be let go: then true."""
         flight = Flight(self._land, venue, request.account, marks)

@@ -148,12 +148,17 @@ class _Sizing:
     side: int  # of the position that is opened
     types: frozenset[OrderType]  # that the venue has
     made: dict[tuple[Decimal, str], Terms | None] = field(default_factory=dict)
+    latest: tuple[Decimal | None, str, Terms | None] = (None, "", None)
 
     def terms(self, ratio: Decimal, rounding: str) -> Terms | None:
         """The terms at that ratio; `None` where the venue would not take them."""
+        known, known_rounding, terms = self.latest  # most children of a bot have the same ratio
+        if ratio == known and rounding == known_rounding:
+            return terms
         key = (ratio, rounding)
         if key not in self.made:
             self.made[key] = self._make(ratio, rounding)
+        self.latest = (ratio, rounding, self.made[key])
         return self.made[key]
 
     def _make(self, ratio: Decimal, rounding: str) -> Terms | None:
@@ -181,12 +186,14 @@ class _Paying:
     def can(self, purse: Purse | None) -> bool:
         if purse is None:
             return True
-        wanted = ((purse.requests, purse.costs.place), (purse.orders, 1))
-        if not all(self._fits(window, cost) for window, cost in wanted if window is not None and cost):
+        requests, orders, cost = purse.requests, purse.orders, purse.costs.place
+        if requests is not None and cost and not self._fits(requests, cost):
             return False
-        for window, cost in wanted:
+        if orders is not None and not self._fits(orders, 1):
+            return False
+        for window, taken in ((requests, cost), (orders, 1)):
             if window is not None and window.users > 1:
-                self.taken[window.name] = self.taken.get(window.name, 0) + cost
+                self.taken[window.name] = self.taken.get(window.name, 0) + taken
         return True
 
     def _fits(self, window: Window, cost: int) -> bool:

@@ -61,6 +61,7 @@ class Venue:
         self._fire: _Fire | None = getattr(methods, "fire", None)
         self._fire_cancel: _Fire | None = getattr(methods, "fire_cancel", None)
         self._fire_modify: _Fire | None = getattr(methods, "fire_modify", None)
+        self._warm_up: Callable[[NewOrder], None] | None = getattr(methods, "warm_up", None)
         self._listen: Callable[[Subscription, Tell], Awaitable[None]] | None = getattr(methods, "listen", None)
         self.fired = 0
         self.round_trips = Times()
@@ -115,6 +116,11 @@ class Venue:
 
     def fire(self, order: NewOrder, done: Done) -> bool:
         return self._fire is not None and self._fired(self._fire, "fire", order, done)
+
+    def warm_up(self, order: NewOrder) -> None:
+        """Go through all that `fire` does but the sending."""
+        if self._warm_up is not None:
+            self._warm_up(order)
 
     def fire_cancel(self, order: OrderRef, done: Done) -> bool:
         return self._fire_cancel is not None and self._fired(self._fire_cancel, "fire_cancel", order, done)

@@ -47,6 +47,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
     from copydesk.livedesk import LiveDesk
     from copydesk.tidying import Tidy
     from copydesk.view import ConnectionState
+    from copydesk.warming import Warm
 
     os.umask(0o077)  # journal, log and locks are this user's alone
     asked = asyncio.Event()
@@ -64,6 +65,7 @@ async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:
         stack.push_async_callback(engine.stop)
         await engine.start()
         stack.enter_context(Tidy(engine.quiet_ns, lambda: engine.boot is not None and engine.boot.is_over))
+        stack.enter_context(Warm(engine.warm_up, float(config.engine.warm_up_ms) / 1000))
         token = secrets.token_urlsafe(32)
         desk = LiveDesk(engine, config, store)
         desk.start()

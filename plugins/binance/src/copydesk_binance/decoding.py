@@ -16,6 +16,13 @@ from copydesk_wire.errors import Unreadable
 from copydesk_binance.fields import SIDES, number
 from copydesk_binance.translate import POSITION_SIDES, STATUSES, TIMES_IN_FORCE, TRIGGERS, OrderReport
 
+EXAMPLE = (
+    b'{"e":"ORDER_TRADE_UPDATE","E":1795460048138,"T":1795460048137,"o":{"s":"BTCUSDT","c":"example","S":"BUY","o":"LIMIT",'
+    b'"f":"GTC","q":"0.100","p":"58200.00","ap":"0","sp":"0","x":"NEW","X":"NEW","i":1,"l":"0","z":"0","L":"0","n":"0",'
+    b'"N":"USDT","T":1795460048137,"t":0,"b":"5820","a":"0","m":false,"R":false,"wt":"CONTRACT_PRICE","ot":"LIMIT",'
+    b'"ps":"BOTH","cp":false,"rp":"0","pP":false,"si":0,"ss":0,"V":"EXPIRE_MAKER","pm":"NONE","gtd":0}}'
+)
+"""An everyday report."""
 _TYPES = {"LIMIT": OrderType.LIMIT, "MARKET": OrderType.MARKET}
 _WITHOUT_FILL = frozenset({"NEW", "CANCELED", "EXPIRED", "AMENDMENT"})
 

@@ -142,6 +142,10 @@ class Session(Login[Venue]):
             self.fold.expect_plain(order.client_id)
         return True
 
+    def warm_up(self, order: NewOrder) -> None:
+        super().warm_up(order)
+        decoding.order_update(decoding.EXAMPLE)
+
     def judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | Rest | None:
         judged = super().judge(answer, what)
         return self._with_mode(judged) if isinstance(judged, Rejected) and judged.code in _MODE_CODES else judged

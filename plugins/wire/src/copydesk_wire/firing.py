@@ -50,6 +50,8 @@ class Sender:
         self._key = key
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._open = True
+        self.dry = False
+        """While it is set, requests are put together and not sent."""
         venue.pool.add_user(place)
 
     def fire(self, shapes: Shapes[Asked], asked: Asked, context: Any, done: Done, way: Way[Asked]) -> bool:
@@ -59,7 +61,9 @@ class Sender:
         if not self._open or venue.quiet_until_ms > now_ms:
             return False
         data = shapes.write(asked, context, self._key, venue.stamp(now_ms))
-        return data is not None and venue.pool.fire(self._place, data, partial(self._take, asked, done, way))
+        if data is None or self.dry:
+            return False
+        return venue.pool.fire(self._place, data, partial(self._take, asked, done, way))
 
     def _take(self, asked: Asked, done: Done, way: Way[Asked], answer: Answer | Exception) -> None:
         if isinstance(answer, Exception):

@@ -10,10 +10,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from copydesk import hooks
 from copydesk.errors import AuthFailed, NotReady, RateLimited, Refused, VenueError
-from copydesk.hooks import Tell
+from copydesk.hooks import Done, Tell
 from copydesk.model import (
     ConnectionSettings,
     Instrument,
+    NewOrder,
+    Outcome,
     RejectReason,
     Scope,
     Snapshot,
@@ -144,6 +146,19 @@ class Session(hooks.Session, Generic[AnyVenue]):
         snapshot = await self.reading(request).read()
         return snapshot if self.heard == heard else await self.reading(request).read()
 
+    def warm_up(self, order: NewOrder) -> None:
+        """Go through all of `fire` but the sending: see `copydesk.hooks.Warms`."""
+        if self.sender is not None:
+            self.sender.dry = True
+            try:
+                self.fire(order, _unheard)
+            finally:
+                self.sender.dry = False
+
+    def fire(self, order: NewOrder, done: Done) -> bool:
+        """Place an order now, where a plugin can: see `copydesk.hooks.Fires`."""
+        return False
+
     def hide(self, text: str) -> str:
         """A text of the venue without the account's secrets: some venues repeat what they were sent."""
         for hidden in self._hidden:
@@ -170,6 +185,10 @@ class Session(hooks.Session, Generic[AnyVenue]):
         for feed in list(self.feeds):
             await feed.close()
         await self.venue.release()
+
+
+def _unheard(outcome: Outcome) -> None:
+    """Nothing was sent, so nothing comes of it."""
 
 
 AnySession = TypeVar("AnySession", bound=Session[Any])

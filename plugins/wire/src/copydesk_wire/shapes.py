@@ -215,6 +215,20 @@ EVERYDAY_REFS = tuple(
 
 
 class PlaceShapes(Shapes[NewOrder]):
+    """All copies of one order have the same terms: what was made of those last is kept."""
+
+    _latest: tuple[Terms, Context, Template, Values] | None = None
+
+    def write(self, asked: NewOrder, context: Context, key: Key, stamp: int) -> bytes | None:
+        latest, client_id = self._latest, asked.client_id
+        if latest is not None and latest[0] is asked.terms and latest[1] == context and self._plain.fullmatch(client_id):
+            return latest[2].fill((client_id, *latest[3]), key, stamp)
+        data = super().write(asked, context, key, stamp)
+        template = self._known.get((context, *self.shape(asked))) if data is not None else None
+        if template is not None:
+            self._latest = (asked.terms, context, template, self.values(asked)[1:])
+        return data
+
     def shape(self, asked: NewOrder) -> tuple[Hashable, ...]:
         return (self._symbols.kind(asked.terms.symbol), *_shape_of_terms(asked.terms))
 
