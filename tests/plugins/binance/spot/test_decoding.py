@@ -80,7 +80,9 @@ def test_everyday_reports_are_decoded_in_one_step(more: dict[str, Any]) -> None:
     assert check(REPORT | more)
 
 
-@pytest.mark.parametrize("more", [{"o": "STOP_LOSS"}, {"d": 5}, {"X": "PENDING_NEW"}, {"e": "listStatus"}, {"T": 0}])
+@pytest.mark.parametrize(
+    "more", [{"o": "STOP_LOSS"}, {"d": 5}, {"X": "PENDING_NEW"}, {"e": "listStatus"}, {"T": 0}, {"W": False}]
+)
 def test_others_are_left_to_the_slow_way(more: dict[str, Any]) -> None:
     assert not check(REPORT | more)
 

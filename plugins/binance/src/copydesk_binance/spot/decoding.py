@@ -40,6 +40,7 @@ class _Report(msgspec.Struct, gc=False, tag_field="e", tag="executionReport"):
     m: bool
     Z: str
     O: int = 0  # noqa: E741 - the venue's name
+    W: int = 0
     g: int = -1
     d: int = 0
     C: str = ""
