@@ -252,3 +252,16 @@ def test_11_a_target_has_room_where_nothing_that_comes_first_claims_its_coins(ch
     assert has_room(run, bot, link, resting, sale, SPOT) is first
     assert has_room(run, bot, link, resting, replace(terms, side=Side.BUY, quantity=D(99)), SPOT)
     assert run.decisions == []
+
+
+def test_11_two_groups_bind_the_coins_of_both() -> None:
+    desk = loop()
+    place(desk, sell(STOP, "59000", "1"))
+    place(desk, sell(LIMIT, "61000", "1"))
+    desk.settle()
+    known, link = desk.copier.desk, link_of(desk)
+    for number, pair in enumerate(link.pairs.values()):
+        for order in pair.orders:
+            order.partner = order.client_id[:-1] + f"-{number}"  # its other leg has ended
+    run = Run(known, [], desk.now_ns)
+    assert not has_room(run, known.bots["bot"], link, None, sell(LIMIT, "62000", "1"), SPOT)

@@ -948,3 +948,40 @@ def test_20_where_a_limit_is_lowered_the_younger_entry_gives_way():
     desk.feed(Configured(at_ns=desk.now_ns, bots=(replace(bot, children=(tight,)),), capabilities=can))
     desk.settle()
     assert sorted((terms.price, terms.quantity) for terms in desk.working("c1")) == [(90, 4), (91, 4)]
+
+
+def test_20_a_state_that_nobody_gave_a_reason_for_is_told_without_one():
+    desk = loop(limited())
+    desk.feed(LimitSet(at_ns=desk.now_ns, account="c1", state="none"))
+    desk.buy("10", price="99")
+    desk.settle()
+    assert reasons(desk) == ["skipped: c1 is none"]
+
+
+def test_20_a_partly_filled_entry_counts_once_against_a_position_limit_in_money():
+    desk = loop(limited(over="shrink", max_position_notional=D(1000)))
+    desk.buy("30", price="50")
+    desk.settle()
+    (mine,) = desk.exchange.open_orders("c1")
+    desk.exchange.fill("c1", D(4), venue_id=mine.venue_id)
+    desk.settle()
+    desk.reread("c1")
+    desk.settle()
+    assert [order.terms.quantity for order in desk.exchange.open_orders("c1")] == [20]
+
+
+@pytest.mark.parametrize(("limit", "stays"), [("", True), ("max-order", True), ("price-band", False)])
+def test_20_an_order_that_goes_because_of_the_band_does_not_stay_when_its_price_is_moved_back(limit, stays):
+    """It was moved out of the band and back before its cancel arrived: what stands is measured all the same."""
+    desk = loop(limited(price_band_percent=D(5)))
+    desk.copier.desk.prices[KIND, SYMBOL] = D(100)
+    desk.buy("1", price="97")
+    desk.settle()
+    known = desk.copier.desk
+    known.prices[KIND, SYMBOL] = D(150)
+    bot = known.bots["bot"]
+    (link,) = bot.links.values()
+    (pair,) = link.pairs.values()
+    pair.limit = limit
+    want = guarded(Run(known, [], desk.now_ns), bot, link, pair, known.instruments[KIND, SYMBOL])
+    assert isinstance(want, Wanted) is stays

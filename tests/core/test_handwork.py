@@ -429,6 +429,9 @@ def test_17_a_suspicion_is_looked_into_soon_and_then_less_and_less_often():
     for expected in (1_000, 2_000, 4_000):
         reads(desk, "5" if expected == 2_000 else "6", after_ms=0)
         assert looks_at(desk, 4_500) == [expected]
+    for expected, held in ((8_000, "5"), (16_000, "6"), (32_000, "5"), (32_000, "6")):
+        reads(desk, held, after_ms=0)
+        assert looks_at(desk, 40_000)[:1] == [expected]
 
 
 def test_17_nobody_is_asked_while_the_account_is_away():

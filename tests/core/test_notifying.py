@@ -77,6 +77,7 @@ def test_a_connection_that_is_lost_is_told_of_once() -> None:
     assert watcher.take(event(account("child", ConnectionState.DOWN)), 4) == [], "the same matter within repeat_s"
     assert watcher.take(event(account("child", ConnectionState.CONNECTED)), 5) == []
     assert len(watcher.take(event(account("child", ConnectionState.DOWN)), 301 * SECOND)) == 1
+    assert watcher.take(event(account("child", ConnectionState.DOWN)), 700 * SECOND) == [], "it is the same loss"
 
 
 def test_a_difference_is_told_of_only_when_it_lasts_and_is_no_rounding() -> None:

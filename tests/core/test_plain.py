@@ -341,6 +341,11 @@ def test_once_one_child_is_not_plain_what_a_shared_budget_has_left_is_not_known(
     desk = loop(child("c1", k="1"), replace(CLOSE_ONLY, account="c2"), child("c3", k="1"), budget=budget)
     desk.buy("0.2", price=D(59_000))
     assert set(found(desk)) == {"c1"}
+    desk = loop(CLOSE_ONLY, child("c2", k="1"), budget=budget)
+    for window in desk.copier.desk.windows.values():
+        window.users = 2  # two are enough to share it
+    desk.buy("0.2", price=D(59_000))
+    assert set(found(desk)) == set()
 
 
 def test_an_order_for_a_whole_position_is_left_to_the_general_engine():

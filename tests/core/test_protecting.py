@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from copydesk.drifting import drifts
 from copydesk.inputs import Cancel, LookUp, Modify, Place, Unfilled
 from copydesk.model import Accepted, OrderStatus, OrderType, PositionSide, Rejected, RejectReason, Side
+from copydesk.protecting import retire
+from copydesk.sending import Run
+from copydesk.tracking import State
 from copydesk_paper.records import MarketTrade
 from harness.closed_loop import PARENT, SYMBOL, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -525,3 +530,28 @@ def test_4_an_opening_leg_that_waits_does_not_keep_the_child_from_being_reduced(
     desk.fault = lambda intent: None
     desk.settle()
     assert (desk.position(PARENT), desk.position("c1")) == (-1, -1)
+
+
+@pytest.mark.parametrize(
+    ("state", "closed", "held", "goes"),
+    [
+        (State.WORKING, "", "2", True),
+        (State.FILLED, "", "2", True),
+        (State.CANCELLED, "done", "2", True),
+        (State.CANCELLED, "", "0", True),
+        (State.CANCELLED, "", "2", False),
+        (State.SENDING, "", "2", False),
+    ],
+)
+def test_11_an_older_order_goes_once_a_newer_one_has_taken_its_place(state, closed, held, goes):
+    desk = loop()
+    desk.buy("2", price="59000")
+    desk.settle()
+    link = own_link(desk)
+    (pair,) = link.pairs.values()
+    (old,) = pair.orders
+    pair.orders.append(dataclasses.replace(old, client_id="cdk-newer", state=state))
+    pair.closed, link.attributed = closed, D(held)
+    run = Run(desk.copier.desk, [], desk.now_ns)
+    retire(run, link, pair)
+    assert [decision.order for decision in run.decisions] == ([old.ref] if goes else [])

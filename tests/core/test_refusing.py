@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from copydesk.drifting import drifts
 from copydesk.inputs import Modify, Place, Unfilled
-from copydesk.model import OrderType, Rejected, RejectReason
-from copydesk.refusing import change_refused
+from copydesk.model import OrderStatus, OrderType, Rejected, RejectReason
+from copydesk.refusing import change_refused, is_retrying
 from copydesk.tracking import State
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -372,3 +372,30 @@ def test_9_only_a_change_to_more_that_is_too_much_caps_an_entry(reason, size, st
     assert tracked.pair is not None
     assert (key[0], tracked.pair.cap) == ("c1", cap)
     change_refused(dataclasses.replace(tracked, pair=None), Rejected(reason=reason, message="no"))
+
+
+@pytest.mark.parametrize(
+    ("live", "at_market", "alarm", "state", "closed", "waiting", "retries"),
+    [
+        (False, False, "", "refused", "", "", True),
+        (False, False, "refused again", "refused", "", "", True),
+        (True, False, "", "refused", "", "", False),
+        (True, True, "", "refused", "", "", True),
+        (True, True, "refused again", "refused", "", "", False),
+        (False, False, "", "parent", "", "", False),
+        (False, False, "", "refused", "done", "", False),
+        (False, False, "", "refused", "", "waits-for-close", False),
+    ],
+)
+def test_9_which_refused_exit_goes_on_by_itself(live, at_market, alarm, state, closed, waiting, retries):
+    desk = loop()
+    desk.buy("2", price="59000")
+    desk.settle()
+    (link,) = desk.copier.desk.bots["bot"].links.values()
+    (pair,) = link.pairs.values()
+    pair.orders[-1].cancelled_for = state
+    pair.at_market, pair.alarm, pair.closed, pair.waiting = at_market, alarm, closed, waiting
+    if not live:
+        pair.parent.order = replace(pair.parent.order, status=OrderStatus.CANCELLED)
+    assert pair.parent.live is live
+    assert is_retrying(pair) is retries

@@ -109,3 +109,23 @@ def test_copies_and_misses_are_counted_by_child():
     for count in (count_copied, count_missed, count_missed):
         count(bot, link)
     assert (bot.copied, bot.missed) == ({"c1": 1}, {"c1": 2})
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "asks"),
+    [
+        (State.CANCELLED, "parent", LookUp),
+        (State.CANCELLED, "", Cancel),
+        (State.WORKING, "parent", Cancel),
+        (State.FILLED, "parent", Cancel),
+    ],
+)
+def test_a_leg_whose_other_one_we_took_away_is_gone_too_and_only_asked_for(state: State, reason: str, asks: type):
+    run, bot, link, pair = resting()
+    (order,) = pair.orders
+    other = prepare(run, bot, link, Pair(parent=pair.parent), order.terms, CLOSE, is_exit=True)
+    other.state, other.cancelled_for, other.op = state, reason, None
+    order.partner = other.client_id
+    cancel(run, link, order, "parent", "it has ended")
+    assert [type(decision) for decision in run.decisions] == ([Cancel] if asks is Cancel else [])
+    assert order.op is (Op.CANCEL if asks is Cancel else Op.LOOK_UP)

@@ -130,6 +130,14 @@ def test_a_flip_closes_first_and_then_opens(filled, closed, position, orders, ex
     assert step_of(of) == D(expected)
 
 
+def test_what_a_flip_opens_is_the_rounded_share():
+    """10 are sold, 4 of them close: at 0.51 the other 6 are opened as 3."""
+    of = made(
+        side=Side.SELL, filled="7", closed="4", opened="3", position="-3", ratio="0.51", orders=(("5", "1", WORKING, "c"),)
+    )
+    assert step_of(of) == D("3.5")
+
+
 def test_a_flip_that_reduces_the_baseline_between():
     """Held 10 of which 4 are followed; 12 are sold: 4 close, 6 are from before the start, 2 open."""
     orders = (("6", "1", WORKING, "c"),)

@@ -567,3 +567,16 @@ def test_12_what_is_held_is_looked_for_on_the_childs_own_side(k, book, theirs):
     side = PositionSide(theirs)
     desk.account("c1").positions["BTCUSDT", side] = Position(symbol="BTCUSDT", position_side=side, quantity=D(4))
     assert takes(desk, bot, link, D(9), "adopt") == 4
+
+
+@pytest.mark.parametrize(("age_ms", "settled"), [(10_999, False), (11_000, True)])
+def test_what_the_venue_does_not_know_may_arrive_for_so_many_milliseconds(age_ms: int, settled: bool):
+    desk = loop(child("c1", k="1")).start()
+    desk.buy("2", price="59000")
+    desk.settle()
+    known = desk.copier.desk
+    bot = known.bots["bot"]
+    (order,) = [order for link in bot.links.values() for order in link.orders]
+    order.state, order.op = State.MISSING, None
+    order.sent_ns = (known.account("c1").venue_ms - age_ms) * 1_000_000 + 999_999
+    assert unsettled(known, bot) == ([] if settled else ["c1"])

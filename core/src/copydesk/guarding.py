@@ -267,4 +267,5 @@ def account_woken(run: Run, account: Account) -> None:
 def rearm(run: Run, account: Account) -> None:
     """A new process took over: its timers are those that the state tells."""
     account.wakes.clear()
-    wake_account(run, account, max(account.trading.until_ns, run.at_ns + 1) if account.trading.until_ns else 0)
+    if account.trading.until_ns:
+        wake_account(run, account, max(account.trading.until_ns, run.at_ns + 1))
