@@ -25,7 +25,7 @@ from copydesk.drifting import drifts
 from copydesk.inputs import Decision, EngineStarted, LookUp, Note
 from copydesk.model import BudgetScope, Capabilities, Costs, OrderType, Rejected, RejectReason, Unknown
 from copydesk.sending import Run
-from copydesk.state import Link
+from copydesk.state import Link, Links
 from copydesk.views import budget_view
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -553,6 +553,18 @@ def test_21_who_could_not_pay_stays_first_and_the_others_wait_behind():
     assert [len(desk.working(name)) for name in ("c1", "c2")] == [2, 2]
     assert found.waiting == {}
     assert found.wake_ns == 0
+
+
+def test_21_the_turn_of_a_link_that_is_gone_by_then_passes():
+    """A bot that is started anew begins without links, and its limit still knows who waited."""
+    desk = loop(4, limits(4))
+    desk.buy("1", price="900")
+    desk.live(10)
+    found = desk.copier.desk.windows["requests/paper"]
+    assert found.waiting
+    desk.copier.desk.bots["bot"].links = Links()
+    desk.live(62_000)
+    assert found.waiting == {}
 
 
 def test_a_new_process_forgets_who_waited_and_when():

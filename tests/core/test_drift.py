@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from copydesk.bots import BotStore
 from copydesk.certifying import KIND as CERTIFICATE
-from copydesk.certifying import Certificate, certificate_of, certificates, check, find
+from copydesk.certifying import Certificate, ChildStanding, certificate_of, certificate_words, certificates, check, find
 from copydesk.cli import main
 from copydesk.config import Config
 from copydesk.control import serve
@@ -220,6 +220,17 @@ def test_a_certificate_holds_and_says_what_there_is(folder: Path, capsys: pytest
     assert "Certificate of 2026-11-23: 0 unexplained, 1 open position of 1 children" in said
     assert "rejected" in said
     assert "It holds." in said
+
+
+@pytest.mark.parametrize(("links", "words"), [(0, "0 open positions"), (1, "1 open position"), (2, "2 open positions")])
+def test_the_sentence_of_a_certificate_counts_what_is_open(links: int, words: str) -> None:
+    desk = loop()
+    desk.buy("2")
+    desk.settle()
+    (row,) = drifts(desk.copier.desk)
+    child_of = ChildStanding(bot="bot", child="c1", health="in sync", links=(row,) * links)
+    made = Certificate(day="2026-11-23", at_ns=1, row_seq=1, row_hash="", children=(child_of,))
+    assert certificate_words(made) == f"Certificate of 2026-11-23: 0 unexplained, {words} of 1 children"
 
 
 def test_a_certificate_that_says_otherwise_does_not_hold(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

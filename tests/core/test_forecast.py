@@ -155,11 +155,15 @@ def test_12_a_group_is_shown_leg_by_leg():
     legs = (limit(Side.SELL, "2", "120", reduce_only=True), Terms(
         symbol=SYMBOL, side=Side.SELL, type=OrderType.STOP_MARKET, quantity=D(2), trigger_price=D(80), reduce_only=True
     ))  # fmt: skip
+    desk.buy("1", price="90")
     desk.parent_places_group(*legs)
     desk.exchange.place("c1", market(Side.BUY, "2"))
     given = start_of(desk, "adopt")
     plan = plan_start(desk.copier.desk, given)
-    assert {(send.what, send.terms, send.protects) for send in plan.sends} == {("place", leg, True) for leg in legs}
+    assert {(send.what, send.terms, send.protects) for send in plan.sends} == {
+        ("place", limit(Side.BUY, "1", "90"), False),
+        *(("place", leg, True) for leg in legs),
+    }
     is_done(desk, given, plan)
     assert any(isinstance(intent, PlaceGroup) for intent in desk.intents)
 

@@ -320,3 +320,11 @@ def test_where_the_venue_does_not_net_a_flip_closes_first_and_opens_then(attribu
     size, exits, opening, leg = want
     closes = replace(terms, quantity=D(size), reduce_only=exits)
     assert found == Wanted(closes, exit=exits, opening=D(opening), leg=leg)
+
+
+def test_a_flip_that_has_ended_closes_and_opens_what_it_did():
+    terms = entry(OrderType.LIMIT, "61000", "5", Side.SELL)
+    done = {"filled": D(5), "closed": D(1), "opened": D(4)}
+    want = planned(terms, held="1", status=OrderStatus.FILLED, ratios={1: "2", -1: "2"}, **done)
+    assert isinstance(want, Wanted)
+    assert (want.exit, want.opening) == (False, 8)

@@ -8,7 +8,8 @@ import pytest
 from copydesk.drifting import drifts
 from copydesk.inputs import Modify, Place, Unfilled
 from copydesk.model import OrderStatus, OrderType, Rejected, RejectReason
-from copydesk.refusing import change_refused, is_retrying
+from copydesk.refusing import change_refused, goes_on, is_retrying
+from copydesk.sending import Run
 from copydesk.tracking import State
 from harness.closed_loop import PARENT, ClosedLoop, D, child, instrument
 from msgspec.structs import replace
@@ -399,3 +400,17 @@ def test_9_which_refused_exit_goes_on_by_itself(live, at_market, alarm, state, c
         pair.parent.order = replace(pair.parent.order, status=OrderStatus.CANCELLED)
     assert pair.parent.live is live
     assert is_retrying(pair) is retries
+
+
+@pytest.mark.parametrize(("filled", "refusals", "at_market"), [("1", 3, False), ("1", 4, True), ("0", 4, False)])
+def test_9_a_refused_exit_goes_to_the_market_once_the_parents_has_filled_some(filled, refusals, at_market):
+    desk = loop()
+    long(desk)
+    desk.sell("2", price="60500", reduce_only=True)
+    desk.settle()
+    (tracked,) = [one for one in desk.copier.desk.child_orders.values() if one.order.exit]
+    assert tracked.pair is not None
+    tracked.pair.parent.filled = D(filled)
+    for _ in range(refusals):
+        assert goes_on(Run(desk.copier.desk, [], desk.now_ns), tracked, Rejected(reason=RejectReason.OTHER, message="no"))
+    assert tracked.pair.at_market is at_market

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from copydesk import trimming
 from copydesk.drifting import drifts
 from copydesk.forecast import plan_stop
+from copydesk.ids import TICKET, TRIM
 from copydesk.inputs import BotStopped, Cancel, Decision, EngineStarted, Note, Place, Ticked
 from copydesk.model import OrderType, PositionSide, Rejected, RejectReason, Side, Terms, Unknown
 from copydesk.sending import Run
-from copydesk.state import Link, Op
+from copydesk.state import ChildOrder, Link, Op
 from copydesk.stopping import clear
 from copydesk.stopping import stop as begin_stop
 from copydesk.tracking import State
@@ -280,6 +282,37 @@ def test_what_a_policy_takes_away_is_cancelled(policy: str, done: bool, cancels:
 def test_a_silent_parent_is_the_reason_where_the_bot_is_not_stopped():
     _, sent = cleared("flatten")
     assert {one.why for one in sent if isinstance(one, Cancel)} == {"the parent is silent"}
+
+
+@pytest.mark.parametrize(
+    ("side", "attributed", "overdrawn"),
+    [
+        (PositionSide.LONG, "0.5", False),
+        (PositionSide.LONG, "-0.5", True),
+        (PositionSide.SHORT, "-0.5", False),
+        (PositionSide.SHORT, "0.5", True),
+        (PositionSide.NET, "-0.5", False),
+    ],
+)
+def test_a_book_of_a_hedge_that_is_on_the_other_side_has_nothing_to_reduce(
+    side: PositionSide, attributed: str, overdrawn: bool
+):
+    bot = ClosedLoop((child("c1", k="1"),)).copier.desk.bots["bot"]
+    link = bot.link(bot.rules.children[0], (SYMBOL, side))
+    link.attributed = D(attributed)
+    assert trimming._is_overdrawn(link) is overdrawn
+
+
+@pytest.mark.parametrize(("enforces", "leg", "wanted"), [(True, TRIM, 2), (False, TICKET, 2), (False, TRIM, 0)])
+def test_what_a_person_or_a_rule_asked_for_is_sent_again_whole_and_a_trim_only_for_what_is_too_much(
+    enforces: bool, leg: str, wanted: int
+):
+    desk = ClosedLoop((child("c1", k="1"),)).start()
+    bot = desk.copier.desk.bots["bot"]
+    link = bot.link(bot.rules.children[0], (SYMBOL, PositionSide.NET))
+    terms = Terms(symbol=SYMBOL, side=Side.SELL, type=OrderType.MARKET, quantity=D(2))
+    order = ChildOrder(client_id="x", account="c1", terms=terms, cause="p", leg=leg, enforces=enforces, state=State.MISSING)
+    assert trimming._still_wanted(Run(desk.copier.desk, [], desk.now_ns), bot, link, order) == wanted
 
 
 def only_a_correction(link: Link) -> None:
