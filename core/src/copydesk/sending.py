@@ -137,7 +137,12 @@ def partner(run: Run, order: ChildOrder) -> ChildOrder | None:
 
 
 def cancel(run: Run, link: Link, order: ChildOrder, reason: str, why: str) -> None:
-    """Ask for it, if there is budget; else whoever wants it gone asks again. A leg of a group goes with the other one."""
+    """Ask for it, if the account is connected and there is budget; else whoever wants it gone asks again.
+
+    A leg of a group goes with the other one.
+    """
+    if not run.desk.account(order.account).connected:
+        return
     other = partner(run, order)
     if other is not None and other.op is Op.CANCEL and other.state.is_open:
         return
