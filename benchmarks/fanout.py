@@ -229,8 +229,8 @@ async def one_round(tap: Tap, parent: Parent, timed: Timed, pid: int, name: str,
         await tap.quiet(SETTLED_S)
         return
     timed.cpu_us.append((cpu_ns(pid) - cpu) / 1000 / children)
-    timed.first_us.append((tap.orders_ns[0] - tap.told_ns) / 1000)
-    timed.last_us.append((tap.orders_ns[-1] - tap.told_ns) / 1000)
+    timed.first_us.append((min(tap.orders_ns) - tap.told_ns) / 1000)
+    timed.last_us.append((max(tap.orders_ns) - tap.told_ns) / 1000)
     tap.arm(mark, CANCEL, children)
     await parent.cancel(name)
     await tap.answered(children)

@@ -32,6 +32,7 @@ def hunt(phase: Phase, theme: str = "") -> None:
     run_state_machine_as_test(type("DeskMachine", (DeskMachine,), {"theme": theme}), settings=chosen)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_machine_finds(name: str) -> None:
     with planted(name), pytest.raises(AssertionError):
