@@ -132,10 +132,12 @@ def _too_large(
 ) -> _Bar | None:
     """The tightest limit on the size of one order and of the position."""
     limits, symbol = child.limits, link.book[0]
-    opened = max(ZERO, pair.filled - (want.terms.quantity - want.opening))
+    closing = want.terms.quantity - want.opening
+    opened = max(ZERO, pair.filled - closing)
     used, older = _used(link, pair, want.terms), _used(link, pair, want.terms, older=True)
     last = pair.last
-    standing = opened + (last.remaining if last is not None and last.state.is_live else ZERO)
+    resting = last.remaining if last is not None and last.state.is_live else ZERO
+    standing = max(ZERO, pair.filled + resting - closing)
 
     def left(room: Callable[[Decimal], Decimal]) -> Decimal:
         """One that stands gives way to older ones only: two that gave way to each other would do so for ever."""
@@ -267,5 +269,4 @@ def account_woken(run: Run, account: Account) -> None:
 def rearm(run: Run, account: Account) -> None:
     """A new process took over: its timers are those that the state tells."""
     account.wakes.clear()
-    if account.trading.until_ns:
-        wake_account(run, account, max(account.trading.until_ns, run.at_ns + 1))
+    wake_account(run, account, max(account.trading.until_ns, run.at_ns + 1) if account.trading.until_ns else 0)
