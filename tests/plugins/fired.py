@@ -16,6 +16,7 @@ from copydesk.testing.doubting import Doubting
 from copydesk.testing.placing import Placing
 from copydesk.venue import Venue
 from copydesk_wire import shapes
+from copydesk_wire.templates import Template
 
 LEARN_S = 0.6
 """A shape is learnt in the background: so long a request is tried to be fired. Then it goes the slow way."""
@@ -99,13 +100,23 @@ class FiredContract(Doubting):
         await venue.cancel(ref)
         assert fired.counts.keys() >= set(self.fires)
 
-    async def test_warming_up_sends_nothing(self, bench: Bench, fired: Fired) -> None:
-        """Gone through again and again, also once the shape of the request is known."""
+    async def test_warming_up_sends_nothing(self, bench: Bench, fired: Fired, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Once the shape of the request is known all its bytes are made, and kept here."""
         venue, _ = await bench.both()
         await bench.place(venue, bench.terms())
         there = await bench.snapshot(venue)
+        made: list[bytes] = []
+        as_it_was = Template.fill
+
+        def fill(self: Template, *values: Any) -> bytes:
+            made.append(as_it_was(self, *values))
+            return made[-1]
+
+        monkeypatch.setattr(Template, "fill", fill)
         for _ in range(5):
             venue.warm_up(NewOrder(client_id=bench.client_id(), terms=bench.terms()))
+        if getattr(venue._session, "sender", None) is not None:  # the others do not fire over HTTP
+            assert len(made) == 5
         await bench.place(venue, bench.terms())  # whatever had been sent before it would have arrived by now
         found = await bench.snapshot(venue)
         assert len(found.orders) == len(there.orders) + 1
