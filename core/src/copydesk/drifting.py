@@ -140,10 +140,10 @@ def _causes(desk: Desk, bot: Bot, link: Link, instrument: Instrument, difference
     sign = 1 if difference > 0 else -1
     step = instrument.quantity_step
     lacking = _lacking(bot, link, step, sign, _ratio(desk, bot, link))
-    if abs(link.attributed + difference) < abs(link.attributed):  # it holds more than it should
+    if sign * link.attributed < 0:  # it holds more than it should, or stands on the other side
         lacking["rejected"] = max(lacking.get("rejected", ZERO), link.failing)
         if link.child.ahead != "trim":
-            lacking["ahead"] = abs(difference)
+            lacking["ahead"] = max(lacking.get("ahead", ZERO), min(abs(difference), abs(link.attributed)))
     left = abs(difference)
     for cause in _ORDER:
         part = min(left, lacking.get(cause, ZERO))

@@ -24,7 +24,8 @@ def own_up(run: Run, bot: Bot, link: Link) -> None:
     if busy or link.detached or not run.desk.account(bot.rules.parent).connected:
         return
     lacking = unexplained(run.desk, bot, link)
-    if not lacking or link.attributed * lacking < 0:
+    trimmed = link.child.ahead == "trim" and link.attributed * lacking < 0
+    if not lacking or trimmed:
         return
     link.behind = lacking
     side = Side.BUY if lacking > 0 else Side.SELL
