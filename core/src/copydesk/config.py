@@ -258,6 +258,7 @@ class EngineSettings(Settings):
     """How the engine works. Times in seconds.
 
     `warm_up_ms`: so often the way of a copy is gone through while nothing comes in, 0 for never (`copydesk.warming`).
+    `busy_poll`: while bots work the engine waits for events without sleeping, for which it needs a core of its own.
     """
 
     reconcile_s: Decimal = Field(default=Decimal(30), gt=0)
@@ -267,6 +268,7 @@ class EngineSettings(Settings):
     snapshot_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     budget_percent: Decimal = Field(default=Decimal(100), gt=0)
     warm_up_ms: Decimal = Field(default=Decimal(2), ge=0)
+    busy_poll: bool = False
     day_ends: str = "00:00"
     time_zone: str = "UTC"
 

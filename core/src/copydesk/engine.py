@@ -50,6 +50,7 @@ from copydesk.inputs import (
 )
 from copydesk.journal import Journal
 from copydesk.lease import Leases, identity
+from copydesk.looping import parents_wait, put_first
 from copydesk.model import (
     ZERO,
     AccountEvent,
@@ -253,6 +254,16 @@ class Engine:
         percent = self._config.engine.budget_percent
         capabilities = {kind: scaled(self._kinds[kind].capabilities, percent) for kind in sorted(kinds)}
         self.feed(Configured(at_ns=time.time_ns(), bots=bots, capabilities=capabilities))
+        self._put_parents_first()
+
+    def _put_parents_first(self) -> None:
+        """Let the event loop know which streams are those of working bots' parents."""
+        parents = {connection_of(bot.parent) for bot in self._store.bots.values() if bot.working}
+        venues = [one.venue for name, one in self.connections.items() if name in parents and one.venue is not None]
+        put_first(
+            (fileno for venue in venues if (fileno := venue.stream_fileno) >= 0),
+            awake=bool(parents) and self._config.engine.busy_poll,
+        )
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
@@ -386,7 +397,7 @@ class Engine:
         """Let the journal's database catch up a little: now, or when it has been quiet for a moment."""
         self._flush = None
         pause_s = 0.0
-        if self.quiet_ns() < QUIET_NS and time.perf_counter_ns() < self._flush_by_ns:
+        if parents_wait() or (self.quiet_ns() < QUIET_NS and time.perf_counter_ns() < self._flush_by_ns):
             pause_s = QUIET_NS / 1e9
         else:
             try:
@@ -507,6 +518,7 @@ class Engine:
         self.prices.update(snapshot.prices)
 
     def changed(self, connection: Connection) -> None:
+        self._put_parents_first()
         if connection.state is not ConnectionState.CONNECTED:
             for key in connection.keys:
                 if self._concerns_a_bot(key):

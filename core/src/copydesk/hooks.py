@@ -123,6 +123,18 @@ class Listens(Session, Protocol):
         ...
 
 
+class Wakes(Session, Protocol):
+    """A session that tells where its private stream is read from."""
+
+    @property
+    def stream_fileno(self) -> int:
+        """The file descriptor of the private stream, as the event loop knows it; -1 while there is none.
+
+        Where the account is a working bot's parent, the loop looks there before it looks anywhere else.
+        """
+        ...
+
+
 WITHOUT_SESSION = ("describe", "connect", "rehearse")
 Connect: TypeAlias = Callable[[ConnectionSettings], Awaitable[Session]]
 Rehearse: TypeAlias = Callable[[RehearsalSettings], Awaitable[RunningRehearsal]]

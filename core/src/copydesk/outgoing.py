@@ -17,6 +17,7 @@ import msgspec
 
 from copydesk.config import account_of
 from copydesk.inputs import Cancel, Modify, Place, PlaceGroup
+from copydesk.looping import parents_wait
 from copydesk.model import Accepted, NewOrder, OrderChange, OrderRef, Outcome, Rejected, Unknown
 from copydesk.timing import Marks
 from copydesk.venue import Venue
@@ -84,6 +85,7 @@ class Outgoing:
         self._idle = asyncio.Event()
         self._count = 0
         self._stopped = False
+        self._gave_way = False
 
     def early(self, venue: Venue, key: str, order: NewOrder, marks: Marks) -> Flight | None:
         """Send an order that is known before the pure engine has taken its input in; `None` where that cannot be."""
@@ -157,12 +159,15 @@ class Outgoing:
                 asyncio.get_running_loop().call_soon(self._work_off)
 
     def _work_off(self) -> None:
+        """Settle some of what has landed, until a parent tells something: at least one, or else all give way once."""
         landed, until_ns = self._landed, time.perf_counter_ns() + SLICE_NS
+        gives_way = self._gave_way = not self._gave_way and parents_wait()
         while landed and not self._stopped:
-            self._settle(landed[0])
-            landed.popleft()  # only now: who lands meanwhile finds that this is at work
-            self._count -= 1
-            if landed and time.perf_counter_ns() > until_ns:
+            if not gives_way:
+                self._settle(landed[0])
+                landed.popleft()  # only now: who lands meanwhile finds that this is at work
+                self._count -= 1
+            if landed and (gives_way or time.perf_counter_ns() > until_ns or parents_wait()):
                 asyncio.get_running_loop().call_soon(self._work_off)
                 return
         if not self._count:

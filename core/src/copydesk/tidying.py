@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from copydesk.looping import parents_wait
+
 LOOK_S = 0.05
 QUIET_NS = 5_000_000
 YOUNG = 5_000
@@ -58,7 +60,7 @@ class Tidy:
 
     def _look(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
-        made, quiet = gc.get_count()[0], self._quiet_ns() >= QUIET_NS
+        made, quiet = gc.get_count()[0], self._quiet_ns() >= QUIET_NS and not parents_wait()
         if quiet and not self._frozen and self._settled():
             self._frozen = True
             gc.collect()

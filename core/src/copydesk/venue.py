@@ -95,6 +95,11 @@ class Venue:
         return str(getattr(self._session, "notice", ""))
 
     @property
+    def stream_fileno(self) -> int:
+        """The file descriptor that the private stream is read from; -1 where the session does not tell."""
+        return int(getattr(self._session, "stream_fileno", -1))
+
+    @property
     def has_candles(self) -> bool:
         return bool(self._hook.candles.get_hookimpls())
 

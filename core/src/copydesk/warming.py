@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from copydesk.looping import parents_wait
+
 log = logging.getLogger(__name__)
 
 REST_S = 0.05
@@ -42,7 +44,7 @@ class Warm:
 
     def _go(self) -> None:
         try:
-            warm = self._warm_up()
+            warm = parents_wait() or self._warm_up()
         except Exception:
             log.exception("the way of a copy could not be gone through: copies begin cold from now on")
             return

@@ -19,10 +19,12 @@ def run(context: typer.Context, as_json: Json = False) -> None:
     """Run the engine on the data folder: connect, resume the bots that are Working, serve the control API, until Ctrl-C."""
     import asyncio
 
+    from copydesk.looping import new_loop
     from copydesk.tidying import one_heap
 
     one_heap()
-    asyncio.run(_run(folder_of(context), sealed_of(context), as_json))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_run(folder_of(context), sealed_of(context), as_json))
 
 
 async def _run(folder: Path, sealed: SealedFile, as_json: bool) -> None:

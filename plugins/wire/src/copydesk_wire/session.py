@@ -61,6 +61,7 @@ class Session(hooks.Session, Generic[AnyVenue]):
         self.venue = venue
         self.rehearsal = is_loopback(venue.url)
         self.feeds: set[Feed] = set()
+        self._private: Feed | None = None
         self.heard = 0  # how many private events came; tells whether something happened while a snapshot was read
         self.closed = False
         self.sender: Sender | None = None  # of what can be fired
@@ -72,6 +73,11 @@ class Session(hooks.Session, Generic[AnyVenue]):
     @property
     def instruments(self) -> Mapping[str, Instrument]:
         return self.venue.instruments
+
+    @property
+    def stream_fileno(self) -> int:
+        """The file descriptor that what happens to the account is read from; -1 while there is none."""
+        return self._private.fileno if self._private is not None else -1
 
     # --- what a plugin writes ---
 
@@ -130,6 +136,7 @@ class Session(hooks.Session, Generic[AnyVenue]):
 
     def _start(self, feed: Feed, subscription: Subscription) -> None:
         if subscription.private:
+            self._private = feed
             feed.start(self.private_stream(feed).run())
         if subscription.symbols:
             feed.start(self.price_stream(feed, subscription.symbols, tell=not subscription.private).run())

@@ -43,11 +43,13 @@ class Feed:
     """What a stream tells, to one reader: with `tell` in the very call, else through a bounded buffer. When that is full,
     all of it becomes one `Gap`: never silent.
 
-    `read_ns` is when the frame that is being worked on was read (`time.perf_counter_ns()`), 0 for none.
+    `read_ns` is when the frame that is being worked on was read (`time.perf_counter_ns()`), 0 for none. `fileno` is where
+    the stream is read from that tells of its own losses and gaps, -1 while there is none.
     """
 
     def __init__(self, tell: Tell | None = None, *, limit: int = BUFFER) -> None:
         self.read_ns = 0
+        self.fileno = -1
         self._tell = tell
         self._limit = limit
         self._events: deque[VenueEvent] = deque()
@@ -151,6 +153,8 @@ class Reconnecting(ABC):
             except (TimeoutError, OSError) as error:
                 reason, wait = f"No websocket connection ({type(error).__name__}).", 0.0
             self.feed.read_ns = 0
+            if self._tell:
+                self.feed.fileno = -1
             self.lost()
             if self._tell and not self._told_lost:
                 self._told_lost = True
@@ -175,7 +179,10 @@ class Reconnecting(ABC):
 
     async def open(self, url: str) -> Socket:
         """Connect to a websocket that is pinged in silence."""
-        return await connect(url, heartbeat_s=self._timing.heartbeat, deadline_s=self._timing.connect)
+        socket = await connect(url, heartbeat_s=self._timing.heartbeat, deadline_s=self._timing.connect)
+        if self._tell:
+            self.feed.fileno = socket.fileno
+        return socket
 
     def take_at_once(self, socket: Socket) -> None:
         """From now on let `take_now` take each frame in the call that reads it, where it can."""

@@ -98,6 +98,12 @@ class Socket(picows.WSListener):
         self._busy = True
         return data
 
+    @property
+    def fileno(self) -> int:
+        """The file descriptor that is read from; -1 where there is none."""
+        plain = self._transport.underlying_transport.get_extra_info("socket")
+        return -1 if plain is None else int(plain.fileno())
+
     # --- what is sent ---
 
     def send(self, text: str | bytes) -> None:
