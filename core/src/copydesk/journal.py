@@ -36,6 +36,7 @@ MAX_BUFFERED = 100_000
 WAIT_MS = 15_000  # how long a row may wait for the disk while the log is moved into the database
 YIELD_MS = 50  # how long moving it may keep rows waiting for those who read: far below WAIT_MS
 SLICE_ROWS = 100  # so many go into the database at a time, which takes a quarter of a millisecond
+LATE_ROWS = 1_000  # for each so many that wait a slice is as large again
 SLICE_BYTES = 64 << 10  # or so much, but one row at the least
 _PAGE_ROWS = 500
 
@@ -108,11 +109,12 @@ class Journal:
             raise JournalError(_open_failure(path, error)) from None
 
     def append(self, kind: str, body: bytes, *, at_ns: int, bot: str = "", account: str = "") -> int:
-        """Number and chain a row, to be written by the next `keep`; returns its seq. Raises `JournalError` when full."""
+        """Number and chain a row, to be written by the next `keep`; returns its seq.
+
+        Where the database has fallen far behind, it catches up first. Raises `JournalError` when it cannot.
+        """
         if len(self._buffer) >= MAX_BUFFERED:
-            raise JournalError(
-                f"{self._path}: {MAX_BUFFERED} rows wait to be written and none could be: see the error before"
-            )
+            self._relieve()
         seq = self._seq + 1
         packed = pack(self._hash, seq, at_ns, kind.encode(), bot.encode(), account.encode(), body)
         digest = sha256(packed).digest()
@@ -146,10 +148,17 @@ class Journal:
             self._spool.write()
 
     def catch_up(self) -> bool:
-        """Put some rows into the database, for half a millisecond. Returns whether more wait. Raises as `commit` does."""
+        """Put some rows into the database, for half a millisecond. Returns whether more wait. Raises as `commit` does.
+
+        Where many wait it is a share of them, so that the database keeps up with whatever the engine does.
+        """
+        if self._spool is not None and self._spool.is_too_long:
+            self.commit()
+            return False
+        share = max(1, len(self._buffer) // LATE_ROWS)
         count = size = 0
-        for *_, body, _hash in self._buffer[:SLICE_ROWS]:
-            if count and size + len(body) > SLICE_BYTES:
+        for *_, body, _hash in self._buffer[: SLICE_ROWS * share]:
+            if count and size + len(body) > SLICE_BYTES * share:
                 break
             count, size = count + 1, size + len(body)
         self._write(count)
@@ -158,6 +167,14 @@ class Journal:
     def commit(self) -> None:
         """Put all appended rows into the database. Raises `JournalError`; the rows are then kept for the next try."""
         self._write(len(self._buffer))
+
+    def _relieve(self) -> None:
+        """Commit what waits, however long it takes. Raises `JournalError` where that fails: no row is taken any more."""
+        waiting = len(self._buffer)
+        try:
+            self.commit()
+        except JournalError as error:
+            raise JournalError(f"{waiting} rows wait to be written: {error}") from None
 
     def _write(self, count: int) -> None:
         """Put the first so many rows into the database, in one transaction; what is there is in the spool before."""

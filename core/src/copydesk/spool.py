@@ -22,6 +22,8 @@ from copydesk.errors import JournalError
 
 MAX_BYTES = 1 << 20
 """From this size on the file begins anew as soon as the database has everything."""
+MOST_BYTES = 64 << 20
+"""From this size on the database is given everything for it, however long that takes."""
 _HASH = sha256().digest_size
 _length = struct.Struct(">II")
 _columns = struct.Struct(">qqIIII")
@@ -130,6 +132,11 @@ class Spool:
     def is_long(self) -> bool:
         """True where the file is to begin anew, once the database has everything."""
         return self._size >= MAX_BYTES
+
+    @property
+    def is_too_long(self) -> bool:
+        """True where the file is to begin anew at once."""
+        return self._size >= MOST_BYTES
 
     def begin_anew(self) -> None:
         """Forget everything written: the database has it. What was taken and not written is kept."""

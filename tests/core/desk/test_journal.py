@@ -253,13 +253,59 @@ def test_a_sync_that_fails_is_raised_by_the_next_commit(tmp_path: Path, monkeypa
         journal.close()
 
 
+def test_a_journal_that_is_far_behind_catches_up_before_it_takes_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("copydesk.journal.MAX_BUFFERED", 10)
+    with Journal.open(tmp_path / "journal.db") as journal:
+        for _ in range(10):
+            journal.append("input", b"", at_ns=1)
+        assert not list(journal.rows())
+        journal.append("input", b"", at_ns=1)
+        assert len(list(journal.rows())) == 10
+
+
 def test_nothing_is_appended_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("copydesk.journal.MAX_BUFFERED", 10)
     with Journal.open(tmp_path / "journal.db") as journal:
         for _ in range(10):
             journal.append("input", b"", at_ns=1)
-        with pytest.raises(JournalError, match="10 rows wait"):
-            journal.append("input", b"", at_ns=1)
+        with monkeypatch.context() as broken:
+
+            def full(*_: object) -> None:
+                raise JournalError("the disk is full")
+
+            broken.setattr("copydesk.journal._insert", full)
+            with pytest.raises(JournalError, match="10 rows wait to be written: the disk is full"):
+                journal.append("input", b"", at_ns=1)
+        assert journal.head[0] == 10
+
+
+def test_the_further_it_is_behind_the_more_it_catches_up_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("copydesk.journal.SLICE_ROWS", 5)
+    monkeypatch.setattr("copydesk.journal.LATE_ROWS", 10)
+    with Journal.open(tmp_path / "journal.db") as journal:
+        most = 0
+        for _ in range(100):
+            for _ in range(12):  # more than a slice, each time: as an engine that is never idle
+                journal.append("input", b"", at_ns=1)
+            journal.catch_up()
+            most = max(most, journal.head[0] - len(list(journal.rows())))
+        assert most < 50
+
+
+def test_the_spool_of_an_engine_that_is_never_idle_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("copydesk.journal.SLICE_ROWS", 5)
+    monkeypatch.setattr("copydesk.spool.MAX_BYTES", 1_000)
+    monkeypatch.setattr("copydesk.spool.MOST_BYTES", 10_000)
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal:
+        for _ in range(200):
+            for _ in range(6):
+                journal.append("input", b"", at_ns=1)
+            journal.catch_up()
+            assert sum(file.stat().st_size for file in tmp_path.glob("*spool*")) < 12_000
+        assert journal.head[0] == 1_200
 
 
 def make_text(path: Path) -> None:
