@@ -94,14 +94,15 @@ class Watch:
             for (account, book), link in bot.links.items():
                 followed, key = bot.book(book).followed, (name, account, book)
                 ratio = link.ratios.get(1 if followed > 0 else -1)
-                if ratio is None or followed * ratio * link.attributed <= 0:
+                if not link.attributed:
                     self._ratios.pop(key, None)
+                if ratio is None or followed * ratio * link.attributed <= 0:
                     continue
                 number = self._episodes[name, book].number
                 first, begun = self._ratios.setdefault(key, (ratio, number))
                 if ratio != first:
                     self._ratios[key] = (ratio, number)
-                    if begun == number:
+                    if begun == number and not self.loop.misled:
                         self._tell("a ratio stays", f"{account}: the ratio {first} became {ratio}")
 
     def _look_at_owns(self, answered: set[str]) -> None:
@@ -147,7 +148,7 @@ class Watch:
         opens = ZERO if tracked.order.enforces else _opening(tracked, terms)
         if opens:
             self._look_at_entry(intent.account, intent.why, intent.cause, tracked, terms, opens)
-            self._look_at_budget(intent)
+            self._look_at_budget(intent, tracked)
             if intent.why in LATE:
                 self._look_at_window(intent, tracked, terms)
         self._look_at_crossing(intent, tracked, terms)
@@ -183,10 +184,12 @@ class Watch:
         if limits.max_position and held + opens > limits.max_position and not self.loop.touched(account):
             self._tell("limits hold", f"{what} and holds {held}, and no more than {limits.max_position} is allowed")
 
-    def _look_at_budget(self, intent: Place) -> None:
-        """Rule 21: what may wait is not sent beyond the venue's limits."""
-        can = self.loop.can
-        if intent.why in OWN or not (can.orders_per_second or can.requests_per_minute):
+    def _look_at_budget(self, intent: Place, tracked: Tracked) -> None:
+        """Rule 21: what may wait is not sent beyond the venue's limits. What was paid with the cancel that made way for it
+        goes, though an exit, which never waits, has used its place meanwhile."""
+        can, pair = self.loop.can, tracked.pair
+        prepaid = pair is not None and len(pair.orders) > 1 and bool(pair.orders[-2].paid_ns)
+        if prepaid or intent.why in OWN or not (can.orders_per_second or can.requests_per_minute):
             return
         accounts = list(self._sent) if can.requests_scope is BudgetScope.MACHINE else [intent.account]
         orders = sum(placed and at_ns > self.loop.now_ns - 10**9 for at_ns, placed in self._sent[intent.account])
@@ -215,7 +218,8 @@ class Watch:
         prompt = parent.terms.type is OrderType.MARKET or child.trigger == "on_fill"
         if age_ms > max(most_ms, PROMPT_MS if prompt else 0):
             self._tell("risk is added in time", f"{intent.account} followed {intent.cause} after {age_ms} ms")
-        chased = again and rules.action == "chase"  # from the parent's own limit on, which it may have filled better than
+        # What is chased rests, and starts from the limit of the parent, which may have filled at better.
+        chased = again and rules.action == "chase" and terms.time_in_force is TimeInForce.GTC
         reference = (chased and parent.terms.price) or parent.average_price or parent.terms.price
         if terms.type is OrderType.MARKET:
             if not (prompt and age_ms <= PROMPT_MS):
@@ -295,7 +299,10 @@ class Watch:
         ratio = abs(link.ratio(1) or Decimal(1))
         if intent.why in LATE:
             share = min(share, max(ZERO, held - ratio * after))
-        slack = self.loop.instrument.quantity_step * (1 + max(Decimal(1), held / max(Decimal(1), ratio * before)))
+        step = self.loop.instrument.quantity_step
+        slack = step
+        if ratio * before % step or ratio * after % step:  # the child's target is rounded before and after
+            slack *= 1 + max(Decimal(1), held / max(Decimal(1), ratio * before))
         if abs(terms.quantity - share) > slack:
             closed = f"closes {terms.quantity} where the parent closed {before - after} of {before}"
             self._tell("exits are sized on what the child holds", f"{intent.account} holds {held} and {closed}")
