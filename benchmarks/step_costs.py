@@ -17,10 +17,15 @@ from decimal import Decimal
 from typing import Any
 
 import ccxt.pro as ccxt
-from copydesk.model import NewOrder, OrderType, Side, Terms
+from copydesk.model import Fill, NewOrder, Order, OrderType, Side, Terms
 from copydesk_binance import decoding, markets, translate
 from copydesk_binance.errors import read_answer
+from copydesk_bitmex import decoding as bitmex_decoding
+from copydesk_bitmex import translate as bitmex_translate
+from copydesk_bitmex.tables import Table
 from copydesk_bybit import markets as bybit
+from copydesk_ftx import decoding as ftx_decoding
+from copydesk_ftx import translate as ftx_translate
 from copydesk_wire.connection import Answer
 from copydesk_wire.errors import read_json
 from copydesk_wire.pool import encode
@@ -40,6 +45,16 @@ UPDATE = (
     b'"f":"GTC","q":"0.100","p":"58200.00","ap":"0","sp":"0","x":"NEW","X":"NEW","i":8886774,"l":"0","z":"0","L":"0",'
     b'"n":"0","N":"USDT","T":1795460048137,"t":0,"b":"5820","a":"0","m":false,"R":false,"wt":"CONTRACT_PRICE",'
     b'"ot":"LIMIT","ps":"BOTH","cp":false,"rp":"0","pP":false,"si":0,"ss":0,"V":"EXPIRE_MAKER","pm":"NONE","gtd":0}}'
+)
+BITMEX_TRADE = (
+    b'{"table":"execution","action":"insert","data":[{"execID":"e-1","orderID":"example","clOrdID":"web_1","account":1,'
+    b'"symbol":"XBTUSD","side":"Buy","lastQty":100,"lastPx":58200.5,"lastLiquidityInd":"AddedLiquidity","execType":"Trade",'
+    b'"ordType":"Limit","ordStatus":"Filled","currency":"USD","settlCurrency":"XBt","execComm":-25,'
+    b'"transactTime":"2026-05-29T01:24:53.824Z","timestamp":"2026-05-29T01:24:53.824Z"}]}'
+)
+FTX_FILL = (
+    b'{"channel":"fills","type":"update","data":{"id":7,"orderId":1,"market":"BTC-PERP","side":"sell","size":0.1,'
+    b'"price":58200.5,"fee":0.02,"feeCurrency":"USD","liquidity":"taker","time":"2022-05-02T22:40:07.217963+00:00"}}'
 )
 VENUES: dict[str, tuple[str, Any, Any]] = {
     "binance-futures": ("binanceusdm", markets.Venue, False),
@@ -91,9 +106,22 @@ async def measure_request(kind: str) -> dict[str, Any]:
     return {"what": f"place, {kind}", "fast_us": least_us(fast), "slow_us": least_us(slow)}
 
 
+def bitmex_order(table: Table) -> Order | None:
+    frame = bitmex_decoding.frame(bitmex_decoding.EXAMPLE)
+    assert isinstance(frame, bitmex_decoding.Orders)
+    return bitmex_decoding.order(table.take(frame.action, frame.data)[0])
+
+
+def bitmex_trade() -> list[Fill] | None:
+    frame = bitmex_decoding.frame(BITMEX_TRADE)
+    assert isinstance(frame, bitmex_decoding.Executions)
+    return bitmex_decoding.fills(frame.data)
+
+
 async def measure() -> list[dict[str, Any]]:
     rows = [await measure_request(kind) for kind in VENUES]
     answer = Answer(200, ANSWER)
+    table = Table("order")
     reads: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "answer, binance-futures": (
             lambda: decoding.order_answer(ANSWER),
@@ -102,6 +130,19 @@ async def measure() -> list[dict[str, Any]]:
         "event, binance-futures": (
             lambda: decoding.order_update(UPDATE),
             lambda: translate.order_update(read_json(UPDATE)),
+        ),
+        "order, bitmex": (
+            lambda: bitmex_order(table),
+            lambda: bitmex_translate.order(table.take("insert", read_json(bitmex_decoding.EXAMPLE)["data"])[0]),
+        ),
+        "trade, bitmex": (bitmex_trade, lambda: bitmex_translate.fill(read_json(BITMEX_TRADE)["data"][0])),
+        "order, ftx": (
+            lambda: ftx_decoding.update(ftx_decoding.EXAMPLE, now_ms=STAMP),
+            lambda: ftx_translate.order(read_json(ftx_decoding.EXAMPLE)["data"], updated_ms=STAMP),
+        ),
+        "fill, ftx": (
+            lambda: ftx_decoding.update(FTX_FILL, now_ms=STAMP),
+            lambda: ftx_translate.fill(read_json(FTX_FILL)["data"]),
         ),
     }
     for what, (fast, slow) in reads.items():

@@ -44,7 +44,7 @@ from copydesk_wire.streaming import Feed
 from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
-from copydesk_bitmex import translate
+from copydesk_bitmex import decoding, translate
 from copydesk_bitmex.errors import Reply, meaning, raise_for, read_reply, refusal, retry_after_ms, sentence_meaning
 from copydesk_bitmex.reading import Reading
 from copydesk_bitmex.stream import PriceStream, PrivateStream
@@ -163,6 +163,12 @@ class Session(session.Session[Venue]):
     def fire_cancel(self, ref: OrderRef, done: Done) -> bool:
         """Cancel an order now: see `copydesk.hooks.Fires`."""
         return self.sender.fire(self.venue.cancelling, ref, None, done, self._cancelling)
+
+    def warm_up(self, order: NewOrder) -> None:
+        super().warm_up(order)
+        decoded = decoding.frame(decoding.EXAMPLE)
+        if isinstance(decoded, decoding.Orders):
+            decoding.order(decoded.data[0])
 
     def _judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown | None:
         """What an answer to something fired means: see `copydesk_wire.firing.Judge`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from copydesk.errors import AuthFailed, VenueError
 from copydesk.model import (
     Balance,
     BalanceEvent,
+    Fill,
     FillEvent,
     Gap,
+    Order,
     OrderEvent,
     PositionEvent,
     PriceEvent,
@@ -27,7 +29,7 @@ from copydesk_wire.fields import Payload, rows
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 from copydesk_wire.websocket import Socket
 
-from copydesk_bitmex import translate
+from copydesk_bitmex import decoding, translate
 from copydesk_bitmex.tables import Table
 from copydesk_bitmex.venue import EXPIRES_S
 
@@ -114,6 +116,7 @@ class PrivateStream(_Realtime):
             frames = self.tables(socket)
             early = await self._first_rows(frames)
             self.listening("The private stream is connected.")
+            self.take_at_once(socket)
             for frame in early:
                 await self._take(frame)
             await until_first(self._read(frames), self._ping(socket))
@@ -143,17 +146,61 @@ class PrivateStream(_Realtime):
         async for frame in frames:
             await self._take(frame)
 
-    async def _take(self, frame: Payload) -> None:
-        name, action = frame.get("table"), str(frame.get("action"))
-        take = self._takes.get(str(name))
-        if take is None:
-            return
+    def take_now(self, data: bytes) -> bool:
+        """Everyday rows in one step, and all others of contracts that are known."""
+        if self._take_everyday(data):
+            return True
+        frame = read_json(data)
+        if not isinstance(frame, dict) or str(frame.get("table")) not in self._takes:
+            return False
         try:
-            parts = rows(frame.get("data"), str(name))
-            self.session.heard += 1
-            for part in parts:
+            parts = rows(frame.get("data"), "rows")
+        except Unreadable:
+            return False
+        if not all(self._is_known(part.get("symbol")) for part in parts):
+            return False
+        self._told(frame)
+        return True
+
+    def _take_everyday(self, data: bytes) -> bool:
+        """Where it is false nothing was told: the table took in at most what it takes in again."""
+        match decoding.frame(data):
+            case decoding.Executions(data=executions):
+                fills = decoding.fills(executions)
+                if fills is None or not all(row.symbol in self.session.instruments for row in executions):
+                    return False
+                self.session.heard += 1
+                self._tell_fills(fills)
+            case decoding.Orders(action=action, data=parts):
+                try:
+                    told = [decoding.order(row) for row in self._tables["order"].take(action, parts)]
+                except Unreadable:
+                    return False
+                orders = [order for order in told if order and order.terms.symbol in self.session.instruments]
+                if len(orders) < len(told):
+                    return False
+                self.session.heard += 1
+                self._tell_orders(orders)
+            case _:
+                return False
+        return True
+
+    async def _take(self, frame: Payload) -> None:
+        if str(frame.get("table")) not in self._takes:
+            return
+        data = frame.get("data")
+        for part in data if isinstance(data, list) else ():
+            if isinstance(part, dict):
                 await self._know(part.get("symbol"))
-            take(action, parts)
+        self._told(frame)
+
+    def _told(self, frame: Payload) -> None:
+        """A frame of one of the account's tables."""
+        name = str(frame.get("table"))
+        try:
+            parts = rows(frame.get("data"), name)
+            self.session.heard += 1
+            self._takes[name](str(frame.get("action")), parts)
         except Unreadable as error:
             self.feed.put(Gap(reason=f"A frame of {name} could not be read: {error}"))
 
@@ -162,16 +209,19 @@ class PrivateStream(_Realtime):
         table = self._tables["order"]
         told = table.take(action, parts)
         primaries = translate.primaries(table.rows()) if any(map(translate.link, told)) else frozenset()
-        for row in told:
-            if not translate.waits(row, primaries):
-                self.feed.put(OrderEvent(order=self.session.keep(translate.order(row))))
+        self._tell_orders(translate.order(row) for row in told if not translate.waits(row, primaries))
+
+    def _tell_orders(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            self.feed.put(OrderEvent(order=self.session.keep(order)))
 
     def _executions(self, action: str, parts: list[Payload]) -> None:
         if action == "insert":
-            for part in parts:
-                fill = translate.fill(part)
-                if fill is not None:
-                    self.feed.put(FillEvent(fill=fill))
+            self._tell_fills(fill for part in parts if (fill := translate.fill(part)) is not None)
+
+    def _tell_fills(self, fills: Iterable[Fill]) -> None:
+        for fill in fills:
+            self.feed.put(FillEvent(fill=fill))
 
     def _positions(self, action: str, parts: list[Payload]) -> None:
         """Each second tells what positions are worth; whoever listens wants to hear of what is held."""
@@ -191,9 +241,13 @@ class PrivateStream(_Realtime):
             self._balance = balance
             self.feed.put(BalanceEvent(balance=balance))
 
+    def _is_known(self, symbol: Any) -> bool:
+        """Whether a row's contract is known, or it names none."""
+        return not isinstance(symbol, str) or not symbol or symbol in self.session.instruments
+
     async def _know(self, symbol: Any) -> None:
         """A contract that was listed since the instruments were read is made known before anything is told of it."""
-        if isinstance(symbol, str) and symbol and symbol not in self.session.instruments:
+        if not self._is_known(symbol):
             try:
                 async with asyncio.timeout(TIMING.doubt):
                     await self.session.venue.read_instruments_again()

@@ -174,7 +174,7 @@ def order(payload: Payload) -> Order:
         triggered=text_or(payload, "triggered") in TRIGGERED,
         created_ms=at_ms,  # no row tells it: whoever remembers when the order was first heard of knows better
         updated_ms=at_ms,
-        reason=_reason(payload) if status.is_final and status is not OrderStatus.FILLED else "",
+        reason=reason(payload) if status.is_final and status is not OrderStatus.FILLED else "",
         group=link(payload) if text_or(payload, "contingencyType") == CANCELS_OTHER else "",
     )
 
@@ -217,7 +217,8 @@ def _trail(payload: Payload) -> Decimal:
     return abs(offset) / start * 100
 
 
-def _reason(payload: Payload) -> str:
+def reason(payload: Payload) -> str:
+    """Why an order ended, in the venue's words."""
     return (text_or(payload, "ordRejReason") or text_or(payload, "text")).partition("\n")[0]
 
 

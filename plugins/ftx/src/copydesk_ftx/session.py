@@ -42,7 +42,7 @@ from copydesk_wire.streaming import Feed
 from copydesk_wire.templates import Key
 from msgspec.structs import replace
 
-from copydesk_ftx import translate
+from copydesk_ftx import decoding, translate
 from copydesk_ftx.errors import Reply, meaning, raise_for, read_reply, refusal, retry_after_ms
 from copydesk_ftx.reading import Reading
 from copydesk_ftx.stream import PriceStream, PrivateStream
@@ -172,6 +172,10 @@ class Session(session.Session[Venue]):
         if ref.type.is_conditional:
             return False
         return self.sender.fire(self.venue.cancelling, ref, self.signer.subaccount, done, self._cancelling)
+
+    def warm_up(self, order: NewOrder) -> None:
+        super().warm_up(order)
+        decoding.update(decoding.EXAMPLE, now_ms=0)
 
     def _judge(self, answer: Answer, what: str) -> Reply | Rejected | Unknown:
         """What an answer to something fired means: see `copydesk_wire.firing.Judge`. FTX has no clock to measure."""

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from copydesk.errors import AuthFailed, VenueError
-from copydesk.model import FillEvent, Gap, OrderEvent, PriceEvent
+from copydesk.model import Fill, FillEvent, Gap, Order, OrderEvent, PriceEvent
 from copydesk_wire import streaming
 from copydesk_wire.errors import NoReply, Unreadable
 from copydesk_wire.streaming import Feed, Lost, Reconnecting, until_first
 from copydesk_wire.websocket import Socket
 from msgspec.structs import replace
 
-from copydesk_ftx import translate
+from copydesk_ftx import decoding, translate
 
 if TYPE_CHECKING:
     from copydesk_ftx.session import Session
@@ -72,6 +72,7 @@ class PrivateStream(Reconnecting):
             for report in await session.read_triggers():
                 session.triggers.learn(report)
             self.listening("The private stream is connected.")
+            self.take_at_once(socket)
             for frame in early:
                 await self._take(frame)
             await until_first(self._read(frames), self._ping(socket), self._watch_triggers(), self._watch_account())
@@ -112,6 +113,22 @@ class PrivateStream(Reconnecting):
 
     # --- frames ---
 
+    def take_now(self, data: bytes) -> bool:
+        """Everyday fills, and reports of orders of which it is known whether a trigger order became them."""
+        session = self.session
+        told = decoding.update(data, now_ms=session.venue.now_ms())
+        if isinstance(told, Fill):
+            self._told_fill(told)
+            return True
+        if told is None or told.terms.symbol not in session.instruments:
+            return False
+        session.learn_name(told)
+        if session.triggers.doubtful(told):
+            return False
+        session.heard += 1
+        self._told_order(told)
+        return True
+
     async def _take(self, frame: Any) -> None:
         if not isinstance(frame, dict):
             return
@@ -121,7 +138,7 @@ class PrivateStream(Reconnecting):
                 case "update" if channel == "orders" and isinstance(data, dict):
                     await self._order(data)
                 case "update" if channel == "fills" and isinstance(data, dict):
-                    self._fill(data)
+                    self._told_fill(translate.fill(data))
                 case "info" if frame.get("code") == 20001:
                     raise Lost("FTX asked to connect again.")
                 case "error":
@@ -143,6 +160,10 @@ class PrivateStream(Reconnecting):
         await self._know(order.terms.symbol)
         if triggers.doubtful(order):
             await self._settle(order.terms.symbol)
+        self._told_order(order)
+
+    def _told_order(self, order: Order) -> None:
+        triggers = self.session.triggers
         owner = triggers.owner(order.venue_id)
         if owner:
             self.feed.put(OrderEvent(order=triggers.became(owner, order)))
@@ -160,10 +181,9 @@ class PrivateStream(Reconnecting):
         except (VenueError, TimeoutError) as error:
             self.feed.put(Gap(reason=f"It could not be told whether an order of {symbol} was a trigger order: {error}"))
 
-    def _fill(self, data: dict[str, Any]) -> None:
+    def _told_fill(self, fill: Fill) -> None:
         session = self.session
         session.heard += 1
-        fill = translate.fill(data)
         named = session.triggers.fill(fill)
         if named is fill:
             named = replace(fill, client_id=session.name_of(fill.venue_id))

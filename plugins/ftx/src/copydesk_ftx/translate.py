@@ -40,6 +40,7 @@ Payload = Mapping[str, Any]
 TRIGGER_PREFIX = "trigger:"
 """Marks the `venue_id` of a trigger order, whose ids come from a service of their own."""
 USD = "USD"
+_NUMBERS = (str, int, Decimal)  # a union is made anew by each call
 
 SIDES: dict[str, Side] = {"buy": Side.BUY, "sell": Side.SELL}
 TRIGGER_TYPES: dict[str, tuple[OrderType, OrderType]] = {
@@ -76,10 +77,10 @@ class TriggerOrder(Record):
 
 def number(value: Any, name: str) -> Decimal:
     """A number from its text, exactly. A float has lost its text already, so it is refused."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise Unreadable(f"FTX sent {name}={value!r}, which is not a number.")
     try:
-        result = Decimal(value)
+        result = value if type(value) is Decimal else Decimal(value)
     except InvalidOperation:
         raise Unreadable(f"FTX sent {name}={value!r}, which is not a number.") from None
     if not result.is_finite() or (result and abs(result.adjusted()) > 40):
@@ -172,7 +173,7 @@ def order(payload: Payload, *, updated_ms: int = 0) -> Order:
         venue_id=_word(payload, "id"),
         client_id=str(payload.get("clientId") or ""),
         terms=terms,
-        status=_status(_word(payload, "status"), size, filled, ioc=ioc or type_ == "market"),
+        status=order_status(_word(payload, "status"), size, filled, ioc=ioc or type_ == "market"),
         filled=filled,
         average_price=average or None,
         created_ms=created,
@@ -180,7 +181,8 @@ def order(payload: Payload, *, updated_ms: int = 0) -> Order:
     )
 
 
-def _status(word: str, size: Decimal, filled: Decimal, *, ioc: bool) -> OrderStatus:
+def order_status(word: str, size: Decimal, filled: Decimal, *, ioc: bool) -> OrderStatus:
+    """What a word for an ordinary order's state means, after so much of it was filled."""
     if word in ("new", "open"):
         return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
     if word not in ("closed", "cancelled", "triggered"):
@@ -213,14 +215,14 @@ def trigger_order(payload: Payload) -> TriggerOrder:
     )
     created = time_ms(payload.get("createdAt"), "createdAt")
     changed = max(time_ms(payload.get(name), name) for name in ("createdAt", "triggeredAt", "cancelledAt"))
-    order_status = {"open": OrderStatus.NEW, "cancelled": OrderStatus.CANCELLED}.get(status)
-    if order_status is None:
-        order_status = _status(str(payload.get("orderStatus") or "open"), size, filled, ioc=not limit)
+    now = {"open": OrderStatus.NEW, "cancelled": OrderStatus.CANCELLED}.get(status)
+    if now is None:
+        now = order_status(str(payload.get("orderStatus") or "open"), size, filled, ioc=not limit)
     return TriggerOrder(
         order=Order(
             venue_id=TRIGGER_PREFIX + _word(payload, "id"),
             terms=terms,
-            status=order_status,
+            status=now,
             filled=filled,
             average_price=_decimal_or(payload, "avgFillPrice") or None,
             triggered=triggered,

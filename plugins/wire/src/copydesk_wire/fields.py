@@ -23,6 +23,7 @@ LARGEST_EXPONENT = 40
 SHOWN = 60
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _NOTHING = (None, "")
+_NUMBERS = (str, int, Decimal)  # a union is made anew by each call
 
 
 def _shown(value: Any) -> str:
@@ -32,10 +33,10 @@ def _shown(value: Any) -> str:
 
 def number(value: Any, name: str) -> Decimal:
     """A number from its text, exactly."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise Unreadable(f"the venue sent {name}={_shown(value)}, which is not a number in text form")
     try:
-        result = Decimal(value)
+        result = value if type(value) is Decimal else Decimal(value)
     except InvalidOperation:
         raise Unreadable(f"the venue sent {name}={_shown(value)}, which is not a number") from None
     if not result.is_finite():
