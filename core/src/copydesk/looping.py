@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-AT_ONCE = 2
+AT_ONCE = 1
 """So many that are no parent's stream are taken in before the parents' streams are looked at again."""
 
 
