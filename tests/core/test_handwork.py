@@ -646,3 +646,5 @@ def test_17_a_setting_that_turns_round_meanwhile_does_not_turn_the_side_of_an_op
     assert [child_book(link) == link.book for link in links] == [True, True]
     links[0].ratios.clear()
     assert child_book(links[0]) == (SYMBOL, PositionSide.SHORT)
+    links[0].child = replace(links[0].child, value=D(0))
+    assert child_book(links[0]) == links[0].book, "nothing is copied, which is no other side"

@@ -23,6 +23,7 @@ from mutmut.mutation.file_mutation import create_mutations
 ENGINE = Path(__file__).parents[2] / "core/src/copydesk"
 LONG, BESIDE = 60, 24
 """A change in a text of more characters is told with so many beside it."""
+WORDS = m.ClassDef(bases=[m.Arg(m.Name("Word"))])
 PROSE = (cst.FormattedString, cst.FormattedStringText)
 
 
@@ -39,6 +40,7 @@ class Mutant:
     first: int = 0  # the lines of the statement that is changed; 0 for the whole function
     last: int = 0
     table: str = ""  # what the function makes as the module is imported: a dictionary of the module
+    of_words: bool = False  # it makes the words of an enumeration, as the module is imported
 
     @property
     def change(self) -> str:
@@ -66,6 +68,7 @@ def mutants_of(module: str) -> Iterator[Mutant]:
     positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
     statements = sorted(_statements(tree, positions), key=lambda span: span[1] - span[0])
     tables, strict = dict(_tables(tree)), _strict_values(tree)
+    words = {f"{found.name.value}.__init__" for found in m.findall(tree, WORDS) if isinstance(found, cst.ClassDef)}
     counts: dict[str, int] = {}
     for mutation in mutations:
         outer = mutation.contained_by_top_level_function
@@ -90,6 +93,7 @@ def mutants_of(module: str) -> Iterator[Mutant]:
             first=first,
             last=last,
             table=tables.get(function, ""),
+            of_words=function in words,
         )
 
 
@@ -195,8 +199,9 @@ def plant(mutant: Mutant) -> None:
     module = importlib.import_module(f"copydesk.{mutant.module}")
     space = dict(vars(module))
     owner: Any = module
+    around: Any = module
     for part in mutant.function.split("."):
-        owner = vars(owner)[part]
+        around, owner = owner, vars(owner)[part]
     real = _plain(owner)
     source, name = mutant.source, mutant.function.rpartition(".")[2]
     if (
@@ -207,6 +212,9 @@ def plant(mutant: Mutant) -> None:
     new = _plain(vars(space["Owner"])[name] if real.__code__.co_freevars else space[name])
     real.__code__, real.__defaults__, real.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
     forget_cached()
+    if mutant.of_words:
+        for word in around:  # they were made as the module was imported
+            real(word, word.value)
     if mutant.table:
         table = vars(module)[mutant.table]
         table.clear()

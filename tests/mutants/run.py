@@ -68,7 +68,7 @@ class Kept:
         return "::" in self.name
 
     def executes(self, mutant: Any) -> bool:
-        if mutant.table:
+        if mutant.table or mutant.of_words:
             return any(module == mutant.module for module, _ in self.lines)
         lines = self.lines.get((mutant.module, mutant.function))
         if lines is None:
