@@ -114,7 +114,10 @@ def unexplained(desk: Desk, bot: Bot, link: Link) -> Decimal:
     instrument = desk.instruments.get((bot.rules.kind, link.book[0]))
     if instrument is None:
         return ZERO
-    causes = _causes(desk, bot, link, instrument, _aim(desk, bot, link, instrument) - link.attributed)
+    difference = _aim(desk, bot, link, instrument) - link.attributed
+    if abs(difference) <= instrument.quantity_step:  # what nothing else tells of so little is rounding
+        return ZERO
+    causes = _causes(desk, bot, link, instrument, difference)
     return sum((part.quantity for part in causes if part.cause == UNEXPLAINED), ZERO)
 
 
