@@ -13,7 +13,7 @@ from copydesk.bots import BotStore
 from copydesk.config import BotSettings, ChildSettings, Config
 from copydesk.engine import Engine
 from copydesk.hooks import Done, Plugin, Tell
-from copydesk.inputs import Cancel, Place
+from copydesk.inputs import Cancel, Place, Reported
 from copydesk.journal import Journal
 from copydesk.livedesk import LiveDesk
 from copydesk.model import (
@@ -328,7 +328,7 @@ async def test_what_was_sent_at_a_glance_and_is_not_decided_is_taken_back(tmp_pa
 
         def begin(given: Any) -> Any:
             yield from whole(given)
-            if getattr(given, "account", "") == "parent":
+            if isinstance(given, Reported) and given.account == "parent":
                 yield "c1", order("cdk-nobody-wanted-this-c0")
 
         monkeypatch.setattr(copier, "begin", begin)

@@ -77,7 +77,7 @@ from copydesk.views import budget_view
 log = logging.getLogger(__name__)
 
 BEHIND_S = 0.001
-"""What may come after the sends is done so much later, for all that came meanwhile: its writes cost by the time, not by the row."""
+"""What may come after the sends is done so much later, for all that came meanwhile."""
 FLUSH_S = 0.05
 """How long rows wait for company before the journal's database gets them; twice as long where inputs keep coming."""
 QUIET_NS = 1_000_000
